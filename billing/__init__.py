@@ -1,0 +1,1 @@
+"""Usage facts in, settled usage, charges and invoices out; never imports bridge."""

@@ -1,0 +1,1 @@
+"""tollbridge's SIP bridge: dial in, wait, meet, be metered. See docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""The scenario lab: callers, audibility, verdicts."""

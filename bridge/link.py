@@ -1,0 +1,280 @@
+"""The small typed messages between the control process and a media worker.
+
+Plain frozen values and their encoding; no socket. Control names a leg by a number that it never
+uses again (`leg_no`), a conference's mixing group by another (`group`). The worker knows no
+caller, code or session. Every message is one JSON array on a SOCK_SEQPACKET socket pair: the
+class name, then the fields in order.
+"""
+
+import json
+from dataclasses import astuple, dataclass, field
+from typing import Any, Final, get_args
+
+MESSAGE_BYTES_MAX: Final = 200_000
+
+# --- control to worker --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLeg:
+    """Take a slot and an RTP port. Answered by `LegOpened` or `LegRefused`.
+
+    `remote_host` and `remote_port`, when the offer named them, let the leg share a port with
+    legs whose remote addresses differ; "" and 0 when not known yet.
+    """
+
+    leg_no: int
+    remote_host: str = ""
+    remote_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """Say what was agreed with the other side; sent once the call is confirmed and on changes.
+
+    Attributes:
+        codec: "PCMU" or "PCMA".
+        payload_type: of the codec, in [0, 127].
+        dtmf_payload_type: telephone-event, -1 when not agreed.
+        ptime_ms: what the other side wants to receive.
+        host, port: where it says it receives; "" and 0 when it does not.
+        proven: RTP may go to host:port before RTP has come from there.
+        remote_sends: false on hold: silence is then no reason to declare the leg dead (D12).
+        remote_hears: false: send no RTP.
+        relatch: the address changed by re-INVITE: forget the latched source.
+    """
+
+    leg_no: int
+    codec: str
+    payload_type: int
+    dtmf_payload_type: int
+    ptime_ms: int
+    host: str
+    port: int
+    proven: bool
+    remote_sends: bool = True
+    remote_hears: bool = True
+    relatch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLeg:
+    """Free the slot and the port. Unknown numbers are a named no-op."""
+
+    leg_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play clips one after the other to one leg, instead of what plays now.
+
+    While a clip plays the leg hears it alone, not the conference (D3). A clip is a prompt's name
+    ("greeting"). With `loop` the list starts again (hold music). When it ends by itself the
+    worker sends `PlayDone` with `token`; replaced or stopped plays send nothing.
+    """
+
+    leg_no: int
+    clips: tuple[str, ...]
+    token: int
+    loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlay:
+    """Stop what plays to the leg."""
+
+    leg_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetGroup:
+    """Put the leg into a mixing group; -1 takes it out: it then hears and is heard by nobody."""
+
+    leg_no: int
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMuted:
+    """A muted leg hears its group and is not heard by it."""
+
+    leg_no: int
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayToGroup:
+    """Mix a clip into what everybody in a group hears (entry and exit tones)."""
+
+    group: int
+    clip: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecording:
+    """Write a group's whole mix to a WAV file, wall-clock continuous, until stopped."""
+
+    group: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """Close the recording of a group; answered by `RecordingDone`."""
+
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Close every leg and group and recording, as if just started; answered by `ResetDone`.
+
+    `settings` replaces the worker's tunable settings for what follows (scenario overrides).
+    """
+
+    settings: "WorkerSettings"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What the worker is told at start and by `Reset`.
+
+    Attributes:
+        host: local address RTP sockets bind to and that SDP names.
+        port_first, port_last: inclusive range; even ports carry RTP, odd ones RTCP.
+        silence_ns: no RTP for this long and not on hold: `LegSilent` (D12).
+        status_interval_ns: how often `Status` is sent.
+    """
+
+    host: str = "127.0.0.1"
+    port_first: int = 40_000
+    port_last: int = 44_999
+    silence_ns: int = 30_000_000_000
+    status_interval_ns: int = 1_000_000_000
+
+
+# --- worker to control --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LegOpened:
+    """The leg has a slot and receives on this port."""
+
+    leg_no: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegRefused:
+    """No slot or no port is left; `reason` is `no_slot` or `no_port`."""
+
+    leg_no: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """One RFC 4733 key, reported once, at its first end packet (or when a lost end times out)."""
+
+    leg_no: int
+    key: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayDone:
+    """A play came to its end by itself."""
+
+    leg_no: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegSilent:
+    """No RTP for the configured time (D12). `last_packet_ns`: when the last one came, or opened."""
+
+    leg_no: int
+    last_packet_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDone:
+    """The file is closed and complete. `error` is empty when all was well."""
+
+    group: int
+    path: str
+    frames: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetDone:
+    """Everything is closed and the new settings are in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Sent each interval.
+
+    Attributes:
+        now_ns: the worker's monotonic clock (same machine, same clock as control).
+        last_packet_ns: per leg number (JSON keys are strings), when its last RTP came.
+        counters: packets by drop reason and other totals since start, e.g. "rx", "tx",
+            "unknown_source", "short", "bad_version", "payload_type", "late", "lost".
+        tick_ms: {"p50", "p99", "max"} of this interval; `ticks`, `late_ticks` since start.
+    """
+
+    now_ns: int
+    last_packet_ns: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+    tick_ms: dict[str, float] = field(default_factory=dict)
+    ticks: int = 0
+    late_ticks: int = 0
+
+
+ToWorker = (
+    OpenLeg
+    | SetRemote
+    | CloseLeg
+    | Play
+    | StopPlay
+    | SetGroup
+    | SetMuted
+    | PlayToGroup
+    | StartRecording
+    | StopRecording
+    | Reset
+)
+FromWorker = (
+    LegOpened | LegRefused | KeyPressed | PlayDone | LegSilent | RecordingDone | ResetDone | Status
+)
+
+_CLASSES: Final[dict[str, type[Any]]] = {
+    cls.__name__: cls for cls in (*get_args(ToWorker), *get_args(FromWorker))
+}
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """Return the wire form of one message.
+
+    >>> encode(CloseLeg(7))
+    b'["CloseLeg", 7]'
+    """
+    return json.dumps([type(message).__name__, *astuple(message)]).encode()
+
+
+def decode(data: bytes) -> ToWorker | FromWorker:
+    """Return the message of a wire form; both ends are ours, so a fault here is our bug.
+
+    >>> decode(b'["Play", 3, ["greeting"], 9, false]')
+    Play(leg_no=3, clips=('greeting',), token=9, loop=False)
+    """
+    name, *values = json.loads(data)
+    cls = _CLASSES[name]
+    if cls is Reset:
+        return Reset(WorkerSettings(*values[0]))
+    if cls is Play:
+        values[1] = tuple(values[1])
+    message: ToWorker | FromWorker = cls(*values)
+    return message

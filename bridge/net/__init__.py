@@ -1,0 +1,1 @@
+"""Shells over sockets: batched RTP, the RTP port pool, SIP transports."""

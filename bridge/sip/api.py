@@ -1,0 +1,347 @@
+"""What goes into the SIP core and what comes out of it; plain frozen values, no behaviour.
+
+`SipCore.step(event, now_ns) -> SipEffects`. A *call* here is the SIP side of one leg, named by
+the `LegId` that the core takes from its id source at the INVITE (inbound) or that `Dial` brings
+(outbound). The core knows dialogs and descriptions of media; it knows no audio, no conference,
+no socket and no clock.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NamedTuple
+
+from bridge.units import LegId, NowNs
+
+
+class Address(NamedTuple):
+    """Where a datagram came from or goes to: a literal IP address and a port."""
+
+    host: str
+    port: int
+
+
+class Direction(Enum):
+    """The media direction attribute (RFC 3264 §5.1), from the side of whoever wrote it."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One audio format of an offer or answer.
+
+    Attributes:
+        name: encoding name as in SDP, upper case: "PCMU", "PCMA".
+        payload_type: RTP payload type in [0, 127].
+        clock_rate_hz: RTP clock.
+    """
+
+    name: str
+    payload_type: int
+    clock_rate_hz: int = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMedia:
+    """What this side says of its media in an offer or answer: where it receives."""
+
+    host: str
+    port: int
+    direction: Direction = Direction.SENDRECV
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMedia:
+    """What was agreed with the other side, after offer and answer.
+
+    Attributes:
+        address: where the other side receives RTP; None when its address is 0.0.0.0 or port 0.
+        codec: the one chosen codec.
+        dtmf_payload_type: of RFC 4733 telephone-event, None when not agreed.
+        ptime_ms: what the other side wants to receive, 20 when it does not say.
+        remote_sends: false when the other side will not send (its hold: recvonly or inactive).
+        remote_hears: false when it does not want to receive (sendonly, inactive, c=0.0.0.0).
+    """
+
+    address: Address | None
+    codec: Codec
+    dtmf_payload_type: int | None
+    ptime_ms: int = 20
+    remote_sends: bool = True
+    remote_hears: bool = True
+
+    @property
+    def held(self) -> bool:
+        """True while the other side has put this call on hold."""
+        return not (self.remote_sends and self.remote_hears)
+
+
+# --- in: from the network -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One datagram, or one whole message of a stream."""
+
+    data: bytes
+    source: Address
+    local: Address
+    transport: Literal["UDP", "TCP"] = "UDP"
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Time has passed: the deadline of the last effects is due."""
+
+
+# --- in: orders of the server -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Answer the INVITE of a call with 180 Ringing."""
+
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Answer the INVITE of a call with 200 and this side's media."""
+
+    leg: LegId
+    media: LocalMedia
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Answer the INVITE of a call with a final failure."""
+
+    leg: LegId
+    status: int
+    reason: str
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a call, whatever state it is in: BYE, CANCEL, or 480 to an INVITE not yet answered.
+
+    `reason_text`, when given, goes out as a Reason header: `SIP;cause=200;text="..."`.
+    """
+
+    leg: LegId
+    reason_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Make a call (Call Me, and the lab's callers).
+
+    Attributes:
+        target: request URI, "sip:+15550100@203.0.113.5".
+        caller: user part of From; `domain` its host part.
+        destination: where the INVITE is sent.
+        headers: further headers, name and value, copied as they are.
+    """
+
+    leg: LegId
+    target: str
+    caller: str
+    domain: str
+    destination: Address
+    media: LocalMedia
+    display_name: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reinvite:
+    """Offer new media within a call: hold, resume, a new address."""
+
+    leg: LegId
+    media: LocalMedia
+
+
+SipEvent = Received | Wake | Ring | Accept | Reject | HangUp | Dial | Reinvite
+
+
+# --- out: to the network ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One message to write to the wire."""
+
+    data: bytes
+    destination: Address
+    local: Address | None = None
+    transport: Literal["UDP", "TCP"] = "UDP"
+
+
+# --- out: to the server -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallIncoming:
+    """An INVITE that opened a new call; 100 Trying is on its way. Answer it with an order.
+
+    Attributes:
+        user: user part of the request URI, percent-decoded; "" when it has none. tel: URIs
+            give their number here.
+        host: host part of the request URI.
+        source: where the INVITE came from, for trunk look-up.
+        from_user: user part of From, "" when anonymous (RFC 3323/3325) or missing.
+        asserted: user part of the first P-Asserted-Identity, None when absent.
+        diversion: user part of the first Diversion, None when absent.
+        late_offer: true when the INVITE had no SDP: the 200 offers and the ACK answers.
+        remote: what will be agreed if the call is accepted; None with a late offer.
+        call_id: the Call-ID header, for logs and the leg's story.
+    """
+
+    leg: LegId
+    user: str
+    host: str
+    source: Address
+    from_user: str
+    from_display: str
+    asserted: str | None
+    diversion: str | None
+    anonymous: bool
+    late_offer: bool
+    remote: RemoteMedia | None
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """A provisional answer (above 100) to our `Dial`."""
+
+    leg: LegId
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """Our `Dial` got a 200; the ACK is on its way."""
+
+    leg: LegId
+    remote: RemoteMedia
+
+
+@dataclass(frozen=True, slots=True)
+class CallConfirmed:
+    """The ACK of our 200 came: the caller's address is proven and media may flow to it.
+
+    `proven` is true when the address in the SDP is the address the signalling came from; only
+    then may RTP be sent to it before RTP has come from there.
+    """
+
+    leg: LegId
+    remote: RemoteMedia
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallMedia:
+    """A re-INVITE or UPDATE changed the media: hold, resume, codec or address."""
+
+    leg: LegId
+    remote: RemoteMedia
+    proven: bool
+
+
+class EndCause(Enum):
+    """Why a call is over, seen from SIP. The values are stable: they go into facts."""
+
+    REMOTE_BYE = "remote_bye"
+    LOCAL_BYE = "local_bye"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    NO_ACK = "no_ack"
+    NO_ANSWER = "no_answer"
+    REFUSED = "refused"
+    SESSION_EXPIRED = "session_expired"
+    BAD_ANSWER = "bad_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over; the last event of its leg, exactly once.
+
+    `LOCAL_BYE` is reported in the same step as the `HangUp` that caused it, not when the BYE's
+    answer comes. `status` is the final status of a call that was never answered.
+    """
+
+    leg: LegId
+    cause: EndCause
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """A key pressed by SIP INFO (`application/dtmf-relay` or `application/dtmf`)."""
+
+    leg: LegId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A message that was thrown away or answered with an error, under one named reason."""
+
+    reason: str
+    source: Address | None = None
+
+
+SipNotice = (
+    CallIncoming
+    | CallProgress
+    | CallAnswered
+    | CallConfirmed
+    | CallMedia
+    | CallEnded
+    | CallKey
+    | Dropped
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SipEffects:
+    """All that one step wants done, in order.
+
+    Attributes:
+        sends: messages to write.
+        events: what the server must know, in the order it happened.
+        deadline_ns: when to step with `Wake` at the latest; None when nothing is pending.
+    """
+
+    sends: tuple[Send, ...] = ()
+    events: tuple[SipNotice, ...] = ()
+    deadline_ns: NowNs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SipConfig:
+    """What the core is told once.
+
+    Attributes:
+        contact: the address put into Via and Contact.
+        codecs: offered and accepted, in order of preference (the remote's order wins in answers).
+        dtmf_payload_type: offered for telephone-event.
+        user_agent: Server and User-Agent header.
+        calls_max: beyond it an INVITE is answered 503 with Retry-After before any work.
+        session_expires_s: RFC 4028 interval asked for when the other side supports timers.
+        t1_ns: RFC 3261 timer T1.
+    """
+
+    contact: Address
+    codecs: tuple[Codec, ...] = (Codec("PCMU", 0), Codec("PCMA", 8))
+    dtmf_payload_type: int = 101
+    user_agent: str = "tollbridge"
+    calls_max: int = 10_000
+    session_expires_s: int = 1_800
+    t1_ns: int = 500_000_000
+    overload_retry_after_s: int = 5

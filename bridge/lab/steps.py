@@ -1,0 +1,270 @@
+"""The steps of a story as values, and how they are read; carries nothing out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from bridge.lab.expectations import Expect
+from bridge.lab.source import KeyPath, Source, suggestion
+from bridge.lab.times import parse_duration
+from bridge.lab.words import FACT_TYPES, Country, Voice, known_word, parse_voice
+
+CALLER_VERBS: Final = ("join", "dial", "press", "say", "mute", "hang up", "drop")
+PLAIN_VERBS: Final = ("join", "dial", "mute", "hang up", "drop")
+ORGANIZER_VERBS: Final = ("start", "end", "kick", "mute", "record")
+ORGANIZER_UNBUILT: Final = ("lock", "mute all", "lecture")
+STEP_KEYS: Final = (
+    "advance",
+    "wait",
+    "organizer",
+    "cancel",
+    "add numbers",
+    "remove toll-free",
+    "expect",
+)
+STEP_UNBUILT: Final = ("call-me", "migrate", "finalize", "kill", "restart")
+LEG_MOMENTS: Final = ("warning", "timeout", "waiting", "joined", "left")
+DIGITS: Final = re.compile(r"[0-9*#A-D]{1,40}")
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    line: int
+    text: str
+
+
+class CallerStep(_Step):
+    """Callers do something, all at the same time."""
+
+    who: tuple[str, ...]
+    verb: Literal["join", "dial", "press", "say", "mute", "hang up", "drop"]
+    digits: str = ""
+    voice: Voice = Voice()
+    for_ms: int = 0
+
+
+class TogetherStep(_Step):
+    """Several callers do different things at the same time."""
+
+    steps: tuple[CallerStep, ...]
+
+
+class AdvanceStep(_Step):
+    """The conference clock moves by `by_ms`, or to a moment: `ann.warning`, `month-end`."""
+
+    by_ms: int = 0
+    to: str = ""
+
+
+class WaitStep(_Step):
+    """Real time passes; the conference clock stands still."""
+
+    for_ms: int
+
+
+class OrganizerStep(_Step):
+    """A command of the organizer's (dashboard or API)."""
+
+    verb: Literal["start", "end", "kick", "mute", "record"]
+    who: str = ""
+
+
+class CancelStep(_Step):
+    """The session is cancelled."""
+
+
+class AddNumbersStep(_Step):
+    """Toll-free countries are added to the scheduled session (R10)."""
+
+    countries: tuple[Country, ...]
+
+
+class RemoveTollFreeStep(_Step):
+    """An administrator removes toll-free from the account (R13)."""
+
+
+class ExpectStep(_Step):
+    """Something must be true now, or become true within the patience of the runner."""
+
+    expect: Expect
+
+
+Step = (
+    CallerStep
+    | TogetherStep
+    | AdvanceStep
+    | WaitStep
+    | OrganizerStep
+    | CancelStep
+    | AddNumbersStep
+    | RemoveTollFreeStep
+    | ExpectStep
+)
+
+
+class StepReader:
+    """Reads the steps of one file; faults go to the source, so that all are told at once."""
+
+    def __init__(self, source: Source, callers: Sequence[str]) -> None:
+        self.source = source
+        self.callers = tuple(callers)
+
+    def read_all(self, raw: Any) -> tuple[Step, ...]:
+        """Return all steps that could be read."""
+        if not isinstance(raw, list) or not raw:
+            self.source.complain(("steps",), "steps must be a list with at least one step")
+            return ()
+        steps = (self._guarded(item, ("steps", i)) for i, item in enumerate(raw))
+        return tuple(step for step in steps if step is not None)
+
+    def _guarded(self, raw: Any, path: KeyPath) -> Step | None:
+        try:
+            return self.read(raw, path)
+        except (ValueError, PydanticCustomError) as error:
+            complain_of(self.source, error, path)
+            return None
+
+    def read(self, raw: Any, path: KeyPath) -> Step:
+        """Return one step, or raise with what is wrong with it."""
+        if isinstance(raw, str):
+            raw = {raw: None}
+        if isinstance(raw, list):
+            return self._together([pair for item in raw for pair in _pairs(item)], path)
+        if not isinstance(raw, dict) or not raw:
+            raise ValueError("a step is one of `ann: join`, `advance: 4m`, `expect: {...}`")
+        if len(raw) > 1:
+            return self._together(list(raw.items()), path)
+        key, value = next(iter(raw.items()))
+        if isinstance(key, tuple) or key in self.callers:
+            return self._caller(key, value, path)
+        return self._service(key, value, path)
+
+    def _together(self, pairs: list[tuple[Any, Any]], path: KeyPath) -> TogetherStep:
+        for key, _ in pairs:
+            if key not in self.callers and not isinstance(key, tuple):
+                raise ValueError(
+                    f"{key!r} cannot happen at the same time as another step: "
+                    f"only callers can{suggestion(str(key), self.callers)}"
+                )
+        steps = tuple(self._caller(key, value, path) for key, value in pairs)
+        return TogetherStep(**self._place(pairs[0][0], "together", path), steps=steps)
+
+    def _place(self, key: Any, value: Any, path: KeyPath) -> dict[str, Any]:
+        label = ", ".join(key) if isinstance(key, tuple) else str(key)
+        text = label if value is None else f"{label}: {value}"
+        return {"line": self.source.line_of(path), "text": text}
+
+    def _caller(self, key: Any, value: Any, path: KeyPath) -> CallerStep:
+        who = key if isinstance(key, tuple) else (key,)
+        for name in who:
+            known_word(name, self.callers, "caller")
+        if not isinstance(value, str):
+            raise ValueError(f"say what {who[0]} does: {', '.join(CALLER_VERBS)}")
+        place = self._place(key, value, path)
+        verb, _, rest = value.partition(" ")
+        if value in PLAIN_VERBS:
+            return CallerStep.model_validate({**place, "who": who, "verb": value})
+        if verb == "press":
+            if not DIGITS.fullmatch(rest):
+                raise ValueError(f"{rest!r} are no keys: 0-9 * # A-D, at most 40")
+            return CallerStep(**place, who=who, verb="press", digits=rest)
+        if verb == "say":
+            voice, for_, time = rest.rpartition(" for ")
+            if not for_:
+                raise ValueError(f"{value!r}: write `say tone 440 for 2s`")
+            said = parse_voice(voice)
+            return CallerStep(**place, who=who, verb="say", voice=said, for_ms=parse_duration(time))
+        raise ValueError(f"unknown step {value!r}{suggestion(value, CALLER_VERBS)}")
+
+    def _service(self, key: str, value: Any, path: KeyPath) -> Step:
+        place = self._place(key, value, path)
+        match key:
+            case "advance":
+                return self._advance(str(value), place)
+            case "wait":
+                return WaitStep(**place, for_ms=parse_duration(str(value)))
+            case "organizer":
+                return self._organizer(str(value), place)
+            case "cancel" | "remove toll-free":
+                if value is not None:
+                    raise ValueError(f"{key!r} takes nothing, not {value!r}")
+                return CancelStep(**place) if key == "cancel" else RemoveTollFreeStep(**place)
+            case "add numbers":
+                countries = [value] if isinstance(value, str) else value
+                return AddNumbersStep.model_validate({**place, "countries": countries})
+            case "expect":
+                return self._expect(value, place, path)
+        word = key.split(" ")[0]
+        if key in STEP_UNBUILT or word in STEP_UNBUILT:
+            raise ValueError(f"step {key!r} is part of the format and not built yet")
+        near = suggestion(key, [*STEP_KEYS, *self.callers])
+        raise ValueError(f"unknown step or caller {key!r}{near}")
+
+    def _advance(self, value: str, place: Mapping[str, Any]) -> AdvanceStep:
+        if not value.startswith("to "):
+            return AdvanceStep(**place, by_ms=parse_duration(value))
+        moment = value.removeprefix("to ").strip()
+        name, _, what = moment.partition(".")
+        if moment == "month-end" or moment in FACT_TYPES:
+            return AdvanceStep(**place, to=moment)
+        if name in self.callers:
+            known_word(what, LEG_MOMENTS, f"moment of {name}")
+            return AdvanceStep(**place, to=moment)
+        known = ["month-end", *FACT_TYPES, *(f"{c}.{m}" for c in self.callers for m in LEG_MOMENTS)]
+        raise ValueError(f"unknown moment {moment!r}{suggestion(moment, known)}")
+
+    def _organizer(self, value: str, place: Mapping[str, Any]) -> OrganizerStep:
+        if value in ORGANIZER_UNBUILT:
+            raise ValueError(f"organizer: {value!r} is part of the format and not built yet")
+        verb, _, who = value.partition(" ")
+        known_word(verb, ORGANIZER_VERBS, "organizer's command")
+        if verb in {"kick", "mute"}:
+            known_word(who, self.callers, "caller")
+        elif who:
+            raise ValueError(f"organizer: {verb} takes nothing, not {who!r}")
+        return OrganizerStep.model_validate({**place, "verb": verb, "who": who})
+
+    def _expect(self, value: Any, place: Mapping[str, Any], path: KeyPath) -> ExpectStep:
+        context = {"callers": self.callers}
+        try:
+            expect = Expect.model_validate(value, context=context)
+        except ValidationError as error:
+            complain_of(self.source, error, (*path, "expect"))
+            raise ValueError("") from None
+        return ExpectStep(line=place["line"], text=f"expect: {value}", expect=expect)
+
+
+def _pairs(item: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(item, dict):
+        raise ValueError("steps at the same time are written [{ann: join}, {ben: join}]")
+    return list(item.items())
+
+
+def complain_of(source: Source, error: Exception, path: KeyPath) -> None:
+    """Note what a validator raised at `path`; an empty text was noted already."""
+    if isinstance(error, ValidationError):
+        for details in error.errors():
+            where = tuple(part for part in details["loc"] if part not in {"audio", ""})
+            context = details.get("ctx", {})
+            if "key" in context:
+                where = (*where, context["key"])
+            source.complain((*path, *where), _message(details, where))
+    elif str(error):
+        source.complain(path, str(error))
+
+
+def _message(details: ErrorDetails, where: KeyPath) -> str:
+    """Return what is wrong, with the key it is about."""
+    label = ".".join(str(part) for part in where if not isinstance(part, int))
+    kind, text = details["type"], details["msg"].removeprefix("Value error, ")
+    if kind == "missing":
+        return f"{label} is missing"
+    if kind == "literal_error":
+        known = re.findall(r"'([^']+)'", str(details.get("ctx", {}).get("expected", "")))
+        value = str(details["input"])
+        return f"{label}: unknown word {value!r}{suggestion(value, known)} (of {', '.join(known)})"
+    return f"{label}: {text}" if label and kind != "story" else text

@@ -1,0 +1,340 @@
+"""A story: the models of one scenario file, how it is read, and what is impossible in it.
+
+Knows the format; starts nothing. Every fault is told with file, line and, where a word is near
+a known one, a suggestion.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
+
+from bridge.lab.expectations import Audio, Expect
+from bridge.lab.source import Source, StoryRefused, read_source, suggestion
+from bridge.lab.steps import (
+    STEP_KEYS,
+    AddNumbersStep,
+    CallerStep,
+    ExpectStep,
+    OrganizerStep,
+    Step,
+    StepReader,
+    TogetherStep,
+    complain_of,
+)
+from bridge.lab.words import (
+    TONE_APART_HZ,
+    TONE_HZ_MAX,
+    Country,
+    Kind,
+    Part,
+    Voice,
+    VoiceText,
+    fault,
+    known_word,
+)
+from bridge.units import ConfMs, conf_ms_of
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
+CALLERS_MAX: Final = 5_000
+CONTRACTS: Final = ("c1",)
+STARTS_AT: Final = datetime(2026, 2, 10, 14, 0, tzinfo=UTC)
+FIRST_TONE_HZ: Final = 440
+TONE_STEP_HZ: Final = 70
+FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
+UNBUILT_CODECS: Final = ("G722", "OPUS")
+
+
+def _rule(value: Any) -> str:
+    text = str(value)
+    if not re.fullmatch(r"[RDB][1-9]\d?", text):
+        raise fault(f"{text!r} is no rule: R, D or B and a number, as in domain.md")
+    return text
+
+
+def _starts_at(value: Any) -> datetime:
+    text = str(value)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise fault(f"{text!r} is no time: write 2026-02-10T09:00-05:00") from None
+    if at.tzinfo is None:
+        raise fault(f"{text!r} has no UTC offset: write 2026-02-10T09:00-05:00")
+    return at
+
+
+def _codec(value: Any) -> str:
+    text = str(value)
+    if text.upper() in UNBUILT_CODECS:
+        raise fault(f"codec {text!r} is part of the format and not built yet: PCMU or PCMA")
+    return known_word(text, ("PCMU", "PCMA"), "codec")
+
+
+def _via(value: Any) -> str:
+    if value == "call-me":
+        raise fault("via 'call-me' is part of the format and not built yet")
+    return known_word(str(value), ("toll-free", "toll", "voip"), "way to call in")
+
+
+def _agent(value: Any) -> str:
+    if value == "pjsip":
+        raise fault("agent 'pjsip' is part of the format and not built yet: use 'vector'")
+    return known_word(str(value), ("vector",), "agent")
+
+
+def _number(value: Any) -> str:
+    text = str(value)
+    if not re.fullmatch(r"\+[1-9]\d{6,14}|anonymous", text):
+        raise fault(f"{text!r} is no number: write +12125550111, in quotes, or anonymous")
+    return text
+
+
+class Account(Part):
+    """Who pays, by which contract."""
+
+    product: Literal["integrated", "ovi", "openvoice"] = "integrated"
+    contract: str = "c1"
+    time_zone: str = "America/New_York"
+
+    @model_validator(mode="after")
+    def _known(self) -> "Account":
+        known_word(self.contract, CONTRACTS, "contract")
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, ValueError, OSError):
+            raise fault(f"unknown time zone {self.time_zone!r}", key="time_zone") from None
+        return self
+
+
+class Session(Part):
+    """The scheduled session."""
+
+    toll_free: tuple[Country, ...] = ("US",)
+    start: Literal["on_join", "on_command"] = "on_join"
+    access_code: str = Field(default="482913", pattern=r"^\d{3,20}$", coerce_numbers_to_str=True)
+    organizer_pin: str = Field(default="771144", pattern=r"^\d{4,20}$", coerce_numbers_to_str=True)
+
+
+class CallerSpec(Part):
+    """One caller, or a crowd of `count` alike who listen and do not speak."""
+
+    via: Annotated[Kind, BeforeValidator(_via)]
+    country: Country | None = None
+    role: Literal["participant", "organizer"] = "participant"
+    number: Annotated[str, BeforeValidator(_number)] | None = Field(default=None, alias="from")
+    codec: Annotated[str, BeforeValidator(_codec)] = "PCMU"
+    voice: VoiceText | None = None
+    count: int = Field(default=1, ge=1, le=CALLERS_MAX)
+    agent: Annotated[str, BeforeValidator(_agent)] = "vector"
+
+    @model_validator(mode="after")
+    def _possible(self) -> "CallerSpec":
+        if self.via == "voip" and self.country:
+            raise fault("a VoIP caller dials no country's number", key="country")
+        if self.via != "voip" and not self.country:
+            raise fault(f"a {self.via} caller needs the country whose number he dials")
+        if self.count > 1 and self.role == "organizer":
+            raise fault("a crowd cannot be the organizer", key="role")
+        if self.count > 1 and self.number:
+            raise fault("a crowd cannot call from one number", key="from")
+        if self.count > 1 and self.voice and self.voice.tone_hz:
+            raise fault("a crowd listens: give single callers a voice", key="voice")
+        return self
+
+
+class Story(Part):
+    """One scenario file."""
+
+    scenario: str = Field(min_length=3)
+    rules: tuple[Annotated[str, BeforeValidator(_rule, json_schema_input_type=str)], ...] = ()
+    tags: tuple[str, ...] = ()
+    account: Account = Account()
+    session: Session = Session()
+    starts_at: Annotated[datetime, BeforeValidator(_starts_at, json_schema_input_type=str)] = (
+        STARTS_AT
+    )
+    settings: dict[str, Any] = Field(default_factory=dict)
+    callers: dict[str, CallerSpec] = Field(min_length=1)
+    steps: tuple[Step, ...] = ()
+    expect: Expect | None = None
+    _source: Source = PrivateAttr(default_factory=lambda: Source(Path("-")))
+
+    @property
+    def file(self) -> Path:
+        """The file that tells it."""
+        return self._source.file
+
+    @property
+    def source(self) -> Source:
+        """Where its parts stand."""
+        return self._source
+
+    @property
+    def begins(self) -> ConfMs:
+        """Conference time at the first step."""
+        return conf_ms_of(self.starts_at)
+
+    def voices(self) -> dict[str, Voice]:
+        """Return every caller's voice; who has none given gets a tone of his own."""
+        taken = {spec.voice.tone_hz for spec in self.callers.values() if spec.voice}
+        given = (tone for tone in _tones() if all(_apart(tone, other) for other in taken))
+        result: dict[str, Voice] = {}
+        for name, spec in self.callers.items():
+            if spec.voice is not None:
+                result[name] = spec.voice
+            else:
+                result[name] = Voice() if spec.count > 1 else Voice(tone_hz=next(given, None))
+        return result
+
+    def cancelled(self) -> bool:
+        """Whether the story cancels its session."""
+        return any(step.text == "cancel" for step in self.steps)
+
+
+def _tones() -> range:
+    return range(FIRST_TONE_HZ, TONE_HZ_MAX, TONE_STEP_HZ)
+
+
+def _apart(one_hz: int, other_hz: int | None) -> bool:
+    return other_hz is None or abs(one_hz - other_hz) >= TONE_APART_HZ
+
+
+def load_story(file: Path, *, sounds: Mapping[str, Path] | None = None) -> Story:
+    """Read one story, or raise StoryRefused with every fault that was found.
+
+    `sounds` are the prompts that a story may name in `hears`; None skips that check.
+    """
+    source = read_source(file)
+    raw = source.value
+    if not isinstance(raw, dict):
+        source.complain((), "a story is a mapping: scenario, callers, steps, expect")
+        raise StoryRefused(file, source.problems)
+    names = _names(raw.get("callers"), source)
+    steps = StepReader(source, names).read_all(raw.get("steps"))
+    if "network" in raw:
+        source.complain(("network",), "'network' is part of the format and not built yet")
+    known = [*Story.model_fields, "network"]
+    for key in raw:
+        if key not in known:
+            source.complain((key,), f"unknown key {key!r}{suggestion(str(key), known)}")
+    try:
+        values = {key: raw[key] for key in Story.model_fields if key in raw} | {"steps": steps}
+        story = Story.model_validate(values, context={"callers": names})
+    except ValidationError as error:
+        complain_of(source, error, ())
+        raise StoryRefused(file, source.problems) from None
+    _check(story, source, sounds)
+    if source.problems:
+        raise StoryRefused(file, source.problems)
+    story._source = source
+    return story
+
+
+def _names(callers: Any, source: Source) -> tuple[str, ...]:
+    reserved = {*STEP_KEYS, *Expect.model_fields, "all", "together"}
+    names = [str(name) for name in callers] if isinstance(callers, dict) else []
+    for name in names:
+        if not NAME.fullmatch(name) or name in reserved:
+            text = f"{name!r} cannot be a caller's name: small letters, digits, _, no word of ours"
+            source.complain(("callers", name), text)
+    return tuple(names)
+
+
+def _check(story: Story, source: Source, sounds: Mapping[str, Path] | None) -> None:
+    """Note what is impossible although every part of it is well formed."""
+    _check_tones(story, source)
+    _check_crowds(story, source)
+    offered = set(story.session.toll_free)
+    for index, step in enumerate(story.steps):
+        path = ("steps", index)
+        if isinstance(step, ExpectStep):
+            _check_expect(story, step.expect, source, (*path, "expect"), sounds)
+        if isinstance(step, AddNumbersStep):
+            offered |= set(step.countries)
+    if story.expect is not None:
+        for key in sorted(story.expect.model_fields_set - {*FINAL_KEYS, "audio"}):
+            source.complain(("expect", key), f"{key!r} is over at the end: expect it in a step")
+        for name in story.expect.audio:
+            source.complain(("expect", name), f"{name!r} has left at the end: expect it in a step")
+        _check_expect(story, story.expect, source, ("expect",), sounds)
+    if story.expect is None and not any(isinstance(step, ExpectStep) for step in story.steps):
+        source.complain((), "expects nothing: a story that checks nothing cannot fail")
+
+
+def _check_tones(story: Story, source: Source) -> None:
+    voices = [(name, v.tone_hz) for name, v in story.voices().items() if v.tone_hz]
+    for (name, one_hz), (other, other_hz) in itertools.combinations(voices, 2):
+        if not _apart(one_hz, other_hz):
+            text = f"tones of {name} ({one_hz} Hz) and {other} ({other_hz} Hz)"
+            text += f" must be {TONE_APART_HZ} Hz apart to be told apart"
+            source.complain(("callers", other, "voice"), text)
+
+
+def _check_crowds(story: Story, source: Source) -> None:
+    total = sum(spec.count for spec in story.callers.values())
+    if total > CALLERS_MAX:
+        source.complain(("callers",), f"{total} callers, at most {CALLERS_MAX}")
+    crowds = {name for name, spec in story.callers.items() if spec.count > 1}
+    for index, step in enumerate(story.steps):
+        steps = step.steps if isinstance(step, TogetherStep) else (step,)
+        for part in steps:
+            said = isinstance(part, CallerStep) and part.verb == "say" and set(part.who) & crowds
+            if said or (isinstance(part, OrganizerStep) and part.who in crowds):
+                source.complain(("steps", index), "a crowd cannot do this: name single callers")
+
+
+def _check_expect(
+    story: Story,
+    expect: Expect,
+    source: Source,
+    path: tuple[str | int, ...],
+    sounds: Mapping[str, Path] | None,
+) -> None:
+    for key in ("waiting", "hosting", "joined"):
+        for name in getattr(expect, key) or ():
+            _check_name(story, name, source, (*path, key))
+    for name in expect.left:
+        _check_name(story, name, source, (*path, "left", name))
+    for name, audio in expect.audio.items():
+        _check_audio(story, name, audio, source, (*path, name), sounds)
+    if expect.recording:
+        for name in expect.recording.voices or ():
+            _check_name(story, name, source, (*path, "recording", "voices"))
+        recorded = any(isinstance(s, OrganizerStep) and s.verb == "record" for s in story.steps)
+        if not recorded:
+            source.complain((*path, "recording"), "nothing is recorded: add `organizer: record`")
+
+
+def _check_name(story: Story, name: str, source: Source, path: tuple[str | int, ...]) -> None:
+    try:
+        known_word(name, story.callers, "caller")
+    except ValueError as error:
+        source.complain(path, str(error))
+
+
+def _check_audio(
+    story: Story,
+    listener: str,
+    audio: Audio,
+    source: Source,
+    path: tuple[str | int, ...],
+    sounds: Mapping[str, Path] | None,
+) -> None:
+    voices = story.voices()
+    for key in ("hears", "not_hears"):
+        for name in getattr(audio, key):
+            if name in voices:
+                if voices[name].tone_hz is None:
+                    source.complain((*path, key), f"{name!r} is silent: give him a voice")
+            elif sounds is not None:
+                try:
+                    known_word(name, (*voices, *sounds), "caller or sound")
+                except ValueError as error:
+                    source.complain((*path, key), str(error))
+    if story.callers[listener].count > 1 and audio.hears == ():
+        source.complain(path, "a crowd is checked by what it hears: give hears")

@@ -1,0 +1,209 @@
+"""The words a story may use, and the small value types made of them; knows no file."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final, Literal
+
+import phonenumbers
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from bridge.lab.source import suggestion
+from bridge.lab.times import parse_duration
+
+LEFT_REASONS: Final = (
+    "hung_up",
+    "waiting_timeout",
+    "wrong_code",
+    "no_code",
+    "not_offered",
+    "locked",
+    "full",
+    "kicked",
+    "session_ended",
+    "session_cancelled",
+    "organizer_gone",
+    "rtp_timeout",
+    "no_ack",
+    "session_expired",
+    "worker_lost",
+    "bridge_restarted",
+    "not_accepted",
+)
+SETTLED_REASONS: Final = (
+    "charged",
+    "not_admitted",
+    "not_accepted",
+    "never_started",
+    "carrier_billed",
+    "included",
+)
+FACT_TYPES: Final = (
+    "leg.answered",
+    "leg.identified",
+    "leg.waiting",
+    "leg.joined",
+    "leg.left",
+    "organizer.joined",
+    "session.started",
+    "session.ended",
+    "session.cancelled",
+)
+TONE_HZ_MIN: Final = 300
+TONE_HZ_MAX: Final = 3_400
+TONE_APART_HZ: Final = 40
+"""Two callers' tones nearer than this cannot be told apart within a fifth of a second."""
+
+Kind = Literal["toll-free", "toll", "voip"]
+
+
+class Part(BaseModel):
+    """A mapping of a story: unknown keys are refused with a suggestion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            refuse_unknown(value, known)
+        return value
+
+
+def refuse_unknown(value: Iterable[Any], known: Iterable[str]) -> None:
+    """Raise for the first key that is not known; the error carries the key for its line."""
+    names = list(known)
+    for key in value:
+        if key not in names:
+            raise fault(f"unknown key {key!r}{suggestion(str(key), names)}", key=key)
+
+
+def fault(message: str, *, key: Any = None) -> PydanticCustomError:
+    """Return the error of a validator; `key` says which key of the mapping is meant."""
+    context = {"text": message.replace("{", "(").replace("}", ")")}
+    if key is not None:
+        context["key"] = ", ".join(key) if isinstance(key, tuple) else str(key)
+    return PydanticCustomError("story", "{text}", context)
+
+
+def known_word(word: str, known: Iterable[str], what: str) -> str:
+    """Return the word if it is known, or raise ValueError with a suggestion."""
+    names = list(known)
+    if word not in names:
+        raise fault(f"unknown {what} {word!r}{suggestion(word, names)}")
+    return word
+
+
+def _country(value: Any) -> str:
+    return known_word(str(value), phonenumbers.SUPPORTED_REGIONS, "country")
+
+
+def _reason(value: Any) -> str:
+    return known_word(str(value).replace("-", "_"), LEFT_REASONS, "reason")
+
+
+def _settled(value: Any) -> str:
+    return known_word(str(value).replace("-", "_"), SETTLED_REASONS, "reason of settlement")
+
+
+def _fact_type(value: Any) -> str:
+    return known_word(str(value), FACT_TYPES, "event")
+
+
+def _duration(value: Any) -> int:
+    try:
+        return parse_duration(str(value))
+    except ValueError as error:
+        raise fault(str(error)) from None
+
+
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Country = Annotated[str, BeforeValidator(_country)]
+LeftReason = Annotated[str, BeforeValidator(_reason)]
+SettledReason = Annotated[str, BeforeValidator(_settled)]
+FactType = Annotated[str, BeforeValidator(_fact_type)]
+Duration = Annotated[int, BeforeValidator(_duration, json_schema_input_type=str)]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])
+]
+
+
+class Money(BaseModel):
+    """An exact amount with its currency, as `0.42 USD` says it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+def parse_money(value: Any) -> Money:
+    """Return `0.42 USD` as money.
+
+    >>> parse_money("0.42 USD")
+    Money(amount=Decimal('0.42'), currency='USD')
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d{1,6})?) ([A-Z]{3})", str(value))
+    if not match:
+        raise fault(f"{value!r} is no amount: write 0.42 USD")
+    return Money(amount=Decimal(match[1]), currency=match[2])
+
+
+Amount = Annotated[Money, BeforeValidator(parse_money, json_schema_input_type=str)]
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise fault(f"{value!r} is no amount: write 0.90") from None
+
+
+PlainAmount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=str)]
+
+
+class Voice(BaseModel):
+    """What a caller's microphone picks up: `tone 440`, or `silence`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tone_hz: int | None = Field(default=None, ge=TONE_HZ_MIN, le=TONE_HZ_MAX)
+
+    def __str__(self) -> str:
+        return f"tone {self.tone_hz}" if self.tone_hz else "silence"
+
+
+SILENT: Final = Voice()
+
+
+def parse_voice(value: Any) -> Voice:
+    """Return a voice as stories write it.
+
+    >>> parse_voice("tone 440")
+    Voice(tone_hz=440)
+    """
+    if isinstance(value, Voice):
+        return value
+    text = str(value)
+    match = re.fullmatch(r"tone (\d{1,5})", text)
+    if match:
+        tone_hz = int(match[1])
+        if not TONE_HZ_MIN <= tone_hz <= TONE_HZ_MAX:
+            raise fault(f"tone {tone_hz} is out of range: {TONE_HZ_MIN} to {TONE_HZ_MAX} Hz")
+        return Voice(tone_hz=tone_hz)
+    if text == "silence":
+        return SILENT
+    if text == "speech" or text.endswith(".wav"):
+        raise fault(f"voice {text!r} is part of the format and not built yet: use 'tone 440'")
+    raise fault(f"unknown voice {text!r}: write 'tone 440' or 'silence'")
+
+
+VoiceText = Annotated[Voice, BeforeValidator(parse_voice, json_schema_input_type=str)]

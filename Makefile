@@ -1,0 +1,45 @@
+# tollbridge: `make demo` runs the main job, `make test` passes the tests; each sets itself up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test test-long check bench clean lock
+
+setup: $(STAMP)
+
+$(STAMP): lock/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/tollbridge demo
+
+# Every gate, then every test but the long ones.
+test: check
+	$(BIN)/pytest -m "not long"
+
+test-long: setup
+	$(BIN)/pytest -m long
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/tollbridge bench media
+	$(BIN)/tollbridge bench billing
+
+# After a change of dependencies in pyproject.toml.
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --output-file lock/dev.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --output-file lock/run.txt
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,167 @@
+"""The `tollbridge` command. Every subcommand exits 0 / 1 / 2: fine / what was tested failed / bad
+input or environment. It reads arguments and prints; what is done is done in the rooms below.
+"""
+
+import asyncio
+import importlib.metadata
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from bridge.errors import InputError, OperatingTrouble, TollbridgeError
+
+EXIT_FAILED: Final = 1
+EXIT_BAD_INPUT: Final = 2
+
+app = typer.Typer(
+    name="tollbridge",
+    help="A telephone conference bridge to dial into, script, load and bill.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file with the bridge's settings.", dir_okay=False),
+]
+
+
+def main() -> None:
+    """Run the command; the entry point of the distribution."""
+    _mount()
+    try:
+        app()
+    except InputError as fault:
+        _fail(str(fault), EXIT_BAD_INPUT)
+    except (OperatingTrouble, OSError) as fault:
+        _fail(str(fault), EXIT_BAD_INPUT)
+    except TollbridgeError as fault:
+        _fail(f"{fault.code}: {fault}", EXIT_FAILED)
+
+
+def _mount() -> None:
+    """Add the commands of the other rooms; their imports are paid only when they are asked for."""
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    mounts: dict[str, tuple[str, Callable[[], typer.Typer]]] = {
+        "scenario": ("Run call stories from YAML files, check who hears whom and the bill.", _lab),
+        "billing": ("Settle usage, print invoices, explain charges.", _billing),
+        "bench": ("Measure this machine; ratios in one run.", _bench),
+    }
+    for name, (text, load) in mounts.items():
+        child = load() if asked == name else typer.Typer(no_args_is_help=True)
+        app.add_typer(child, name=name, help=text)
+
+
+def _lab() -> typer.Typer:
+    from bridge.lab.cli import app as lab
+
+    return lab
+
+
+def _billing() -> typer.Typer:
+    from billing.cli import app as billing
+
+    return billing
+
+
+def _bench() -> typer.Typer:
+    from bridge.bench.cli import app as bench
+
+    return bench
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"tollbridge: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tollbridge {importlib.metadata.version('tollbridge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: tollbridge serve --config bridge.toml")
+def serve(
+    config: ConfigOption = Path("bridge.toml"),
+    json_log: Annotated[bool, typer.Option("--json-log", help="Log as JSON lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+) -> None:
+    """Run a bridge until Ctrl-C: prints the SIP address, the numbers and the codes to dial."""
+    from bridge.config import load_settings
+    from bridge.logs import set_up_logs
+    from bridge.serve import banner, run
+
+    settings = load_settings(config)
+    set_up_logs(as_json=json_log, quiet=quiet)
+    stop = asyncio.Event()
+
+    async def serving() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await run(settings, stop, lambda bridge: typer.echo(banner(bridge)))
+
+    asyncio.run(serving())
+
+
+@app.command(epilog="Example: tollbridge demo --out out/demo")
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the recording, invoice and summary.")
+    ] = Path("out/demo"),
+) -> None:
+    """Show the main job in under a minute: dial in, wait, meet, be billed; on loopback."""
+    from bridge.lab.demo import run
+    from bridge.logs import set_up_logs
+
+    set_up_logs(quiet=True)
+    asyncio.run(run(out))
+
+
+@app.command(epilog="Example: tollbridge doctor --config bridge.toml")
+def doctor(config: ConfigOption = None) -> None:
+    """Print the settings in force and what is wrong with them or with this machine."""
+    from bridge.doctor import examine
+
+    faults = examine(config, typer.echo)
+    if faults:
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+@app.command(epilog="Example: tollbridge explain leg-4f9k2m0a1b2c3d4e --config bridge.toml")
+def explain(
+    leg: Annotated[str, typer.Argument(help="A leg's id, as invoices and logs show it.")],
+    config: ConfigOption = Path("bridge.toml"),
+) -> None:
+    """Print a leg's facts, its settlement and the arithmetic of its charge."""
+    from billing import Billing
+    from bridge.config import load_settings
+
+    settings = load_settings(config)
+    billing = Billing(settings.store.url)
+    try:
+        billing.configure(settings.contract, settings.account)
+        billing.ingest_outbox(settings.store.outbox_url)
+        billing.settle()
+        typer.echo(billing.explain(leg).to_text())
+    finally:
+        billing.close()
+
+
+if __name__ == "__main__":
+    main()

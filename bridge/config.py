@@ -1,0 +1,422 @@
+"""Settings: one TOML file, every key also an environment variable, every fault named.
+
+Knows the configuration's names and what is allowed; opens nothing but the file it is given.
+A fault names the file, the key, the value and what was expected, and suggests the nearest name.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+import phonenumbers
+from billing.config import AccountConfig, ContractConfig
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
+from bridge.errors import InputError
+from bridge.link import WorkerSettings
+from bridge.sip.api import Address
+from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
+
+ENVIRONMENT_PREFIX: Final = "TOLLBRIDGE_"
+PORT_MAX: Final = 65_535
+
+Seconds = Annotated[float, Field(ge=0, le=86_400 * 31, strict=False)]
+Code = Annotated[str, Field(pattern=r"^[0-9]{3,20}$", description="3 to 20 digits")]
+Pin = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="4 to 20 digits")]
+Identity = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="1 to 64 letters, digits, - and _")
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _ip(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IPv4 or IPv6 address") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("a network such as 192.0.2.0/24") from None
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        if not port.isascii() or not 0 <= int(port) <= PORT_MAX:
+            raise ValueError
+    except ValueError:
+        raise ValueError("address:port such as 127.0.0.1:5060 or [::1]:5060") from None
+    return value
+
+
+def _country(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("a country of ISO 3166, two capital letters, such as US")
+    return value
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time with its UTC offset, such as 2026-02-10T09:00:00-05:00")
+    return value
+
+
+Aware = Annotated[datetime, AfterValidator(_aware)]
+
+
+class ClusterSettings(_Section):
+    """Who writes the facts: their source is the cluster, not the node (D4)."""
+
+    id: Identity = "local"
+
+
+class SipSettings(_Section):
+    """Where SIP is heard and who may be anonymous."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:5060"
+    allow_anonymous: bool = True
+    calls_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+
+    @property
+    def address(self) -> Address:
+        """The address to bind."""
+        host, _, port = self.listen.rpartition(":")
+        return Address(host.strip("[]"), int(port))
+
+
+class RtpSettings(_Section):
+    """Where RTP is received, and when silence means a leg is dead (D12)."""
+
+    address: Annotated[str, AfterValidator(_ip)] = "127.0.0.1"
+    port_range: Annotated[
+        list[Annotated[int, Field(ge=1_024, le=PORT_MAX)]], Field(min_length=2, max_length=2)
+    ] = [40_000, 44_999]
+    timeout_s: Annotated[Seconds, Field(gt=0)] = 30
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        first, last = self.port_range
+        if last - first < 1:
+            raise ValueError("port_range: two ports, the lower one first, at least two apart")
+        return self
+
+
+class StoreSettings(_Section):
+    """The database of sessions, facts and bills."""
+
+    url: Annotated[str, Field(pattern=r"^(sqlite:///.+|postgresql(\+\w+)?://.+)$")] = (
+        "sqlite:///tollbridge.db"
+    )
+
+    @property
+    def outbox_url(self) -> str:
+        """Where facts are committed: always a local SQLite file, the store itself if it is one."""
+        return self.url if self.url.startswith("sqlite:") else "sqlite:///tollbridge-outbox.db"
+
+
+class WaitingRoomSettings(_Section):
+    """R5 and D1."""
+
+    timeout_s: Annotated[Seconds, Field(gt=0)] = 300
+    warning_s: Seconds = 30
+    keys_count: bool = True
+
+
+class ConferenceSettings(_Section):
+    """Codes, keys and how long conferences last."""
+
+    tries: Annotated[int, Field(ge=1, le=10)] = 3
+    code_timeout_s: Annotated[Seconds, Field(gt=0)] = 20
+    key_timeout_s: Annotated[Seconds, Field(gt=0)] = 3
+    empty_close_s: Seconds = 1_800
+    continue_s: Annotated[Seconds, Field(le=3_600)] = 3_600
+    continue_warning_s: Seconds = 60
+    participants_max: Annotated[int, Field(ge=1, le=5_000)] = 500
+    entry_tones: bool = True
+
+
+class MeteringSettings(_Section):
+    """D13: how much of a bill a crash may lose."""
+
+    checkpoint_s: Annotated[Seconds, Field(gt=0)] = 10
+
+
+class TrunkSettings(_Section):
+    """A carrier, known by address: toll and toll-free legs come from trunks only."""
+
+    id: Identity
+    cidr: Annotated[list[Annotated[str, AfterValidator(_network)]], Field(min_length=1)]
+
+    def holds(self, host: str) -> bool:
+        """Whether an address belongs to this trunk."""
+        address = ipaddress.ip_address(host)
+        return any(address in ipaddress.ip_network(network) for network in self.cidr)
+
+
+class SessionSettings(_Section):
+    """A session that is put into the store at start when it is not there yet."""
+
+    id: Identity
+    account: Identity
+    access_code: Code
+    organizer_pin: Pin
+    start: Literal["on_join", "on_command"] = "on_join"
+    toll_free: list[Annotated[str, AfterValidator(_country)]] = []
+    opens: Aware | None = None
+    closes: Aware | None = None
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        if self.opens and self.closes and self.closes <= self.opens:
+            raise ValueError("closes: a time after opens")
+        return self
+
+    def spec(self) -> SessionSpec:
+        """Return the session as the conference core takes it."""
+        return SessionSpec(
+            id=SessionId(self.id),
+            account=self.account,
+            access_code=self.access_code,
+            organizer_pin=self.organizer_pin,
+            start=StartPolicy(self.start),
+            toll_free=frozenset(self.toll_free),
+            opens=conf_ms_of(self.opens) if self.opens else None,
+            closes=conf_ms_of(self.closes) if self.closes else None,
+        )
+
+
+class Settings(_Section):
+    """Everything `tollbridge serve` is told."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    sip: SipSettings = SipSettings()
+    rtp: RtpSettings = RtpSettings()
+    store: StoreSettings = StoreSettings()
+    waiting_room: WaitingRoomSettings = WaitingRoomSettings()
+    conference: ConferenceSettings = ConferenceSettings()
+    metering: MeteringSettings = MeteringSettings()
+    trunk: list[TrunkSettings] = []
+    contract: list[ContractConfig] = []
+    account: list[AccountConfig] = []
+    session: list[SessionSettings] = []
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        faults = [
+            *_twice("trunk", "id", [trunk.id for trunk in self.trunk]),
+            *_twice("contract", "id", [contract.id for contract in self.contract]),
+            *_twice("account", "id", [account.id for account in self.account]),
+            *_twice("session", "id", [session.id for session in self.session]),
+            *_twice("session", "access_code", [s.access_code for s in self.session]),
+            *_unknown(
+                "account", "contract", [a.contract for a in self.account], self._ids("contract")
+            ),
+            *_unknown(
+                "session", "account", [s.account for s in self.session], self._ids("account")
+            ),
+        ]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _ids(self, kind: Literal["contract", "account"]) -> list[str]:
+        return [item.id for item in getattr(self, kind)]
+
+    def trunk_of(self, host: str) -> str | None:
+        """Return the id of the trunk an address belongs to, or None."""
+        return next((trunk.id for trunk in self.trunk if trunk.holds(host)), None)
+
+    def conference_config(self) -> ConferenceConfig:
+        """Return what the conference core is told."""
+        return ConferenceConfig(
+            waiting_timeout_ms=seconds_to_ms(self.waiting_room.timeout_s),
+            waiting_warning_ms=seconds_to_ms(self.waiting_room.warning_s),
+            waiting_keys_count=self.waiting_room.keys_count,
+            code_tries=self.conference.tries,
+            code_timeout_ns=seconds_to_ns(self.conference.code_timeout_s),
+            key_timeout_ns=seconds_to_ns(self.conference.key_timeout_s),
+            empty_close_ms=seconds_to_ms(self.conference.empty_close_s),
+            organizer_gone_ms=seconds_to_ms(self.conference.continue_s),
+            organizer_gone_warning_ms=seconds_to_ms(self.conference.continue_warning_s),
+            participants_max=self.conference.participants_max,
+            entry_tones=self.conference.entry_tones,
+        )
+
+    def worker_settings(self) -> WorkerSettings:
+        """Return what a media worker is told."""
+        first, last = self.rtp.port_range
+        return WorkerSettings(
+            host=self.rtp.address,
+            port_first=first,
+            port_last=last,
+            silence_ns=seconds_to_ns(self.rtp.timeout_s),
+        )
+
+
+def _twice(table: str, key: str, values: list[str]) -> Iterator[str]:
+    """Yield one fault for each value that stands twice; codes and ids are told apart by it."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            first = f"{table}[{values.index(value)}]"
+            yield f"{table}[{index}].{key}: {value!r}: expected a value that {first} has not"
+
+
+def _unknown(table: str, key: str, values: list[str], known: list[str]) -> Iterator[str]:
+    for index, value in enumerate(values):
+        if value not in known:
+            yield (
+                f"{table}[{index}].{key}: {value!r}: expected the id of one of the [[{key}]]"
+                f" tables{_suggestion(value, known)}"
+            )
+
+
+def _suggestion(value: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(value, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+class SettingsError(InputError):
+    """A configuration file or environment variable is wrong; one line for each fault."""
+
+    code = "bad_settings"
+
+    def __init__(self, lines: list[str]) -> None:
+        Exception.__init__(self, "\n".join(lines))
+        self.lines = lines
+
+
+def load_settings(
+    path: Path | None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read a TOML file, then the environment, then `overrides` ({"rtp.timeout_s": 1}).
+
+    Raises:
+        SettingsError: with one line for each fault, naming file, key, value and what was expected.
+    """
+    place = str(path) if path else "settings"
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as fault:
+            raise SettingsError([f"{place}: expected a readable UTF-8 file: {fault}"]) from None
+        except tomllib.TOMLDecodeError as fault:
+            raise SettingsError([f"{place}: expected TOML: {fault}"]) from None
+    _apply_environment(data, os.environ if environment is None else environment)
+    for dotted, value in (overrides or {}).items():
+        _put(data, dotted.split("."), value, f"override {dotted}")
+    return parse_settings(data, place)
+
+
+def parse_settings(data: Mapping[str, Any], place: str = "settings") -> Settings:
+    """Check settings that are in memory already. Raises `SettingsError` as `load_settings`."""
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as fault:
+        lines = [line for error in fault.errors() for line in _explain(error, place)]
+        raise SettingsError(lines) from None
+
+
+def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Put TOLLBRIDGE_SECTION_KEY values into `data`; a name that fits no key is refused."""
+    keys = {
+        f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key)
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
+        for key in field.annotation.model_fields
+    }
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if name not in keys:
+            near = _suggestion(name, list(keys))
+            raise SettingsError([f"environment: {name}: {text!r}: expected a setting's name{near}"])
+        _put(data, list(keys[name]), _toml_value(text), f"environment: {name}")
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(data: dict[str, Any], path: list[str], value: Any, place: str) -> None:
+    for key in path[:-1]:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise SettingsError([f"{place}: expected the name of a setting"])
+    data[path[-1]] = value
+
+
+def _explain(error: ErrorDetails, place: str) -> Iterator[str]:
+    """Turn one pydantic error into lines of `file: key: value: expected ...`."""
+    where = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]
+    ).lstrip(".")
+    if not where:  # a fault between tables: its text names the keys already
+        text = str(error.get("ctx", {}).get("error", error["msg"]))
+        yield from (f"{place}: {line}" for line in text.splitlines())
+        return
+    value = error["input"]
+    if error["type"] == "extra_forbidden":
+        known = _names_at(error["loc"][:-1])
+        near = _suggestion(str(error["loc"][-1]), known)
+        yield f"{place}: {where}: {value!r}: expected one of the keys {', '.join(known)}{near}"
+    elif error["type"] == "missing":
+        yield f"{place}: {where}: missing: expected a value for this key"
+    elif error["type"] == "value_error":
+        yield f"{place}: {where}: {_short(value)}: expected {error['ctx']['error']}"
+    else:
+        expected = _description(error["loc"]) or error["msg"]
+        yield f"{place}: {where}: {_short(value)}: expected {expected}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _model_at(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: Any = Settings
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if isinstance(model, type) else None
+        if field is None:
+            return None
+        inner = get_args(field.annotation)
+        model = inner[0] if inner else field.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return None
+    return model if isinstance(model, type) else None
+
+
+def _names_at(loc: tuple[int | str, ...]) -> list[str]:
+    model = _model_at(loc)
+    return sorted(model.model_fields) if model else []
+
+
+def _description(loc: tuple[int | str, ...]) -> str | None:
+    name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    model = _model_at(loc[: loc.index(name)]) if name else None
+    field = model.model_fields.get(name) if model else None
+    return field.description if field else None

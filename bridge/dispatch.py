@@ -1,0 +1,88 @@
+"""Carries out the conference core's commands: a message to SIP or to the worker for each.
+
+Decides nothing. A command for a leg that is over meanwhile is a no-op: the other side hung up
+while the facts beside the command were being committed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bridge.conference.api import (
+    AnswerLeg,
+    ConferenceCommand,
+    EnterMix,
+    HangUpLeg,
+    LeaveMix,
+    PlayPrompts,
+    PlayToMix,
+    RefuseLeg,
+    SetLegMuted,
+    StopPrompts,
+)
+from bridge.legtable import LegRecord, LegTable
+from bridge.link import Play, PlayToGroup, SetGroup, SetMuted, StopPlay, ToWorker
+from bridge.sip.api import Accept, HangUp, LocalMedia, Reject, SipEvent
+
+NO_GROUP: Final = -1
+
+
+class SipOrders(Protocol):
+    """The part of the SIP shell that takes orders."""
+
+    def order(self, event: SipEvent, /) -> None:
+        """Carry out one order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Turns commands into messages for legs that are still there."""
+
+    sip: SipOrders
+    to_worker: Callable[[ToWorker], None]
+    legs: LegTable
+
+    def carry_out(self, command: ConferenceCommand) -> None:
+        """Do one command; `OpenMedia` and `Refused` are the server's own."""
+        match command:
+            case PlayToMix(occurrence, prompt):
+                self.to_worker(PlayToGroup(self.legs.group_of(occurrence), prompt))
+            case RefuseLeg(leg, status, reason):
+                self.sip.order(Reject(leg, status, reason))
+            case HangUpLeg(leg, reason):
+                self.sip.order(HangUp(leg, reason))
+            case AnswerLeg(leg):
+                record = self.legs.get(leg)
+                if record and record.opened:
+                    media = LocalMedia(record.opened.host, record.opened.port)
+                    self.sip.order(Accept(leg, media))
+            case (
+                PlayPrompts(leg)
+                | StopPrompts(leg)
+                | EnterMix(leg)
+                | LeaveMix(leg)
+                | SetLegMuted(leg)
+            ):
+                record = self.legs.get(leg)
+                if record:
+                    self.to_worker(self._media_order(record, command))
+            case _:
+                pass
+
+    def _media_order(
+        self,
+        record: LegRecord,
+        command: PlayPrompts | StopPrompts | EnterMix | LeaveMix | SetLegMuted,
+    ) -> ToWorker:
+        number = record.number
+        match command:
+            case PlayPrompts(_, prompts, token, loop):
+                return Play(number, prompts, token, loop)
+            case StopPrompts():
+                return StopPlay(number)
+            case EnterMix(_, occurrence):
+                return SetGroup(number, self.legs.group_of(occurrence))
+            case LeaveMix():
+                return SetGroup(number, NO_GROUP)
+            case SetLegMuted(_, muted):
+                return SetMuted(number, muted)

@@ -1,0 +1,99 @@
+"""What `tollbridge doctor` looks at: the settings in force, and whether this machine allows them."""
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from bridge.config import SessionSettings, Settings, load_settings
+from bridge.errors import InputError, StoreUnavailable
+from bridge.metering import Outbox
+
+PROMPTS: Final = Path(__file__).parent / "prompts"
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+HIDDEN: Final = frozenset({"organizer_pin"})
+
+
+def examine(config: Path | None, say: Callable[[str], None]) -> list[str]:
+    """Print what is in force and what is wrong; return the faults."""
+    if config is None and Path("bridge.toml").exists():
+        config = Path("bridge.toml")
+    say(f"settings from {config or 'the defaults'} and the environment")
+    try:
+        settings = load_settings(config)
+    except InputError as fault:
+        faults = str(fault).splitlines()
+        for line in faults:
+            say(f"  wrong  {line}")
+        return faults
+    for line in _in_force(settings):
+        say(f"  {line}")
+    say("this machine")
+    faults = []
+    for name, fault in _checks(settings):
+        say(f"  {'wrong ' if fault else 'fine  '} {name}{': ' + fault if fault else ''}")
+        faults += [fault] if fault else []
+    return faults
+
+
+def _in_force(settings: Settings) -> Iterator[str]:
+    for section, value in settings:
+        if isinstance(value, list):
+            for item in value:
+                hidden = HIDDEN if isinstance(item, SessionSettings) else frozenset()
+                yield f"[[{section}]] {item.model_dump(mode='json', exclude=set(hidden))}"
+        else:
+            for key, setting in value:
+                yield f"{section}.{key} = {setting!r}"
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "Linux, for batched sockets", "" if sys.platform == "linux" else sys.platform
+    yield f"SIP port {settings.sip.listen}", _bind(*settings.sip.address)
+    yield f"RTP address {settings.rtp.address}", _bind(settings.rtp.address, 0)
+    yield f"store {settings.store.outbox_url}", _store(settings)
+    prompts = sorted(PROMPTS.glob("*/*.wav"))
+    yield f"{len(prompts)} prompts and sounds", "" if prompts else f"none in {PROMPTS}"
+    yield "receive buffer of sockets", _receive_buffer()
+    cores = len(os.sched_getaffinity(0))
+    yield f"{cores} cores, one media worker on one of them", ""
+    for extra, module in (("phone", "pjsua2"), ("pdf", "typst"), ("nats", "nats")):
+        found = importlib.util.find_spec(module) is not None
+        yield f"extra tollbridge[{extra}]: {'installed' if found else 'not installed'}", ""
+
+
+def _bind(host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, port))
+    except OSError as fault:
+        return f"cannot be bound: {fault.strerror}"
+    return ""
+
+
+def _store(settings: Settings) -> str:
+    try:
+        Outbox(settings.store.outbox_url, "doctor").close()
+    except StoreUnavailable as fault:
+        return str(fault)
+    return ""
+
+
+def _receive_buffer() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
+            try:
+                probe.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
+            except PermissionError:
+                continue
+        got = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    if got >= RECEIVE_BUFFER_BYTES:
+        return ""
+    return (
+        f"{got} bytes: bursts of packets may be lost above some hundred legs; as root:"
+        f" sysctl net.core.rmem_max={RECEIVE_BUFFER_BYTES}"
+    )

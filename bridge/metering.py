@@ -1,0 +1,327 @@
+"""Conference facts become usage events in the outbox, committed before they count (D4, D13).
+
+One SQLite file holds the outbox, what is open now (for recovery after a kill) and the sessions.
+`Outbox` is the file; `Committer` is the thread that commits groups of facts, so that the event
+loop never waits for a disk. It knows facts and rows; it decides nothing about legs.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from bridge.conference.api import Fact, SessionSpec, StartPolicy
+from bridge.errors import StoreUnavailable
+from bridge.units import ConfMs, LegId, SessionId, utc_of
+
+BUSY_TIMEOUT_MS: Final = 2_000
+"""How long a commit waits for another process's lock before the call is refused with 503."""
+
+METADATA: Final = sa.MetaData()
+
+OUTBOX: Final = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("ingested", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("source", "id"),
+    sa.Index("outbox_waiting", "ingested", sqlite_where=sa.text("ingested = 0")),
+    sqlite_autoincrement=True,
+)
+
+OPEN: Final = sa.Table(
+    "open_subject",
+    METADATA,
+    sa.Column("subject", sa.String, primary_key=True),
+    sa.Column("is_leg", sa.Boolean, nullable=False),
+    sa.Column("facts", sa.Integer, nullable=False),
+    sa.Column("opened_ms", sa.BigInteger, nullable=False),
+    sa.Column("elapsed_ms", sa.BigInteger, nullable=False),
+    sa.Column("session", sa.String),
+    sa.Column("account", sa.String),
+    sa.Column("occurrence", sa.String),
+    sa.Column("started", sa.Boolean, nullable=False),
+)
+
+SESSION: Final = sa.Table(
+    "session",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("access_code", sa.String, nullable=False, unique=True),
+    sa.Column("organizer_pin", sa.String, nullable=False),
+    sa.Column("start", sa.String, nullable=False),
+    sa.Column("toll_free", sa.String, nullable=False),
+    sa.Column("opens_ms", sa.BigInteger),
+    sa.Column("closes_ms", sa.BigInteger),
+    sa.Column("cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+_CLOSES: Final = frozenset({"leg.left", "session.ended", "session.cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """A checkpoint of one open leg: how long it is known to have lasted (D13)."""
+
+    leg: LegId
+    until: ConfMs
+
+
+def cloud_event(fact: Fact, source: str) -> dict[str, Any]:
+    """Return a fact as a CloudEvents 1.0 object; see docs/facts.md."""
+    return {
+        "specversion": "1.0",
+        "id": fact.id,
+        "source": source,
+        "type": fact.type,
+        "subject": fact.subject,
+        "time": utc_of(fact.at).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "data": dict(fact.data),
+    }
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return an engine on a SQLite file whose transactions take the write lock when they begin.
+
+    A transaction that reads first and writes later would fail at once when another process wrote
+    in between, whatever the busy timeout says.
+    """
+    engine = sa.create_engine(url, connect_args={"isolation_level": None})
+    sa.event.listen(engine, "connect", _set_pragmas)
+    sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+class Outbox:
+    """The bridge's own tables in the SQLite file at `url`."""
+
+    def __init__(self, url: str, source: str) -> None:
+        self.source = source
+        self._engine = open_engine(url)
+        try:
+            with self._engine.begin() as connection:
+                METADATA.create_all(connection)
+        except SQLAlchemyError as fault:
+            raise StoreUnavailable(f"{url}: cannot be opened: {fault}") from fault
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    def commit(self, facts: Sequence[Fact], checkpoints: Sequence[Elapsed] = ()) -> None:
+        """Write facts and checkpoints in one transaction: all of them or none.
+
+        Raises:
+            StoreUnavailable: the disk is full or the file is locked; nothing was written.
+        """
+        try:
+            with self._engine.begin() as connection:
+                if facts:
+                    self._write(connection, facts)
+                if checkpoints:
+                    connection.execute(
+                        _RAISE_ELAPSED, [_elapsed(c.leg, c.until) for c in checkpoints]
+                    )
+        except SQLAlchemyError as fault:
+            raise StoreUnavailable(str(fault.__cause__ or fault)) from fault
+
+    def _write(self, connection: sa.Connection, facts: Sequence[Fact]) -> None:
+        connection.execute(
+            _INSERT_ONCE,
+            [
+                {
+                    "id": fact.id,
+                    "source": self.source,
+                    "event": json.dumps(cloud_event(fact, self.source), separators=(",", ":")),
+                }
+                for fact in facts
+            ],
+        )
+        connection.execute(_UPSERT_OPEN, [_open_row(fact) for fact in facts])
+        opened = [_occurrence_row(fact) for fact in facts if fact.type == "leg.identified"]
+        if opened:
+            connection.execute(_UPSERT_OPEN, opened)
+        connection.execute(_RAISE_ELAPSED, _touched(facts))
+        closed = [{"closed": fact.subject} for fact in facts if fact.type in _CLOSES]
+        if closed:
+            connection.execute(
+                OPEN.delete().where(OPEN.c.subject == sa.bindparam("closed")), closed
+            )
+        cancelled = [
+            {"cancelled_id": fact.data["session"]}
+            for fact in facts
+            if fact.type == "session.cancelled"
+        ]
+        if cancelled:
+            connection.execute(_CANCEL, cancelled)
+
+    def recover(self) -> list[Fact]:
+        """Close what a kill left open, at the last time written (D13); return the facts of it.
+
+        A leg ends where its last checkpoint or fact saw it alive; no clock of this boot is used.
+        """
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(OPEN).order_by(OPEN.c.is_leg.desc())).all()
+            facts = [_left_open(row) if row.is_leg else _ended_open(row) for row in rows]
+            if facts:
+                self._write(connection, facts)
+        return facts
+
+    def waiting(self) -> int:
+        """Return how many events billing has not taken yet."""
+        query = sa.select(sa.func.count()).select_from(OUTBOX).where(OUTBOX.c.ingested == 0)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    def put_sessions(self, specs: Iterable[SessionSpec]) -> None:
+        """Add the sessions that the store does not hold yet; those it holds stay as they are.
+
+        Raises:
+            StoreUnavailable: also when a code is taken by another session of the store.
+        """
+        try:
+            with self._engine.begin() as connection:
+                known = set(connection.execute(sa.select(SESSION.c.id)).scalars())
+                new = [_session_row(spec) for spec in specs if spec.id not in known]
+                if new:
+                    connection.execute(SESSION.insert(), new)
+        except SQLAlchemyError as fault:
+            raise StoreUnavailable(str(fault.__cause__ or fault)) from fault
+
+    def sessions(self) -> list[SessionSpec]:
+        """Return the sessions that are not cancelled."""
+        query = sa.select(SESSION).where(sa.not_(SESSION.c.cancelled)).order_by(SESSION.c.id)
+        with self._engine.connect() as connection:
+            return [_session_spec(row._mapping) for row in connection.execute(query)]
+
+
+def _open_row(fact: Fact) -> dict[str, Any]:
+    return {
+        "subject": fact.subject,
+        "is_leg": fact.type.startswith("leg."),
+        "facts": int(fact.id.rpartition("/")[2]),
+        "opened_ms": fact.at,
+        "elapsed_ms": 0,
+        "session": fact.data.get("session"),
+        "account": fact.data.get("account"),
+        "occurrence": fact.data.get("occurrence"),
+        "started": fact.type == "session.started",
+    }
+
+
+def _occurrence_row(fact: Fact) -> dict[str, Any]:
+    """Open the occurrence with its first leg: no fact is its own until an organizer comes."""
+    subject = fact.data["occurrence"]
+    return _open_row(fact) | {"subject": subject, "is_leg": False, "facts": 0}
+
+
+def _touched(facts: Sequence[Fact]) -> list[dict[str, Any]]:
+    """Return how far each fact's leg and occurrence are known to have lasted."""
+    subjects = ((fact, fact.data.get(key)) for fact in facts for key in ("leg", "occurrence"))
+    return [_elapsed(str(subject), fact.at) for fact, subject in subjects if subject]
+
+
+def _elapsed(subject: str, until: ConfMs) -> dict[str, Any]:
+    return {"touched": subject, "until": until}
+
+
+_INSERT_ONCE: Final = sqlite.insert(OUTBOX).on_conflict_do_nothing()
+_INSERT_OPEN: Final = sqlite.insert(OPEN)
+_UPSERT_OPEN: Final = _INSERT_OPEN.on_conflict_do_update(
+    index_elements=[OPEN.c.subject],
+    set_={
+        "facts": sa.func.max(OPEN.c.facts, _INSERT_OPEN.excluded.facts),
+        "session": sa.func.coalesce(_INSERT_OPEN.excluded.session, OPEN.c.session),
+        "account": sa.func.coalesce(_INSERT_OPEN.excluded.account, OPEN.c.account),
+        "occurrence": sa.func.coalesce(_INSERT_OPEN.excluded.occurrence, OPEN.c.occurrence),
+        "started": sa.or_(OPEN.c.started, _INSERT_OPEN.excluded.started),
+    },
+)
+_RAISE_ELAPSED: Final = (
+    OPEN.update()
+    .where(OPEN.c.subject == sa.bindparam("touched"))
+    .values(elapsed_ms=sa.func.max(OPEN.c.elapsed_ms, sa.bindparam("until") - OPEN.c.opened_ms))
+)
+_CANCEL: Final = (
+    SESSION.update().where(SESSION.c.id == sa.bindparam("cancelled_id")).values(cancelled=True)
+)
+
+
+def _left_open(row: Any) -> Fact:
+    return Fact(
+        id=f"{row.subject}/{row.facts + 1}",
+        type="leg.left",
+        at=ConfMs(row.opened_ms + row.elapsed_ms),
+        subject=row.subject,
+        data={
+            "leg": row.subject,
+            "session": row.session,
+            "account": row.account,
+            "occurrence": row.occurrence,
+            "reason": "bridge_restarted",
+            "duration_ms": row.elapsed_ms,
+        },
+    )
+
+
+def _ended_open(row: Any) -> Fact:
+    return Fact(
+        id=f"{row.subject}/{row.facts + 1}",
+        type="session.ended",
+        at=ConfMs(row.opened_ms + row.elapsed_ms),
+        subject=row.subject,
+        data={
+            "occurrence": row.subject,
+            "session": row.session,
+            "account": row.account,
+            "reason": "bridge_restarted",
+            "started": bool(row.started),
+        },
+    )
+
+
+def _session_row(spec: SessionSpec) -> dict[str, Any]:
+    return {
+        "id": spec.id,
+        "account": spec.account,
+        "access_code": spec.access_code,
+        "organizer_pin": spec.organizer_pin,
+        "start": spec.start.value,
+        "toll_free": ",".join(sorted(spec.toll_free)),
+        "opens_ms": spec.opens,
+        "closes_ms": spec.closes,
+    }
+
+
+def _session_spec(row: sa.RowMapping) -> SessionSpec:
+    return SessionSpec(
+        id=SessionId(row["id"]),
+        account=row["account"],
+        access_code=row["access_code"],
+        organizer_pin=row["organizer_pin"],
+        start=StartPolicy(row["start"]),
+        toll_free=frozenset(filter(None, row["toll_free"].split(","))),
+        opens=row["opens_ms"],
+        closes=row["closes_ms"],
+    )

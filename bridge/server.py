@@ -1,0 +1,468 @@
+"""The control process: carries events between the SIP, conference and media rooms.
+
+A shell: it owns the loop, the clock, the sockets and the store, and decides nothing. Facts are
+committed before the commands beside them are carried out; commands wait in one queue, in order.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from billing import Billing, Invoice
+from bridge.clock import ConferenceClock
+from bridge.committer import Committer
+from bridge.conference.api import (
+    ConferenceCommand,
+    ConferenceEvent,
+    EndSession,
+    Fact,
+    KickLeg,
+    LegAbandoned,
+    LegConfirmed,
+    LegHungUp,
+    LegInvited,
+    LegKey,
+    LegLost,
+    LegPlayed,
+    LegReady,
+    LegView,
+    OpenMedia,
+    PutSession,
+    Refused,
+    RefuseLeg,
+    SessionSpec,
+)
+from bridge.conference.core import Conference
+from bridge.conference.numberplan import NumberPlan
+from bridge.config import Settings
+from bridge.dispatch import Dispatcher
+from bridge.errors import OperatingTrouble, WorkerLost
+from bridge.ids import new_id
+from bridge.legtable import LegRecord, LegTable, set_remote
+from bridge.link import (
+    CloseLeg,
+    FromWorker,
+    KeyPressed,
+    LegRefused,
+    LegSilent,
+    OpenLeg,
+    PlayDone,
+    RecordingDone,
+    StartRecording,
+    Status,
+    StopRecording,
+    ToWorker,
+)
+from bridge.metering import Elapsed, Outbox
+from bridge.net.sip_udp import SipUdp
+from bridge.sip.api import (
+    Address,
+    CallConfirmed,
+    CallEnded,
+    CallIncoming,
+    CallKey,
+    CallMedia,
+    Dropped,
+    EndCause,
+    HangUp,
+    Reject,
+    SipConfig,
+    SipNotice,
+)
+from bridge.stepper import Stepper, conf_ms_now, now_ns
+from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
+from bridge.worker_link import MediaWorker
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER_S: Final = 5
+CHECKPOINTS_PER_INTERVAL: Final = 2
+"""A checkpoint is as old as the worker's last status; written twice an interval, D13 holds."""
+
+RECORDING_CLOSE_S: Final = 10.0
+
+HANG_UP_CAUSES: Final = {
+    EndCause.REMOTE_BYE: "hung_up",
+    EndCause.CANCELLED: "hung_up",
+    EndCause.NO_ACK: "no_ack",
+    EndCause.SESSION_EXPIRED: "session_expired",
+    EndCause.BAD_ANSWER: "bad_answer",
+}
+"""SIP's causes in the facts' words; others are named as SIP names them."""
+
+
+@dataclass(slots=True)
+class BridgeStatus:
+    """What the worker last said of itself; for `serve`, metrics and tests."""
+
+    worker: Status = field(default_factory=lambda: Status(now_ns=0))
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+class Bridge:
+    """A whole bridge on one event loop; the media worker is a process of its own.
+
+    Attributes:
+        status: counters of the worker and of SIP.
+        plan: the number plan (D18).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock_running: bool = True,
+        starts_at: ConfMs | None = None,
+        worker: MediaWorker | None = None,
+    ) -> None:
+        self.settings = settings
+        self.plan = NumberPlan.build()
+        self.status = BridgeStatus()
+        anchor = conf_ms_now() if starts_at is None else starts_at
+        self._stepper = Stepper(
+            Conference(settings.conference_config(), self.plan, new_id),
+            ConferenceClock(anchor, now_ns(), clock_running),
+            carry_out=self._carry_out,
+            refuse=self._abandon,
+            guard=lambda action: self._guarded(None, action),
+        )
+        self._legs = LegTable()
+        self._worker = worker
+        self._worker_lost = False
+        self._recordings: dict[int, asyncio.Future[RecordingDone]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._checkpoint_timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+
+    # --- life ---------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the store, recover what a kill left open, start the worker, listen.
+
+        Raises:
+            StoreUnavailable, OSError: what could not be opened, by name.
+        """
+        source = f"/tollbridge/{self.settings.cluster.id}"
+        self._outbox = Outbox(self.settings.store.outbox_url, source)
+        recovered = self._outbox.recover()
+        if recovered:
+            log.warning("recovered", facts=len(recovered))
+        self._stepper.committer = Committer(self._outbox, asyncio.get_running_loop())
+        self._outbox.put_sessions(session.spec() for session in self.settings.session)
+        for spec in self._outbox.sessions():
+            self._stepper.step(PutSession(spec))
+        await self._start_worker()
+        try:
+            self._sip = await SipUdp.open(
+                self.settings.sip.address, self._sip_config, self._on_sip, ids=new_id
+            )
+        except OSError:
+            await self.worker.stop()
+            await self._stepper.close()
+            raise
+        self._dispatch = Dispatcher(self._sip, self._send_worker, self._legs)
+        self._arm_checkpoint()
+
+    def _sip_config(self, contact: Address) -> SipConfig:
+        return SipConfig(contact=contact, calls_max=self.settings.sip.calls_max)
+
+    async def _start_worker(self) -> None:
+        if self._worker is None:
+            self._worker = await MediaWorker.start(
+                self.settings.worker_settings(), self._on_worker, self._on_worker_lost
+            )
+        else:
+            self._worker.on_message = self._on_worker
+            self._worker.on_lost = self._on_worker_lost
+            await self._worker.reset(self.settings.worker_settings())
+
+    async def stop(self, *, keep_worker: bool = False) -> None:
+        """End every leg and occurrence, commit the facts of it, close everything."""
+        self._stopping = True
+        for spec in self._stepper.conference.sessions():
+            self._stepper.step(EndSession(spec.id, by="shutdown"))
+        for view in self.roster():
+            self._stepper.step(KickLeg(view.leg, by="shutdown"))
+        if self._checkpoint_timer:
+            self._checkpoint_timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await self._stepper.close()
+        self._outbox.close()
+        await self._sip.drain()
+        self._sip.close()
+        if not keep_worker:
+            await self.worker.stop()
+
+    @property
+    def worker(self) -> MediaWorker:
+        """The media worker; may be handed to the next bridge after `stop(keep_worker=True)`."""
+        assert self._worker is not None, "the bridge has not been started"
+        return self._worker
+
+    @property
+    def sip_address(self) -> Address:
+        """Where SIP is heard."""
+        return self._sip.address
+
+    # --- what others ask ----------------------------------------------------------------
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        """The facts committed since start, in order."""
+        return self._stepper.facts
+
+    def now_conf(self) -> ConfMs:
+        """Return conference time (D19)."""
+        return self._stepper.now_conf()
+
+    def next_deadline_conf(self) -> ConfMs | None:
+        """Return when the conference clock's next timer is due, None when nothing waits."""
+        return self._stepper.next_deadline_conf
+
+    def roster(self) -> tuple[LegView, ...]:
+        """Return every leg that is not over."""
+        return self._stepper.conference.roster()
+
+    def sessions(self) -> tuple[SessionSpec, ...]:
+        """Return the sessions that can be dialled into."""
+        return self._stepper.conference.sessions()
+
+    async def order(self, event: ConferenceEvent) -> tuple[Refused, ...]:
+        """Carry out an order and wait until its facts are committed; return what was refused."""
+        commands = self._stepper.step(event)
+        await self.committed()
+        return tuple(command for command in commands if isinstance(command, Refused))
+
+    async def advance_to(self, target: ConfMs) -> None:
+        """Move the conference clock, firing every timer on its way in order (D19)."""
+        await self._stepper.advance_to(target)
+
+    async def committed(self) -> None:
+        """Wait until every fact so far is on disk and the commands beside it are carried out."""
+        await self._stepper.committed()
+
+    async def wait_for(self, predicate: Callable[["Bridge"], bool], timeout_s: float) -> bool:
+        """Wait until something is true of this bridge; false when it did not become so in time."""
+        return await self._stepper.wait_for(lambda: predicate(self), timeout_s)
+
+    async def start_recording(self, occurrence: OccurrenceId, path: Path) -> None:
+        """Record an occurrence's whole mix from now on."""
+        group = self._legs.group_of(occurrence)
+        self._recordings[group] = asyncio.get_running_loop().create_future()
+        self.worker.send(StartRecording(group, str(path)))
+
+    async def stop_recording(self, occurrence: OccurrenceId) -> RecordingDone:
+        """Close the recording and return what it holds.
+
+        Raises:
+            OperatingTrouble: the file could not be written.
+        """
+        group = self._legs.group_of(occurrence)
+        self.worker.send(StopRecording(group))
+        done = await asyncio.wait_for(self._recordings[group], RECORDING_CLOSE_S)
+        if done.error:
+            raise OperatingTrouble(f"{done.path}: {done.error}")
+        return done
+
+    async def invoice(self, account: str, month: str) -> Invoice:
+        """Settle what is final and return an account's invoice of a month ("2026-02")."""
+        await self.committed()
+        return await asyncio.to_thread(self._invoice, account, month)
+
+    def _invoice(self, account: str, month: str) -> Invoice:
+        billing = Billing(self.settings.store.url)
+        try:
+            billing.configure(self.settings.contract, self.settings.account)
+            billing.ingest_outbox(self.settings.store.outbox_url)
+            billing.settle()
+            return billing.invoice(account, month)
+        finally:
+            billing.close()
+
+    # --- from SIP -----------------------------------------------------------------------
+
+    def _on_sip(self, notice: SipNotice) -> None:
+        leg = None if isinstance(notice, Dropped) else notice.leg
+        self._guarded(leg, lambda: self._on_notice(notice))
+
+    def _on_notice(self, notice: SipNotice) -> None:
+        match notice:
+            case CallIncoming():
+                self._on_incoming(notice)
+            case CallConfirmed(leg, remote, proven) | CallMedia(leg, remote, proven):
+                record = self._legs.get(leg)
+                if record is None:
+                    return
+                self._send_worker(set_remote(record, remote, proven=proven))
+                if isinstance(notice, CallConfirmed):
+                    self._stepper.step(LegConfirmed(leg))
+            case CallKey(leg, key):
+                self._stepper.step(LegKey(leg, key))
+            case CallEnded(leg, cause):
+                self._on_call_ended(leg, cause)
+            case _:
+                pass
+
+    def _on_incoming(self, notice: CallIncoming) -> None:
+        if self._stopping:
+            self._sip.order(Reject(notice.leg, 503, "Service Unavailable", RETRY_AFTER_S))
+            return
+        if notice.anonymous and not self.settings.sip.allow_anonymous:
+            self._sip.order(Reject(notice.leg, 433, "Anonymity Disallowed"))
+            return
+        self._legs.add(notice)
+        trunk = self.settings.trunk_of(notice.source.host)
+        ani = (notice.asserted if trunk else None) or notice.from_user
+        self._stepper.step(
+            LegInvited(
+                leg=notice.leg,
+                user=notice.user,
+                ani=ani,
+                trunk=trunk,
+                display_name=notice.from_display,
+                diversion=notice.diversion,
+            )
+        )
+
+    def _on_call_ended(self, leg: LegId, cause: EndCause) -> None:
+        record = self._legs.remove(leg)
+        if record is None:
+            return
+        if record.opened:
+            self._send_worker(CloseLeg(record.number))
+        self._stepper.step(LegHungUp(leg, HANG_UP_CAUSES.get(cause, cause.value)))
+
+    # --- from and to the worker ---------------------------------------------------------
+
+    def _send_worker(self, message: ToWorker) -> None:
+        if not self._worker_lost:
+            self.worker.send(message)
+
+    def _on_worker(self, message: FromWorker) -> None:
+        match message:
+            case Status():
+                self._on_status(message)
+            case RecordingDone(group):
+                waiter = self._recordings.get(group)
+                if waiter and not waiter.done():
+                    waiter.set_result(message)
+            case KeyPressed(number) | PlayDone(number) | LegSilent(number):
+                record = self._legs.by_number(number)
+                if record:
+                    self._guarded(record.leg, lambda: self._on_leg_message(record.leg, message))
+            case _:
+                pass
+
+    def _on_leg_message(self, leg: LegId, message: FromWorker) -> None:
+        match message:
+            case KeyPressed(_, key):
+                self._stepper.step(LegKey(leg, key))
+            case PlayDone(_, token):
+                self._stepper.step(LegPlayed(leg, token))
+            case LegSilent(_, last_packet_ns):
+                self._stepper.step(LegLost(leg, self._stepper.clock.at(NowNs(last_packet_ns))))
+            case _:
+                pass
+
+    def _on_status(self, status: Status) -> None:
+        self.status.worker = status
+        for number, last_packet_ns in status.last_packet_ns.items():
+            record = self._legs.by_number(int(number))
+            if record:
+                record.last_packet_ns = NowNs(last_packet_ns)
+        self._stepper.changed.set()
+
+    def _on_worker_lost(self, reason: str) -> None:
+        """End the legs of a worker that died, as D12 says, and start another."""
+        if self._stopping:
+            return
+        self._worker_lost = True
+        log.error("worker.lost", reason=reason, legs=len(self._legs))
+        now = now_ns()
+        for record in self._legs:
+            last = self._stepper.clock.at(record.last_packet_ns or now)
+            self._stepper.step(LegLost(record.leg, last, cause="worker_lost"))
+        self._worker = None
+        self._spawn(self._restart_worker())
+
+    async def _restart_worker(self) -> None:
+        await self._start_worker()
+        self._worker_lost = False
+        log.info("worker.restarted")
+
+    async def _open_media(self, record: LegRecord) -> None:
+        """Get a port for a leg; the call is refused with 503 when there is none."""
+        host, port = (record.remote.address if record.remote else None) or ("", 0)
+        try:
+            if self._worker_lost:
+                raise WorkerLost("the media worker is being restarted")
+            opened = await self.worker.open_leg(OpenLeg(record.number, host, port))
+        except OperatingTrouble as fault:
+            self._abandon(record.leg, fault)
+            return
+        if isinstance(opened, LegRefused):
+            self._abandon(record.leg, WorkerLost(opened.reason))
+        elif self._legs.get(record.leg) is None:  # cancelled meanwhile
+            self._send_worker(CloseLeg(record.number))
+        else:
+            record.opened = opened
+            self._stepper.step(LegReady(record.leg))
+
+    def _abandon(self, leg: LegId, fault: OperatingTrouble) -> None:
+        """Refuse a call that could not be answered; nothing of it is written (503)."""
+        log.error("leg.refused", leg=leg, code=fault.code, error=str(fault))
+        record = self._legs.remove(leg)
+        if record and record.opened:
+            self._send_worker(CloseLeg(record.number))
+        self._stepper.step(LegAbandoned(leg))
+        self._sip.order(Reject(leg, 503, "Service Unavailable", RETRY_AFTER_S))
+
+    # --- commands, checkpoints ----------------------------------------------------------
+
+    def _carry_out(self, command: ConferenceCommand) -> None:
+        if isinstance(command, OpenMedia):
+            record = self._legs.get(command.leg)
+            if record:
+                self._spawn(self._open_media(record))
+            return
+        if isinstance(command, RefuseLeg):
+            self._legs.remove(command.leg)
+        if not isinstance(command, Refused):
+            self._dispatch.carry_out(command)
+
+    def _arm_checkpoint(self) -> None:
+        interval = self.settings.metering.checkpoint_s / CHECKPOINTS_PER_INTERVAL
+        self._checkpoint_timer = asyncio.get_running_loop().call_later(
+            interval, self._on_checkpoint
+        )
+
+    def _on_checkpoint(self) -> None:
+        """Write how long each open leg is known to have lasted (D13)."""
+        now = now_ns()
+        checkpoints = tuple(
+            Elapsed(record.leg, self._stepper.clock.at(now if record.held else last))
+            for record in self._legs
+            if (last := record.last_packet_ns) is not None
+        )
+        self._stepper.checkpoint(checkpoints)
+        self._arm_checkpoint()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _guarded(self, leg: LegId | None, action: Callable[[], object]) -> None:
+        """Run one event's work; a fault of ours ends that leg and nothing else."""
+        try:
+            action()
+        except Exception:
+            log.exception("fault", leg=leg)
+            if leg is not None:
+                self._legs.remove(leg)
+                self._sip.order(HangUp(leg, "internal fault"))

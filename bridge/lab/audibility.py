@@ -259,23 +259,36 @@ def take_out(pcm: Reals, sounds: Mapping[str, Pcm]) -> tuple[Reals, dict[str, So
 def _take_out_one(rest: Reals, clip: Reals) -> int:
     """Subtract every occurrence of one sound from `rest`; return how many frames matched."""
     taken = np.zeros(len(rest) // FRAME_SAMPLES, bool)
-    for offset in _offsets(rest, clip):
-        at = np.arange(len(taken) * FRAME_SAMPLES) + offset
-        inside = (at >= 0) & (at < len(clip))
-        wanted = np.where(inside, clip[at % len(clip)], 0.0).reshape(-1, FRAME_SAMPLES)
-        frames = rest[: wanted.size].reshape(-1, FRAME_SAMPLES)
-        products = np.sum(frames * wanted, axis=1)
-        energy = np.sum(wanted**2, axis=1)
-        norms = np.sqrt(np.sum(frames**2, axis=1) * energy)
-        match = (products > FRAME_MATCH * norms) & (norms > 0) & ~taken
+    frames = rest[: taken.size * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    laid = [_laid_under(clip, offset, frames.size) for offset in _offsets(rest, clip)]
+    # the place that explains most goes first: a repeated note also fits at wrong places
+    for wanted in sorted(laid, key=lambda one: -float(np.sum(_matches(frames, one)))):
+        match = _matches(frames, wanted) & ~taken
         if not match.any():
             continue
-        gain = float(np.sum(products[match]) / np.sum(energy[match]))
+        gain = float(np.sum(frames[match] * wanted[match]) / np.sum(wanted[match] ** 2))
         if abs(gain - 1) < GAIN_EXACT:  # played as it is; the rest of the fit is another's voice
             gain = 1.0
         frames[match] -= gain * wanted[match]
         taken |= match
     return int(taken.sum())
+
+
+def _laid_under(clip: Reals, offset: int, samples: int) -> Reals:
+    """Return (N, 160): the sound as it would be received if it began `offset` before the window."""
+    at = np.arange(samples) + offset
+    inside = (at >= 0) & (at < len(clip))
+    laid: Reals = np.where(inside, clip[at % len(clip)], 0.0).reshape(-1, FRAME_SAMPLES)
+    return laid
+
+
+def _matches(frames: Reals, wanted: Reals) -> NDArray[np.bool_]:
+    """Return (N,) bool: which frames carry what is wanted."""
+    norms = np.sqrt(np.sum(frames**2, axis=1) * np.sum(wanted**2, axis=1))
+    matches: NDArray[np.bool_] = np.sum(frames * wanted, axis=1) > np.maximum(
+        FRAME_MATCH * norms, 1.0
+    )
+    return matches
 
 
 def _offsets(pcm: Reals, clip: Reals) -> list[int]:

@@ -7,6 +7,7 @@ A fault names the file, the key, the value and what was expected, and suggests t
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -219,8 +220,8 @@ class Settings(_Section):
     def _references(self) -> Self:
         faults = [
             *_twice("trunk", "id", [trunk.id for trunk in self.trunk]),
-            *_twice("contract", "id", [contract.id for contract in self.contract]),
-            *_twice("account", "id", [account.id for account in self.account]),
+            *_twice("contract", "id", [_dated(contract) for contract in self.contract]),
+            *_twice("account", "id", [_dated(account) for account in self.account]),
             *_twice("session", "id", [session.id for session in self.session]),
             *_twice("session", "access_code", [s.access_code for s in self.session]),
             *_unknown(
@@ -266,6 +267,11 @@ class Settings(_Section):
             port_last=last,
             silence_ns=seconds_to_ns(self.rtp.timeout_s),
         )
+
+
+def _dated(item: ContractConfig | AccountConfig) -> str:
+    """Contracts and accounts may change at a date: then the date tells them apart."""
+    return f"{item.id} from {item.valid_from}" if item.valid_from else item.id
 
 
 def _twice(table: str, key: str, values: list[str]) -> Iterator[str]:
@@ -331,8 +337,10 @@ def parse_settings(data: Mapping[str, Any], place: str = "settings") -> Settings
     try:
         return Settings.model_validate(data)
     except ValidationError as fault:
-        lines = [line for error in fault.errors() for line in _explain(error, place)]
-        raise SettingsError(lines) from None
+        seen: dict[str, list[str]] = {}
+        for error in fault.errors():  # one member of a union is enough to say what was expected
+            seen.setdefault(_where(error), list(_explain(error, place)))
+        raise SettingsError([line for lines in seen.values() for line in lines]) from None
 
 
 def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -367,11 +375,15 @@ def _put(data: dict[str, Any], path: list[str], value: Any, place: str) -> None:
     data[path[-1]] = value
 
 
+def _where(error: ErrorDetails) -> str:
+    """Return the key of a fault as people write it; the names of a union's members left out."""
+    parts = [part for part in error["loc"] if not re.match(r"function-|RateConfig$", str(part))]
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".")
+
+
 def _explain(error: ErrorDetails, place: str) -> Iterator[str]:
     """Turn one pydantic error into lines of `file: key: value: expected ...`."""
-    where = "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]
-    ).lstrip(".")
+    where = _where(error)
     if not where:  # a fault between tables: its text names the keys already
         text = str(error.get("ctx", {}).get("error", error["msg"]))
         yield from (f"{place}: {line}" for line in text.splitlines())
@@ -384,9 +396,10 @@ def _explain(error: ErrorDetails, place: str) -> Iterator[str]:
     elif error["type"] == "missing":
         yield f"{place}: {where}: missing: expected a value for this key"
     elif error["type"] == "value_error":
-        yield f"{place}: {where}: {_short(value)}: expected {error['ctx']['error']}"
+        expected = str(error["ctx"]["error"]).rpartition("expected ")[2]
+        yield f"{place}: {where}: {_short(value)}: expected {expected}"
     else:
-        expected = _description(error["loc"]) or error["msg"]
+        expected = _description(error["loc"]) or error["msg"].removeprefix("Input should be ")
         yield f"{place}: {where}: {_short(value)}: expected {expected}"
 
 

@@ -1,4 +1,4 @@
-"""What `tollbridge doctor` looks at: the settings in force, and whether this machine allows them."""
+"""What `tollbridge doctor` looks at: the settings in force, and whether the machine allows them."""
 
 import importlib.util
 import os

@@ -76,7 +76,11 @@ class SessionSpec:
 
 @dataclass(frozen=True, slots=True)
 class ConferenceConfig:
-    """What the core is told once. Names in comments are those of the configuration file."""
+    """What the core is told once. Names in comments are those of the configuration file.
+
+    Zero means: for `waiting_timeout_ms` no time-out, for a warning no warning, for
+    `empty_close_ms` and `organizer_gone_ms` at once.
+    """
 
     waiting_timeout_ms: int = 300_000  # waiting_room.timeout_s (D1)
     waiting_warning_ms: int = 30_000  # waiting_room.warning_s: before the end
@@ -90,6 +94,8 @@ class ConferenceConfig:
     organizer_gone_warning_ms: int = 60_000  # conference.continue_warning_s
     participants_max: int = 500  # conference.participants_max (R18)
     entry_tones: bool = True  # conference.entry_tones
+    pin_window_ns: int = 10_000_000_000  # after the code, `*` begins a PIN for this long
+    control_pause_ns: int = 1_500_000_000  # within that, a lone `*d` acts after this pause
 
 
 # --- in: what happened to a leg -----------------------------------------------------------
@@ -407,3 +413,4 @@ class LegView:
     answered_at: ConfMs | None
     waiting_since: ConfMs | None
     joined_at: ConfMs | None
+    display_name: str = ""

@@ -1,0 +1,140 @@
+"""From the INVITE to the right access code (D18, D20).
+
+Knows what may be dialled and how a code is asked for. It must not know what happens to a leg
+whose code was right.
+"""
+
+from typing import Final
+
+from bridge.conference import api, prompts
+from bridge.conference.api import LegInvited, LegKind
+from bridge.conference.departures import dismiss
+from bridge.conference.entry import CodeKeyed
+from bridge.conference.hall import Data, Hall
+from bridge.conference.legs import TYPE_AHEAD_MAX, Leg, Move, Playing
+from bridge.conference.rooms import identify
+from bridge.conference.sessions import is_open
+from bridge.conference.timers import Alarm
+from bridge.units import LegId
+
+LEGS_MAX: Final = 65_536
+"""Legs at one time; the media plane ends far below."""
+
+JOIN_USER: Final = "join"
+"""`sip:join@...`: a VoIP leg that will key its access code."""
+
+
+# --- before the answer --------------------------------------------------------------------
+
+
+def on_invited(hall: Hall, event: LegInvited) -> None:
+    """Accept what may be dialled, refuse the rest."""
+    if len(hall.legs) >= LEGS_MAX:
+        hall.order(api.RefuseLeg(event.leg, 503, "Service Unavailable"))
+        return
+    leg = _leg_of(hall, event)
+    if leg is not None:
+        hall.legs[leg.id] = leg
+        hall.order(api.OpenMedia(leg.id))
+    elif hall.plan.lookup(event.user) is not None:
+        hall.order(api.RefuseLeg(event.leg, 403, "Forbidden"))
+    else:
+        hall.order(api.RefuseLeg(event.leg, 404, "Not Found"))
+
+
+def _leg_of(hall: Hall, event: LegInvited) -> Leg | None:
+    """Return the leg that a dialled user makes, None when it makes none.
+
+    Numbers come from trunks only: whoever else could dial one would choose who pays.
+    """
+    name = event.display_name
+    did = hall.plan.lookup(event.user)
+    if did is not None and event.trunk is not None:
+        return Leg(event.leg, did.kind, event.ani, did.country, did.e164, display_name=name)
+    spec = hall.sessions.admitting(event.user, hall.at.conf_ms)
+    if spec is not None:
+        return Leg(event.leg, LegKind.VOIP, event.ani, display_name=name, wants=spec.id)
+    if event.user.lower() == JOIN_USER:
+        return Leg(event.leg, LegKind.VOIP, event.ani, display_name=name)
+    return None
+
+
+def answer(hall: Hall, leg: Leg) -> None:
+    """Answer a leg that has its media: from now on it has facts and a duration (D7)."""
+    leg.move(Move.ANSWER)
+    leg.answered_at = hall.at.conf_ms
+    data: Data = {
+        "kind": leg.kind.value,
+        "country": leg.country,
+        "did": leg.did,
+        "ani": leg.ani,
+        "direction": "inbound",
+    }
+    hall.leg_fact(leg, "leg.answered", data)
+    hall.order(api.AnswerLeg(leg.id))
+
+
+def keep_key(leg: Leg, key: str) -> None:
+    """Keep a key pressed before the ACK came."""
+    if len(leg.ahead) < TYPE_AHEAD_MAX:
+        leg.ahead.append(key)
+
+
+# --- the code -----------------------------------------------------------------------------
+
+
+def confirm(hall: Hall, leg: Leg) -> None:
+    """Greet a leg and ask for its code; one that dialled it is let in at once."""
+    if leg.wants is None:
+        leg.move(Move.PROMPT)
+        _ask(hall, leg, prompts.GREETING)
+        return
+    spec = hall.sessions.get(leg.wants)
+    if spec is None or not is_open(spec, hall.at.conf_ms):
+        dismiss(hall, leg, "wrong_code", prompts.BAD_CODE)  # it was right when it was dialled
+    else:
+        identify(hall, leg, spec)
+
+
+def _ask(hall: Hall, leg: Leg, prompt: str) -> None:
+    hall.play(leg, prompt)
+    hall.arm_real(Alarm.CODE, leg, hall.config.code_timeout_ns)
+
+
+def code_prompt_done(hall: Hall, leg: Leg) -> None:
+    """Give a leg the whole time for its first key after the prompt has ended."""
+    leg.playing = Playing.NOTHING
+    hall.arm_real(Alarm.CODE, leg, hall.config.code_timeout_ns)
+
+
+def code_key(hall: Hall, leg: Leg, key: str) -> None:
+    """Take one key at the code prompt; the first one stops the prompt."""
+    hall.silence(leg)
+    keyed = leg.collector.press(key, hall.at.now_ns)
+    if isinstance(keyed, CodeKeyed):
+        _take_code(hall, leg, keyed)
+        return
+    waiting = leg.collector.pending
+    pause = hall.config.key_timeout_ns if waiting else hall.config.code_timeout_ns
+    hall.arm_real(Alarm.CODE, leg, pause)
+
+
+def on_code_pause(hall: Hall, leg_id: LegId) -> None:
+    """Take what was keyed before the pause, which may be nothing."""
+    leg = hall.legs[leg_id]
+    keyed = leg.collector.pause()
+    assert isinstance(keyed, CodeKeyed), "a leg at the code prompt has nothing but a code"
+    _take_code(hall, leg, keyed)
+
+
+def _take_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
+    spec = hall.sessions.admitting(keyed.code, hall.at.conf_ms)
+    if spec is not None:
+        identify(hall, leg, spec)
+        return
+    silent = not keyed.code and not keyed.ended
+    leg.code_tries += 1
+    if leg.code_tries >= hall.config.code_tries:
+        dismiss(hall, leg, "no_code" if silent else "wrong_code", prompts.TOO_MANY_TRIES)
+    else:
+        _ask(hall, leg, prompts.GREETING if silent else prompts.BAD_CODE)

@@ -1,0 +1,244 @@
+"""One leg as the core knows it, and the tables that say where it may go.
+
+Knows states and what each makes of what a remote side may send. It must not know sessions'
+rules, prompts or timers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from bridge.conference import api
+from bridge.conference.api import LegKind, LegState, LegView, Role
+from bridge.conference.entry import KeyCollector
+from bridge.errors import IllegalTransition
+from bridge.units import ConfMs, LegId, OccurrenceId, SessionId
+
+TYPE_AHEAD_MAX: Final = 64
+"""Keys kept of those pressed before the ACK came; later ones are dropped."""
+
+
+class Move(Enum):
+    """The ways from one state of a leg to another."""
+
+    ANSWER = auto()
+    PROMPT = auto()
+    WAIT = auto()
+    JOIN = auto()
+    LEAVE = auto()
+    END = auto()
+
+
+TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
+    LegState.INVITED: {Move.ANSWER: LegState.ANSWERED, Move.END: LegState.ENDED},
+    LegState.ANSWERED: {
+        Move.PROMPT: LegState.PROMPTED,
+        Move.WAIT: LegState.WAITING,
+        Move.JOIN: LegState.JOINED,
+        Move.LEAVE: LegState.LEAVING,
+        Move.END: LegState.ENDED,
+    },
+    LegState.PROMPTED: {
+        Move.WAIT: LegState.WAITING,
+        Move.JOIN: LegState.JOINED,
+        Move.LEAVE: LegState.LEAVING,
+        Move.END: LegState.ENDED,
+    },
+    LegState.WAITING: {Move.JOIN: LegState.JOINED, Move.END: LegState.ENDED},
+    LegState.JOINED: {Move.END: LegState.ENDED},
+    LegState.LEAVING: {Move.END: LegState.ENDED},
+    LegState.ENDED: {},
+}
+
+
+class Reaction(Enum):
+    """What the core does when a leg's event comes. `IGNORE` is the named no-op."""
+
+    IGNORE = auto()
+    INVITE = auto()
+    ANSWER = auto()
+    FORGET = auto()
+    REFUSE = auto()
+    CONFIRM = auto()
+    KEEP_KEY = auto()
+    CODE_KEY = auto()
+    ROOM_KEY = auto()
+    CODE_PROMPT_DONE = auto()
+    HOLD_MUSIC = auto()
+    PLAY_DONE = auto()
+    GO = auto()
+    HANG_UP = auto()
+    LOSE = auto()
+
+
+LegEvent = (
+    api.LegInvited
+    | api.LegReady
+    | api.LegAbandoned
+    | api.LegConfirmed
+    | api.LegKey
+    | api.LegPlayed
+    | api.LegHungUp
+    | api.LegLost
+)
+
+_LIVE: Final[Mapping[type[LegEvent], Reaction]] = {
+    api.LegConfirmed: Reaction.IGNORE,  # an ACK may come again
+    api.LegHungUp: Reaction.HANG_UP,
+    api.LegLost: Reaction.LOSE,
+}
+
+REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
+    LegState.INVITED: {
+        api.LegReady: Reaction.ANSWER,
+        api.LegAbandoned: Reaction.FORGET,
+        api.LegConfirmed: Reaction.IGNORE,
+        api.LegKey: Reaction.IGNORE,
+        api.LegPlayed: Reaction.IGNORE,
+        api.LegHungUp: Reaction.FORGET,
+        api.LegLost: Reaction.REFUSE,
+    },
+    LegState.ANSWERED: {
+        **_LIVE,
+        api.LegAbandoned: Reaction.FORGET,  # the fact could not be written
+        api.LegConfirmed: Reaction.CONFIRM,
+        api.LegKey: Reaction.KEEP_KEY,
+        api.LegPlayed: Reaction.IGNORE,
+    },
+    LegState.PROMPTED: {
+        **_LIVE,
+        api.LegKey: Reaction.CODE_KEY,
+        api.LegPlayed: Reaction.CODE_PROMPT_DONE,
+    },
+    LegState.WAITING: {
+        **_LIVE,
+        api.LegKey: Reaction.ROOM_KEY,
+        api.LegPlayed: Reaction.HOLD_MUSIC,
+    },
+    LegState.JOINED: {
+        **_LIVE,
+        api.LegKey: Reaction.ROOM_KEY,
+        api.LegPlayed: Reaction.PLAY_DONE,
+    },
+    LegState.LEAVING: {
+        **_LIVE,
+        api.LegKey: Reaction.IGNORE,
+        api.LegPlayed: Reaction.GO,
+    },
+    LegState.ENDED: {  # also every leg never heard of
+        api.LegInvited: Reaction.INVITE,
+        api.LegReady: Reaction.IGNORE,
+        api.LegAbandoned: Reaction.IGNORE,
+        api.LegConfirmed: Reaction.IGNORE,
+        api.LegKey: Reaction.IGNORE,
+        api.LegPlayed: Reaction.IGNORE,
+        api.LegHungUp: Reaction.IGNORE,
+        api.LegLost: Reaction.IGNORE,
+    },
+}
+"""Total for what a remote side may cause. What is missing is a mistake of the server: a second
+invitation of a leg that lives, a second answer, giving up a leg that was confirmed."""
+
+REASONS: Final[Mapping[str, str]] = {
+    "no_ack": "no_ack",
+    "session_expired": "session_expired",
+    "rtp_timeout": "rtp_timeout",
+    "worker_lost": "worker_lost",
+    "bridge_restarted": "bridge_restarted",
+}
+"""Causes that are `leg.left` reasons of their own; any other way to end a call is a hang-up."""
+
+HUNG_UP: Final = "hung_up"
+
+
+class Playing(Enum):
+    """What a leg hears of prompts."""
+
+    NOTHING = auto()
+    PROMPT = auto()
+    MUSIC = auto()
+
+
+@dataclass(slots=True)
+class Leg:
+    """One leg. Its times are conference time.
+
+    Attributes:
+        did: the DID dialled, "" for VoIP.
+        wants: session of the access code that was dialled; None when the code is to be keyed.
+        session, occurrence, account: None, None and "" until the code is right.
+        leaving: why it leaves, "" unless LEAVING.
+        facts: how many facts it has, so the number of its last one.
+        token: of its last play.
+        ahead: keys pressed before the ACK.
+        active_at: when it entered the waiting room or last pressed a key there (D1).
+        warned: the warning of the waiting room has been played since.
+        hands_over: it leaves by `#2`: the conference goes on whatever D17's time is.
+    """
+
+    id: LegId
+    kind: LegKind
+    ani: str
+    country: str = ""
+    did: str = ""
+    display_name: str = ""
+    wants: SessionId | None = None
+    state: LegState = LegState.INVITED
+    role: Role = Role.PARTICIPANT
+    muted: bool = False
+    session: SessionId | None = None
+    occurrence: OccurrenceId | None = None
+    account: str = ""
+    answered_at: ConfMs | None = None
+    waiting_since: ConfMs | None = None
+    joined_at: ConfMs | None = None
+    leaving: str = ""
+    facts: int = 0
+    token: int = 0
+    playing: Playing = Playing.NOTHING
+    collector: KeyCollector = field(default_factory=KeyCollector)
+    ahead: list[str] = field(default_factory=list)
+    code_tries: int = 0
+    pin_tries: int = 0
+    active_at: ConfMs | None = None
+    warned: bool = False
+    hands_over: bool = False
+
+    def move(self, move: Move) -> None:
+        """Go to the state that the table says, or raise."""
+        state = TRANSITIONS[self.state].get(move)
+        if state is None:
+            raise IllegalTransition(self.state, move)
+        self.state = state
+
+    def plays(self, token: int) -> bool:
+        """Say whether the play of this token is what the leg hears, and a prompt."""
+        return self.playing is Playing.PROMPT and self.token == token
+
+    @property
+    def view(self) -> LegView:
+        """What rosters show."""
+        return LegView(
+            leg=self.id,
+            kind=self.kind,
+            country=self.country,
+            ani=self.ani,
+            state=self.state,
+            role=self.role,
+            muted=self.muted,
+            session=self.session,
+            occurrence=self.occurrence,
+            answered_at=self.answered_at,
+            waiting_since=self.waiting_since,
+            joined_at=self.joined_at,
+            display_name=self.display_name,
+        )
+
+
+def reaction_of(state: LegState, event: LegEvent) -> Reaction:
+    """Return what to do with an event of a leg in `state`, or raise when that cannot be."""
+    reaction = REACTIONS[state].get(type(event))
+    if reaction is None:
+        raise IllegalTransition(state, event)
+    return reaction

@@ -1,0 +1,41 @@
+"""One meeting of a session (D6), as a record.
+
+Knows who is in it and where. It must not know when it starts or closes.
+"""
+
+from dataclasses import dataclass, field
+
+from bridge.conference.api import SessionSpec
+from bridge.conference.legs import Leg
+from bridge.units import ConfMs, LegId, OccurrenceId
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """An open occurrence. The sets are dicts, so that they keep the order of coming.
+
+    Attributes:
+        spec: its session as scheduled now; replaced when the session is changed (R10).
+        legs: every identified leg that has not left, also one that hears why it must go.
+        admitted: those let in: waiting or joined.
+        mixed: those in the mix.
+        organizers: those whose PIN was right.
+        facts: how many facts it has, so the number of its last one.
+        empty_since: when its last leg left; None while it has one.
+        gone_at: when its last organizer left after the start (D17); None otherwise.
+        gone_ms: how long it goes on from then.
+        gone_warned: the warning of that end has been played.
+    """
+
+    id: OccurrenceId
+    spec: SessionSpec
+    legs: dict[LegId, Leg] = field(default_factory=dict)
+    admitted: dict[LegId, Leg] = field(default_factory=dict)
+    mixed: dict[LegId, Leg] = field(default_factory=dict)
+    organizers: dict[LegId, Leg] = field(default_factory=dict)
+    started: bool = False
+    facts: int = 0
+    empty_since: ConfMs | None = None
+    gone_at: ConfMs | None = None
+    gone_ms: int = 0
+    gone_warned: bool = False

@@ -1,0 +1,131 @@
+"""Orders of the API, the dashboard and the operator: each done, or refused with a stable code.
+
+Knows what an order needs to be possible. It must not know how it is carried out on a leg.
+"""
+
+from bridge.conference import api, departures, keypad, rooms
+from bridge.conference.api import SessionSpec
+from bridge.conference.hall import Hall
+from bridge.conference.numberplan import is_access_code
+from bridge.units import SessionId
+
+
+def put_session(hall: Hall, order: api.PutSession) -> None:
+    """Create or change a session. Legs that run are not touched (D16)."""
+    spec = order.spec
+    code, message = _fault_of(hall, spec)
+    if code:
+        hall.refuse(code, message)
+        return
+    hall.sessions.put(spec)
+    occurrence = hall.open.get(spec.id)
+    if occurrence is not None:
+        occurrence.spec = spec
+        departures.rearm(hall, occurrence)
+
+
+def _fault_of(hall: Hall, spec: SessionSpec) -> tuple[str, str]:
+    """Return the code and message of what is wrong with a session, two empty texts if nothing.
+
+    No message quotes a code or PIN: messages go into logs.
+    """
+    known = hall.sessions.get(spec.id)
+    holder = hall.sessions.of_code(spec.access_code)
+    if hall.sessions.is_cancelled(spec.id):
+        return "session_cancelled", f"session {spec.id} is cancelled"
+    if not hall.plan.is_access_code(spec.access_code):
+        return "bad_access_code", f"access code of {spec.id}: expected 4 to 20 digits, no number"
+    if not is_access_code(spec.organizer_pin):
+        return "bad_pin", f"organizer PIN of {spec.id}: expected 4 to 20 digits"
+    if holder is not None and holder.id != spec.id:
+        return "duplicate_code", f"the access code of {spec.id} is that of {holder.id}"
+    if spec.opens is not None and spec.closes is not None and spec.closes <= spec.opens:
+        return "bad_window", f"session {spec.id} would close before it opens"
+    if known is not None and _fixed(known) != _fixed(spec):
+        return "session_fixed", f"account, access code and PIN of {spec.id} never change"
+    return "", ""
+
+
+def _fixed(spec: SessionSpec) -> tuple[str, str, str]:
+    """Return what never changes of a session (R10)."""
+    return spec.account, spec.access_code, spec.organizer_pin
+
+
+def set_toll_free(hall: Hall, order: api.SetTollFree) -> None:
+    """Switch an account's toll-free numbers on or off; legs that run are not touched."""
+    hall.sessions.switch_toll_free(order.account, enabled=order.enabled)
+
+
+def start_session(hall: Hall, order: api.StartSession) -> None:
+    """Start by command (D2)."""
+    if _spec_or_refuse(hall, order.session) is None:
+        return
+    occurrence = hall.open.get(order.session)
+    if occurrence is not None and occurrence.started:
+        hall.refuse("already_started", f"session {order.session} is started")
+    elif occurrence is None or not occurrence.organizers:
+        hall.refuse("no_organizer", f"no organizer of session {order.session} is present")
+    else:
+        rooms.start(hall, occurrence, order.by)
+
+
+def end_session(hall: Hall, order: api.EndSession) -> None:
+    """End the open occurrence."""
+    if _spec_or_refuse(hall, order.session) is None:
+        return
+    occurrence = hall.open.get(order.session)
+    if occurrence is None:
+        hall.refuse("not_open", f"session {order.session} has no open occurrence")
+    else:
+        departures.close(hall, occurrence, legs=departures.SESSION_ENDED, ended="organizer")
+
+
+def cancel_session(hall: Hall, order: api.CancelSession) -> None:
+    """Cancel a session: who waits leaves, and its code is not accepted any more (R6).
+
+    Without an open occurrence one is opened and closed, so that the fact has a subject.
+    """
+    spec = _spec_or_refuse(hall, order.session)
+    if spec is None:
+        return
+    occurrence = hall.open.get(spec.id) or rooms.open_occurrence(hall, spec)
+    ended = "cancelled" if occurrence.started else None
+    departures.close(hall, occurrence, legs=departures.SESSION_CANCELLED, ended=ended)
+    hall.occurrence_fact(occurrence, "session.cancelled", by=order.by)
+    hall.sessions.cancel(spec.id)
+
+
+def _spec_or_refuse(hall: Hall, session: SessionId) -> SessionSpec | None:
+    """Return the session, or refuse the order that names it."""
+    spec = hall.sessions.get(session)
+    if spec is None and hall.sessions.is_cancelled(session):
+        hall.refuse("session_cancelled", f"session {session} is cancelled")
+    elif spec is None:
+        hall.refuse("unknown_session", f"there is no session {session}")
+    return spec
+
+
+# --- one leg ------------------------------------------------------------------------------
+
+
+def mute_leg(hall: Hall, order: api.MuteLeg) -> None:
+    """Mute or unmute a leg; it is not told."""
+    leg = hall.legs.get(order.leg)
+    if leg is None:
+        hall.refuse("unknown_leg", f"there is no leg {order.leg}")
+    elif leg.leaving:
+        hall.refuse("leg_leaving", f"leg {order.leg} is leaving")
+    else:
+        keypad.set_muted(hall, leg, muted=order.muted)
+
+
+def kick_leg(hall: Hall, order: api.KickLeg) -> None:
+    """End a leg, at whatever point it is."""
+    leg = hall.legs.get(order.leg)
+    if leg is None:
+        hall.refuse("unknown_leg", f"there is no leg {order.leg}")
+    elif leg.answered_at is None:
+        departures.forget(hall, leg)
+        hall.order(api.RefuseLeg(leg.id, 480, "Temporarily Unavailable"))
+    else:
+        departures.finish(hall, leg, "kicked")

@@ -1,1 +1,1 @@
-"""Tests; each package mirrors the code it tests."""
+"""Tests against real peers: SIPp, PJSIP and others; with CI=true a missing peer is a failure."""

@@ -1,0 +1,300 @@
+"""The RTP side of all vector callers: one process, one 20 ms grid, arrays over the callers.
+
+Runs as `python -m bridge.lab.rtp_engine FD` beside the lab, so that neither the bridge nor the
+verdicts disturb its pace. Knows callers as row numbers; ends when its control socket closes.
+"""
+
+import contextlib
+import os
+import resource
+import select
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.lab.keys import KeySender
+from bridge.lab.recording import CODEC_OF, RING_FRAMES, Recording
+from bridge.lab.voice import SILENCE_CODE, tone_codes
+from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+
+ROWS_MAX: Final = 5_000
+WATCHED_MAX: Final = 64
+"""Up to here a packet's arrival is timed at once; larger crowds are drained each tick."""
+
+CATCH_UP_FRAMES: Final = 3
+DRAIN_MAX: Final = 64
+HEADER: Final = struct.Struct("!BBHII")
+CODECS: Final = ("PCMU", "PCMA")
+DATAGRAM_BYTES: Final = 2_048
+
+
+@dataclass(slots=True)
+class Callers:
+    """State of all callers: row i is caller i everywhere.
+
+    Attributes:
+        sending: (R,) bool, has a remote address and has not vanished.
+        tone_hz: (R,) int64, what he says; 0 is silence.
+        codec: (R,) uint8, index into CODECS.
+        payload_type: (R,) uint8, of the codec.
+        dtmf_type: (R,) int16, of telephone-event; -1 when not agreed.
+        seq: (R,) uint16 and ts: (R,) uint32, of the next packet.
+        ssrc: (R,) uint32.
+    """
+
+    sending: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.bool_))
+    tone_hz: NDArray[np.int64] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.int64))
+    codec: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
+    payload_type: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
+    dtmf_type: NDArray[np.int16] = field(default_factory=lambda: np.full(ROWS_MAX, -1, np.int16))
+    seq: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint16))
+    ts: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
+    ssrc: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
+
+
+class Engine:
+    """All callers' sockets, voices and recordings."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.callers = Callers()
+        self.sockets: dict[int, socket.socket] = {}
+        self.remotes: dict[int, tuple[str, int]] = {}
+        self.keys: dict[int, KeySender] = {}
+        self.recordings: dict[int, Recording] = {}
+        self.free = list(range(ROWS_MAX - 1, -1, -1))
+        self.poller = select.poll()
+        self.row_of_fd: dict[int, int] = {}
+        self.ticks = 0
+        self.counters = dict.fromkeys(
+            ("rx", "tx", "rx_event", "rx_short", "rx_other_source", "send_failed", "late_ticks"), 0
+        )
+        codes = [tone_codes(codec) for codec in CODECS]
+        silence = [np.full(SAMPLE_RATE_HZ, SILENCE_CODE[codec], np.uint8) for codec in CODECS]
+        self.walks: NDArray[np.uint8] = np.stack([*codes, *silence])
+        """(4, 8000) codes: a tone of each codec, then silence of each."""
+
+    # --- orders of the lab ----------------------------------------------------------------
+
+    def obey(self, number: int, order: str, args: tuple[Any, ...]) -> None:
+        """Carry out one order and answer it; `press` is answered when the last key was sent."""
+        result = getattr(self, f"do_{order}")(*args, *((number,) if order == "press" else ()))
+        if order != "press":
+            self.connection.send((number, result))
+
+    def do_open(self, host: str, ring_frames: int) -> tuple[int, str, int]:
+        """Give a caller a row and an RTP port of his own."""
+        row = self.free.pop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((host, 0))
+        sock.setblocking(False)
+        self.sockets[row] = sock
+        self.recordings[row] = Recording(ring_frames or RING_FRAMES)
+        self.keys[row] = KeySender()
+        callers = self.callers
+        callers.tone_hz[row] = 0
+        seed = os.urandom(10)
+        callers.seq[row] = int.from_bytes(seed[:2])
+        callers.ts[row] = int.from_bytes(seed[2:6])
+        callers.ssrc[row] = int.from_bytes(seed[6:10])
+        self.row_of_fd[sock.fileno()] = row
+        if len(self.sockets) <= WATCHED_MAX:
+            self.poller.register(sock, select.POLLIN)
+        return row, *sock.getsockname()
+
+    def do_remote(
+        self, row: int, host: str, port: int, codec: str, payload_type: int, dtmf_type: int
+    ) -> None:
+        """Say where and how the caller sends from now on."""
+        self.remotes[row] = (host, port)
+        self.callers.codec[row] = CODECS.index(codec)
+        self.callers.payload_type[row] = payload_type
+        self.callers.dtmf_type[row] = dtmf_type
+        self.callers.sending[row] = bool(host)
+
+    def do_voice(self, row: int, tone_hz: int) -> None:
+        """Say what the caller says: a tone, or silence with 0."""
+        self.callers.tone_hz[row] = tone_hz
+
+    def do_sending(self, row: int, on: bool) -> None:
+        """Stop or resume sending packets."""
+        self.callers.sending[row] = on
+        if not on:
+            self._drop_keys(row)
+
+    def do_press(self, row: int, digits: str, number: int) -> None:
+        """Queue keys; answered when they are sent, at once when the caller cannot send."""
+        if not self.callers.sending[row] or self.callers.dtmf_type[row] < 0:
+            self.connection.send((number, False))
+            return
+        self.keys[row].press(digits, number)
+
+    def do_window(self, row: int, from_ns: int, to_ns: int) -> tuple[bytes, bytes]:
+        """Return what the caller received in a span: int16 samples and one byte a frame."""
+        window = self.recordings[row].window(from_ns, to_ns)
+        return window.pcm.tobytes(), window.present.tobytes()
+
+    def do_close(self, row: int) -> None:
+        """End a caller's stream and free his row."""
+        sock = self.sockets.pop(row, None)
+        if sock is None:
+            return
+        self.callers.sending[row] = False
+        with contextlib.suppress(KeyError):  # not every socket of a crowd is watched
+            self.poller.unregister(sock)
+        del self.row_of_fd[sock.fileno()]
+        sock.close()
+        self.remotes.pop(row, None)
+        self._drop_keys(row)
+        del self.recordings[row], self.keys[row]
+        self.free.append(row)
+
+    def _drop_keys(self, row: int) -> None:
+        for _, number in self.keys[row].waiting:
+            if number:
+                self.connection.send((number, False))
+        self.keys[row].waiting.clear()
+
+    def do_counters(self) -> dict[str, int]:
+        """Return totals since start."""
+        return {**self.counters, "ticks": self.ticks, "callers": len(self.sockets)}
+
+    # --- the grid -------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Send one frame of every caller."""
+        callers = self.callers
+        rows = np.flatnonzero(callers.sending)
+        self.ticks += 1
+        if not len(rows):
+            return
+        frames = self._frames(rows)
+        plain = [row for row in rows.tolist() if not self.keys[row].busy]
+        place = {row: index for index, row in enumerate(rows.tolist())}
+        for row in rows.tolist():
+            if self.keys[row].busy:
+                self._send_key_frame(row, frames[place[row]])
+        for row in plain:
+            self._send(row, frames[place[row]].tobytes())
+        callers.ts[rows] += FRAME_SAMPLES
+
+    def _frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return (n, 160) codes: what each of the callers says in this frame."""
+        callers = self.callers
+        at = (self.ticks * FRAME_SAMPLES + np.arange(FRAME_SAMPLES)) % SAMPLE_RATE_HZ
+        steps = callers.tone_hz[rows, None] * at % SAMPLE_RATE_HZ
+        walk = callers.codec[rows] + np.where(callers.tone_hz[rows] == 0, len(CODECS), 0)
+        frames: NDArray[np.uint8] = self.walks[walk[:, None], steps]
+        return frames
+
+    def _send(self, row: int, payload: bytes) -> None:
+        callers = self.callers
+        kind, ts = int(callers.payload_type[row]), int(callers.ts[row])
+        self._put_on_wire(row, kind, ts, payload)
+
+    def _send_key_frame(self, row: int, frame: NDArray[np.uint8]) -> None:
+        packet, order = self.keys[row].next_frame()
+        if packet is None:
+            self._send(row, frame.tobytes())
+        else:
+            kind = int(self.callers.dtmf_type[row]) | (0x80 if packet.marker else 0)
+            ts = (int(self.callers.ts[row]) - packet.ts_back) % (1 << 32)
+            self._put_on_wire(row, kind, ts, packet.payload)
+        if order:
+            self.connection.send((order, True))
+
+    def _put_on_wire(self, row: int, kind: int, ts: int, payload: bytes) -> None:
+        callers = self.callers
+        header = HEADER.pack(0x80, kind, int(callers.seq[row]), ts, int(callers.ssrc[row]))
+        callers.seq[row] += np.uint16(1)
+        try:
+            self.sockets[row].sendto(header + payload, self.remotes[row])
+            self.counters["tx"] += 1
+        except OSError:  # a full buffer or a port that is gone: what a network loses
+            self.counters["send_failed"] += 1
+
+    # --- receiving ------------------------------------------------------------------------
+
+    def receive(self, row: int) -> None:
+        """Take what has come for one caller."""
+        sock, recording = self.sockets[row], self.recordings[row]
+        # bound: what one call may take before others get their turn
+        for _ in range(DRAIN_MAX):
+            try:
+                data, source = sock.recvfrom(DATAGRAM_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:  # ICMP says that the other side's port is gone
+                continue
+            self._take(data, source == self.remotes.get(row), recording)
+
+    def _take(self, data: bytes, expected: bool, recording: Recording) -> None:
+        if len(data) <= HEADER.size or data[0] >> 6 != 2:
+            self.counters["rx_short"] += 1
+            return
+        _, kind, _, ts, ssrc = HEADER.unpack_from(data)
+        kind &= 0x7F
+        if not expected:
+            self.counters["rx_other_source"] += 1
+        elif kind not in CODEC_OF:
+            self.counters["rx_event"] += 1
+        else:
+            self.counters["rx"] += 1
+            skip = HEADER.size + 4 * (data[0] & 15)
+            recording.put(
+                ts=ts,
+                ssrc=ssrc,
+                payload_type=kind,
+                payload=data[skip:],
+                now_ns=time.monotonic_ns(),
+            )
+
+    def run(self) -> None:
+        """Serve until the lab closes its end."""
+        control = self.connection.fileno()
+        self.poller.register(control, select.POLLIN)
+        next_ns = time.monotonic_ns()
+        while True:
+            wait_ns = max(next_ns - time.monotonic_ns(), 0)
+            for fd, _ in self.poller.poll(wait_ns / 1e6):
+                if fd == control:
+                    try:
+                        self.obey(*self.connection.recv())
+                    except (EOFError, ConnectionResetError, BrokenPipeError):
+                        return
+                elif fd in self.row_of_fd:
+                    self.receive(self.row_of_fd[fd])
+            now_ns = time.monotonic_ns()
+            if now_ns >= next_ns:
+                next_ns = self._keep_pace(now_ns, next_ns)
+
+    def _keep_pace(self, now_ns: int, due_ns: int) -> int:
+        """Tick; a few late frames are made up for, more are lost, as a phone would."""
+        behind = (now_ns - due_ns) // FRAME_NS
+        if behind > CATCH_UP_FRAMES:
+            self.counters["late_ticks"] += behind
+            self.callers.ts[self.callers.sending] += np.uint32(behind * FRAME_SAMPLES)
+            due_ns += behind * FRAME_NS
+        self.tick()
+        if len(self.sockets) > WATCHED_MAX:
+            for row in list(self.sockets):
+                self.receive(row)
+        return due_ns + FRAME_NS
+
+
+def main() -> None:
+    """Run the engine on the control socket that the lab handed over."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Engine(Connection(int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    main()

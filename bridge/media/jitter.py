@@ -1,0 +1,411 @@
+"""The jitter buffer of all legs; knows RTP timestamps and ticks, nothing of sockets or mixing.
+
+Each leg has a ring of cells, one frame each, indexed by RTP timestamp: packets of any ptime,
+reordering, duplicates and silence suppression are the same case. Playout takes one cell a tick.
+
+How long a packet waits adapts per leg. *Slack* is how many ticks a packet comes before the tick
+that plays it, so the phase between a sender's packets and our ticks is part of it. A stream
+starts with a slack of one; a packet that comes too late makes the leg wait longer, by one
+concealed frame; a slack that was never below two for ten seconds takes one frame out. Clock
+drift shows as a slack that grows or shrinks and is absorbed in the same way.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media import g711
+from bridge.media.rtp import Counters, Headers
+from bridge.media.shape import CELLS, FRAME, PAYLOAD_AT, PAYLOAD_MAX
+
+START_SLACK: Final = 1
+"""Frames the first packet waits: what makes small jitter inaudible."""
+
+SLACK_MAX: Final = CELLS - 8
+"""A packet further ahead starts the stream anew; the rest of the ring is history."""
+
+LATE_MAX: Final = 50
+"""A packet further behind starts the stream anew: its timestamps have jumped, one second."""
+
+WAIT_MAX: Final = 12
+"""Frames of slack the buffer grows to, 240 ms."""
+
+WINDOW: Final = 256
+"""Ticks of a slack window; the least of two windows decides, 5 to 10 s."""
+
+FORCE_AFTER: Final = 500
+"""Ticks after which a frame is taken out although the leg never fell silent."""
+
+CONCEAL_MAX: Final = 3
+"""Frames concealed in a row; after 60 ms a leg is silent (G.711 Appendix I)."""
+
+MISSING: Final = -32_768
+"""A sample of a half-filled cell that has not come; no G.711 code decodes to it."""
+
+RUN_MAX: Final = 99
+"""Where `run` and `gap` stop counting; idle rows hold it."""
+
+_UNSEEN: Final = 1_000  # slack of a window without a packet; steps of a few frames keep it large
+_HISTORY_CELLS: Final = 3
+_SPOKE: Final = 300
+"""Peak above which a frame is not silence, -41 dBFS."""
+
+
+@dataclass(slots=True)
+class Jitter:
+    """Jitter buffers: row i of every leg array is leg slot i.
+
+    L = leg slots, K = CELLS, S = FRAME. Rows change at `insert` and `playout` only, and at
+    `open_leg` between ticks. Row L*K of `ring` is silence and never written.
+
+    Attributes:
+        ring: (L*K + 1, S) int16, decoded cells; cell c of slot i is row i*K + c.
+        stamp: (L*K + 1,) uint32, RTP timestamp of the cell's first sample.
+        ragged: (L*K + 1,) bool, the cell may hold MISSING samples.
+        play_ts: (L,) uint32, timestamp of the frame that the next tick plays.
+        play_cell: (L,) int64, its cell, in [0, K).
+        started: (L,) bool, a packet has come. False in idle rows.
+        ssrc: (L,) uint32, of the stream that is playing.
+        run: (L,) int32, frames in a row that had to be made up; large in idle rows.
+        gap: (L,) int32, cells that passed since the last one that was received.
+        slack_low: (2, L) int16, least slack of this window and the last.
+        late_by: (L,) int16, frames the leg must wait longer, because a packet came late.
+        wish: (L,) int16, 1 to wait a frame longer and -1 to take one out, once it is silent.
+        wish_age: (L,) int32, ticks since a frame was to be taken out.
+        rows: (L,) int64, first cell of each slot. Constant.
+        decoded: (L, S) int16, scratch.
+    """
+
+    ring: NDArray[np.int16]
+    stamp: NDArray[np.uint32]
+    ragged: NDArray[np.bool_]
+    play_ts: NDArray[np.uint32]
+    play_cell: NDArray[np.int64]
+    started: NDArray[np.bool_]
+    ssrc: NDArray[np.uint32]
+    run: NDArray[np.int32]
+    gap: NDArray[np.int32]
+    slack_low: NDArray[np.int16]
+    late_by: NDArray[np.int16]
+    wish: NDArray[np.int16]
+    wish_age: NDArray[np.int32]
+    rows: NDArray[np.int64]
+    decoded: NDArray[np.int16]
+    any_ragged: bool = False
+
+    @classmethod
+    def of(cls, legs_max: int) -> "Jitter":
+        """Return idle buffers for `legs_max` slots."""
+        cells = legs_max * CELLS + 1
+        return cls(
+            ring=np.zeros((cells, FRAME), np.int16),
+            stamp=np.zeros(cells, np.uint32),
+            ragged=np.zeros(cells, np.bool_),
+            play_ts=np.zeros(legs_max, np.uint32),
+            play_cell=np.zeros(legs_max, np.int64),
+            started=np.zeros(legs_max, np.bool_),
+            ssrc=np.zeros(legs_max, np.uint32),
+            run=np.full(legs_max, RUN_MAX, np.int32),
+            gap=np.full(legs_max, RUN_MAX, np.int32),
+            slack_low=np.full((2, legs_max), _UNSEEN, np.int16),
+            late_by=np.zeros(legs_max, np.int16),
+            wish=np.zeros(legs_max, np.int16),
+            wish_age=np.zeros(legs_max, np.int32),
+            rows=np.arange(legs_max, dtype=np.int64) * CELLS,
+            decoded=np.zeros((legs_max, FRAME), np.int16),
+        )
+
+    def open_leg(self, slot: int) -> None:
+        """Make a row idle and forget what an earlier leg left in it."""
+        self.started[slot] = False
+        self.run[slot] = self.gap[slot] = RUN_MAX
+        self.late_by[slot] = self.wish[slot] = self.wish_age[slot] = 0
+        self.slack_low[:, slot] = _UNSEEN
+
+
+def insert(
+    state: Jitter,
+    heads: Headers,
+    slot: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    *,
+    codec: NDArray[np.uint8],
+    counters: Counters,
+) -> None:
+    """Put audio packets into the rings. `slot` of each packet; no slot twice.
+
+    `data` is `Packets.data`; `codec`, (n,) uint8, the codec of each packet.
+    """
+    ahead = (heads.ts - state.play_ts[slot]).view(np.int32)
+    slack = ahead // FRAME
+    jumped = (slack > SLACK_MAX) | (slack < -LATE_MAX)
+    jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
+    if jumped.any():
+        which = np.flatnonzero(jumped)
+        _start(state, slot[which], heads.ts[which], heads.ssrc[which], counters)
+        ahead[which] = START_SLACK * FRAME
+        slack[which] = START_SLACK
+    if (slack < 0).any():
+        keep = _late(state, slot, slack, ahead, heads.size, counters)
+        heads, slot, codec = heads.pick(keep), slot[keep], codec[keep]
+        ahead, slack = ahead[keep], slack[keep]
+    low = state.slack_low[0]
+    low[slot] = np.minimum(low[slot], slack)
+    cell = state.rows[slot] + (state.play_cell[slot] + slack & CELLS - 1)
+    whole = (ahead == slack * FRAME) & (heads.size == FRAME)
+    whole &= heads.at == PAYLOAD_AT
+    if whole.all():
+        _insert_whole(state, heads, cell, data, codec=codec, counters=counters)
+        return
+    odd = ~whole
+    _insert_whole(
+        state, heads.pick(whole), cell[whole], data, codec=codec[whole], counters=counters
+    )
+    _insert_any(state, heads.pick(odd), slot[odd], ahead[odd], data, codec=codec[odd])
+
+
+def _start(
+    state: Jitter,
+    slot: NDArray[np.int64],
+    ts: NDArray[np.uint32],
+    ssrc: NDArray[np.uint32],
+    counters: Counters,
+) -> None:
+    """Begin a stream: its first packet plays `START_SLACK` ticks from now."""
+    counters.add("resync", np.count_nonzero(state.started[slot]))
+    state.play_ts[slot] = ts - np.uint32(START_SLACK * FRAME)
+    state.ssrc[slot] = ssrc
+    state.started[slot] = True
+    state.slack_low[:, slot] = _UNSEEN
+    state.late_by[slot] = state.wish[slot] = 0
+    cells = state.rows[slot][:, None] + np.arange(CELLS)
+    state.stamp[cells] = (ts + np.uint32(1 << 31))[:, None]  # half a circle from any that comes
+
+
+def _late(
+    state: Jitter,
+    slot: NDArray[np.int64],
+    slack: NDArray[np.int32],
+    ahead: NDArray[np.int32],
+    size: NDArray[np.int64],
+    counters: Counters,
+) -> NDArray[np.bool_]:
+    """Deal with packets whose tick has passed: return which to keep, amend `slack` and `ahead`.
+
+    When nothing newer has been played since, playout goes back to the packet: nothing is heard
+    twice, the leg only waits longer from now on. Otherwise the packet is counted and left out,
+    but for the end of one that is not all in the past, and the leg is made to wait longer.
+    """
+    late = slack < 0
+    back = late & (-slack <= np.minimum(state.gap[slot], WAIT_MAX))
+    rows = slot[back]
+    steps = -slack[back].astype(np.int64)
+    state.play_ts[rows] -= (steps * FRAME).astype(np.uint32)
+    state.play_cell[rows] = state.play_cell[rows] - steps & CELLS - 1
+    state.gap[rows] -= steps.astype(np.int32)
+    state.slack_low[:, rows] += steps.astype(np.int16)
+    # What was made up for these cells is history no more: the packets may still come.
+    span = np.arange(WAIT_MAX)
+    cells = state.rows[rows][:, None] + (state.play_cell[rows][:, None] + span & CELLS - 1)
+    state.stamp[cells[span < steps[:, None]]] += np.uint32(1 << 31)
+    ahead[back] += (steps * FRAME).astype(np.int32)
+    slack[back] = 0
+    counters.add("pulled_back", len(rows))
+    lost = late & ~back
+    rows = slot[lost]
+    counters.add("late", len(rows))
+    wanted = np.minimum(-slack[lost], WAIT_MAX).astype(np.int16)
+    state.late_by[rows] = np.maximum(state.late_by[rows], wanted)
+    return ~lost | (size > -ahead)
+
+
+def _insert_whole(
+    state: Jitter,
+    heads: Headers,
+    cell: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    *,
+    codec: NDArray[np.uint8],
+    counters: Counters,
+) -> None:
+    """Decode packets of one frame that fill one cell each: the common case."""
+    count = len(heads)
+    counters.add("duplicate", np.count_nonzero(state.stamp[cell] == heads.ts))
+    codes = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME]
+    if count < len(data):
+        codes = codes[heads.row]
+    out = state.decoded[:count]
+    g711.decode_rows(codes.view(np.uint16), codec, out.view(np.uint32))
+    state.ring[cell] = out
+    state.stamp[cell] = heads.ts
+    if state.any_ragged:
+        state.ragged[cell] = False
+
+
+def _insert_any(
+    state: Jitter,
+    heads: Headers,
+    slot: NDArray[np.int64],
+    ahead: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    *,
+    codec: NDArray[np.uint8],
+) -> None:
+    """Decode packets of any length and alignment, sample by sample."""
+    column = np.arange(heads.size.max())
+    inside = column < heads.size[:, None]
+    at = np.minimum(heads.at[:, None] + column, data.shape[1] - 1)
+    samples = g711.DECODE[codec[:, None], data[heads.row[:, None], at]]
+    target = ahead[:, None] + column
+    first = ahead // FRAME
+    last = (ahead + heads.size - 1) // FRAME
+    for step in range(PAYLOAD_MAX // FRAME + 1):  # cells that one packet can touch: four
+        touched = first + step
+        here = np.flatnonzero(touched <= last)
+        cell = state.rows[slot[here]] + (state.play_cell[slot[here]] + touched[here] & CELLS - 1)
+        stamp = state.play_ts[slot[here]] + (touched[here] * FRAME).astype(np.uint32)
+        fresh = state.stamp[cell] != stamp
+        state.ring[cell[fresh]] = MISSING
+        state.stamp[cell] = stamp
+        state.ragged[cell] = True
+    cell = state.rows[slot][:, None] + (
+        state.play_cell[slot][:, None] + target // FRAME & CELLS - 1
+    )
+    flat = cell * FRAME + target % FRAME
+    state.ring.reshape(-1)[flat[inside]] = samples[inside]
+    state.any_ragged = True
+
+
+@dataclass(slots=True)
+class Played:
+    """What a tick's playout could not take from the rings, as index arrays of slots.
+
+    Attributes:
+        made_up: slots that need a concealed frame, number `run` of the erasure.
+        holds: those of `made_up` that wait longer: their cell is played next tick.
+        patched: slots whose frame has MISSING samples.
+        resumed: slots with a received frame after made-up ones; `resumed_run` how many those were.
+        merged: slots that take out a frame: cross-fade into `merge_cell`.
+    """
+
+    made_up: NDArray[np.intp]
+    holds: NDArray[np.intp]
+    patched: NDArray[np.intp]
+    resumed: NDArray[np.intp]
+    resumed_run: NDArray[np.int32]
+    merged: NDArray[np.intp]
+
+
+_NONE: Final = np.zeros(0, np.intp)
+
+
+def playout(state: Jitter, count: int, out: NDArray[np.int16]) -> Played:
+    """Fill `out`, (count, S) int16, with the frame of each of the first `count` slots.
+
+    Rows that are silent, or made up by concealment afterwards, are zero. Nothing advances yet:
+    see `advance`.
+    """
+    cell = state.rows[:count] + state.play_cell[:count]
+    good = (state.stamp[cell] == state.play_ts[:count]) & state.started[:count]
+    holds = merged = _NONE
+    if state.late_by[:count].any() or state.wish[:count].any():
+        holds, merged = _adjust(state, count, cell, good)
+        good[holds] = False
+    bad = ~good
+    cell[bad] = len(state.ring) - 1
+    np.take(state.ring, cell, axis=0, out=out, mode="clip")
+    patched = np.flatnonzero(state.ragged[cell]) if state.any_ragged else _NONE
+    run = state.run[:count]
+    resumed = np.flatnonzero(good & (run > 0) & (run <= CONCEAL_MAX))
+    resumed_run = run[resumed]
+    np.add(run, 1, out=run)
+    run *= bad
+    np.minimum(run, RUN_MAX, out=run)
+    made_up = np.flatnonzero(bad & (run <= CONCEAL_MAX))
+    return Played(made_up, holds, patched, resumed, resumed_run, merged)
+
+
+def _adjust(
+    state: Jitter, count: int, cell: NDArray[np.int64], good: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Decide which legs wait a frame longer and which take one out, this tick.
+
+    Waiting longer because a packet came late is done at once, a mere wish for more slack only in
+    silence. Frames are taken out in silence, or by force after `FORCE_AFTER`.
+    """
+    rows = np.flatnonzero((state.late_by[:count] > 0) | (state.wish[:count] != 0))
+    urgent = state.late_by[rows] > 0
+    quiet = ~good[rows] | (np.abs(state.ring[cell[rows]]).max(axis=1) < _SPOKE)
+    state.wish_age[rows] += 1
+    forced = state.wish_age[rows] > FORCE_AFTER
+    grow = urgent | (state.wish[rows] > 0) & quiet
+    following = state.rows[rows] + (state.play_cell[rows] + 1 & CELLS - 1)
+    shrink = ~urgent & (state.wish[rows] < 0) & (quiet | forced)
+    shrink &= state.stamp[following] == state.play_ts[rows] + np.uint32(FRAME)
+    state.late_by[rows[urgent]] -= 1
+    state.wish[rows[grow | shrink]] = 0
+    state.slack_low[:, rows[grow]] += 1
+    state.slack_low[:, rows[shrink]] -= 1
+    return rows[grow], rows[shrink]
+
+
+def skip(state: Jitter, count: int, frames: int) -> None:
+    """Pass over `frames` ticks that never ran: what they would have played is not heard."""
+    state.play_ts[:count] += np.uint32(frames * FRAME)
+    state.play_cell[:count] = state.play_cell[:count] + frames & CELLS - 1
+
+
+def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
+    """Go on by one tick, and judge the slack of the slots whose turn it is."""
+    state.play_ts[:count] += np.uint32(FRAME)
+    cells = state.play_cell[:count]
+    np.add(cells, 1, out=cells)
+    gap = state.gap[:count]
+    np.add(gap, 1, out=gap)
+    gap *= state.run[:count] > 0
+    np.minimum(gap, RUN_MAX, out=gap)
+    if len(played.holds):
+        state.play_ts[played.holds] -= np.uint32(FRAME)
+        cells[played.holds] -= 1
+        gap[played.holds] -= 1
+    if len(played.merged):
+        state.play_ts[played.merged] += np.uint32(FRAME)
+        cells[played.merged] += 1
+    np.bitwise_and(cells, CELLS - 1, out=cells)
+    _judge(state, slice(tick % WINDOW, count, WINDOW))
+
+
+def _judge(state: Jitter, due: slice) -> None:
+    """Close a window of slack for the slots `due`, and wish for more or less of it."""
+    low = state.slack_low[:, due]
+    least = low.min(axis=0)
+    seen = low.max(axis=0) < _UNSEEN // 2
+    wish = np.where(least > START_SLACK, -1, np.where(least < START_SLACK, 1, 0)) * seen
+    state.wish_age[due] *= (state.wish[due] < 0) & (wish < 0)
+    state.wish[due] = wish
+    state.slack_low[1, due] = low[0]
+    state.slack_low[0, due] = _UNSEEN
+
+
+def history(state: Jitter, slot: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return what `slot` played before its gap, (n, 3*S) float32, the latest last.
+
+    Cells that do not follow on one another are silence.
+    """
+    back = state.gap[slot][:, None] + np.arange(_HISTORY_CELLS, 0, -1)
+    cell = state.rows[slot][:, None] + (state.play_cell[slot][:, None] - back & CELLS - 1)
+    right = state.stamp[cell] == state.play_ts[slot][:, None] - (back * FRAME).astype(np.uint32)
+    frames = state.ring[cell].astype(np.float32)
+    frames[~right] = 0
+    frames[frames == MISSING] = 0
+    return frames.reshape(len(slot), -1)
+
+
+def keep(state: Jitter, slot: NDArray[np.intp], frame: NDArray[np.int16]) -> None:
+    """Put made-up frames into the cells they stand for, as history for the next."""
+    cell = state.rows[slot] + state.play_cell[slot]
+    state.ring[cell] = frame
+    state.stamp[cell] = state.play_ts[slot]
+    state.ragged[cell] = False

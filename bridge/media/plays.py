@@ -1,0 +1,142 @@
+"""Prompts, music and tones that play to legs and groups; knows clips by name and their samples.
+
+While a clip plays to a leg, the leg hears it alone (D3). A clip of a group is mixed into what
+everybody there hears.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media import g711
+from bridge.media.shape import FRAME
+
+
+class Clips:
+    """All clips in one array, each padded with silence to whole frames.
+
+    Attributes:
+        samples: (B,) int16, linear PCM. The first frame is silence.
+        codes: (2, B) uint8, the same encoded, by codec.
+        span: name to (start, end) in samples.
+    """
+
+    def __init__(self, clips: Mapping[str, NDArray[np.int16]]) -> None:
+        parts = [np.zeros(FRAME, np.int16)]
+        self.span: dict[str, tuple[int, int]] = {}
+        at = FRAME
+        for name, samples in clips.items():  # bounded by the prompts there are
+            padded = np.zeros(-(-len(samples) // FRAME) * FRAME, np.int16)
+            padded[: len(samples)] = samples
+            self.span[name] = (at, at + len(padded))
+            parts.append(padded)
+            at += len(padded)
+        self.samples = np.concatenate(parts)
+        self.codes = np.empty((2, len(self.samples)), np.uint8)
+        for codec in range(2):  # PCMU and PCMA
+            self.codes[codec] = g711.ENCODE[codec][self.samples.view(np.uint16)]
+        self._frames = self.codes.reshape(2, -1, FRAME)
+
+    def encoded(self, codec: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the encoded frames, (n, S) uint8, that start at samples `at`, by codec."""
+        return self._frames[codec, at // FRAME]
+
+    def linear(self, at: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Return the frames, (n, S) int16, that start at samples `at`."""
+        return self.samples.reshape(-1, FRAME)[at // FRAME]
+
+
+@dataclass(slots=True)
+class _Play:
+    """A list of clips that one leg hears: which comes next, and what to say at the end."""
+
+    spans: list[tuple[int, int]]
+    token: int
+    loop: bool
+    following: int
+
+
+class Plays:
+    """What plays to each leg and to each group.
+
+    Attributes:
+        at: (L,) int64, the sample a leg's clip is at; -1 when nothing plays.
+        end: (L,) int64, where that clip ends.
+    """
+
+    def __init__(self, clips: Clips, legs_max: int) -> None:
+        self.clips = clips
+        self.at: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
+        self.end: NDArray[np.int64] = np.zeros(legs_max, np.int64)
+        self._lists: dict[int, _Play] = {}
+        self._group: list[tuple[int, int, int]] = []  # group number, at, end
+
+    def start(self, slot: int, names: tuple[str, ...], *, token: int, loop: bool) -> list[str]:
+        """Play clips to a leg instead of what plays now; return the names that are not known.
+
+        Unknown clips are left out. A play of nothing ends at the next tick.
+        """
+        span = self.clips.span
+        spans = [span[name] for name in names if name in span and span[name][1] > span[name][0]]
+        self._lists[slot] = _Play(spans, token, loop and bool(spans), 1)
+        self.at[slot], self.end[slot] = spans[0] if spans else (0, 0)
+        return [name for name in names if name not in span]
+
+    def stop(self, slot: int) -> None:
+        """Stop what plays to a leg, if anything does."""
+        self._lists.pop(slot, None)
+        self.at[slot] = -1
+
+    def start_group(self, group: int, name: str) -> bool:
+        """Mix a clip into a group; return whether it is known."""
+        span = self.clips.span.get(name)
+        if span is not None:
+            self._group.append((group, *span))
+        return span is not None
+
+    def playing(self, count: int) -> NDArray[np.int64]:
+        """Return the slots that hear a clip this tick."""
+        return np.flatnonzero(self.at[:count] >= 0)
+
+    def finish(self, count: int) -> list[tuple[int, int]]:
+        """Move legs whose clip is over to their next one; return (slot, token) of ended plays."""
+        at = self.at[:count]
+        over = np.flatnonzero((at >= 0) & (at >= self.end[:count]))
+        done = []
+        for slot in over.tolist():  # bounded by clips that end in this tick
+            play = self._lists[slot]
+            if play.following >= len(play.spans) and play.loop:
+                play.following = 0
+            if play.following < len(play.spans):
+                self.at[slot], self.end[slot] = play.spans[play.following]
+                play.following += 1
+            else:
+                self.stop(slot)
+                done.append((slot, play.token))
+        return done
+
+    def advance(self, playing: NDArray[np.int64], frames: int) -> None:
+        """Go on by `frames`, never past a clip's end."""
+        self.at[playing] = np.minimum(self.at[playing] + frames * FRAME, self.end[playing])
+
+    def group_frames(
+        self, numbers: NDArray[np.int64], frames: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+        """Return dense groups and frames of the clips mixed in this tick, and go on by `frames`.
+
+        `numbers`, (G,) int64 ascending, are the groups that have legs; a clip of another runs on
+        unheard.
+        """
+        if not self._group:
+            return np.zeros(0, np.int64), np.zeros((0, FRAME), np.int16)
+        clips = np.array(self._group, np.int64)
+        step = frames * FRAME
+        self._group = [
+            (group, at + step, end) for group, at, end in self._group if at + step < end
+        ]  # bounded by tones that sound at once
+        dense = np.searchsorted(numbers, clips[:, 0])
+        dense = np.minimum(dense, max(len(numbers) - 1, 0))
+        here = numbers[dense] == clips[:, 0] if len(numbers) else np.zeros(len(clips), np.bool_)
+        return dense[here], self.clips.linear(clips[here, 1])

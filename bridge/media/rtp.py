@@ -1,0 +1,154 @@
+"""RTP headers of many packets at once (RFC 3550 §5.1); knows bytes, nothing of legs' state.
+
+Nothing is raised for a packet: a bad one is counted under one named reason and left out.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media.shape import HEADER_AT, HEADER_BYTES, PAYLOAD_MAX, ROW_BYTES
+
+MSG_TRUNC = 0x20
+"""Flag of a datagram that was longer than the row."""
+
+
+@dataclass(slots=True)
+class Packets:
+    """Datagrams received for one tick. N = packets.
+
+    Attributes:
+        data: (N, ROW_BYTES) uint8, each datagram from byte `HEADER_AT` on. C-contiguous.
+        length: (N,) uint32, bytes of the datagram.
+        flags: (N,) int32, receive flags; `MSG_TRUNC` marks one that did not fit.
+        source: (N,) uint64, the first 8 bytes of its sockaddr_in: see `sources.source_of`.
+        port: (N,) int64, index of the local port it came in on.
+    """
+
+    data: NDArray[np.uint8]
+    length: NDArray[np.uint32]
+    flags: NDArray[np.int32]
+    source: NDArray[np.uint64]
+    port: NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Headers:
+    """What the headers say, of the packets that are sound. n = sound packets.
+
+    Attributes:
+        row: (n,) int64, row of the packet in `Packets`.
+        payload_type: (n,) uint8, in [0, 127].
+        seq: (n,) uint16, in [0, 65535].
+        ts: (n,) uint32, samples.
+        ssrc: (n,) uint32, bytes as they came: for comparing only.
+        at: (n,) int64, where the payload starts in the packet's row.
+        size: (n,) int64, bytes of payload, padding left out, in [1, PAYLOAD_MAX].
+    """
+
+    row: NDArray[np.int64]
+    payload_type: NDArray[np.uint8]
+    seq: NDArray[np.uint16]
+    ts: NDArray[np.uint32]
+    ssrc: NDArray[np.uint32]
+    at: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.row)
+
+    def pick(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "Headers":
+        """Return the headers at an index array or under a mask."""
+        return Headers(
+            self.row[index],
+            self.payload_type[index],
+            self.seq[index],
+            self.ts[index],
+            self.ssrc[index],
+            self.at[index],
+            self.size[index],
+        )
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since start by name; `add` with nothing to add leaves no name behind."""
+
+    totals: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, count: int | np.integer[Any]) -> None:
+        """Add `count` to a total."""
+        if count:
+            self.totals[name] = self.totals.get(name, 0) + int(count)
+
+
+def parse(packets: Packets, counters: Counters) -> Headers:
+    """Return the headers of the sound packets; count the others by reason.
+
+    The common packet (no contributing source, extension or padding) needs no look past its first
+    12 bytes; the others are measured in `_measure`, also as arrays.
+    """
+    length = packets.length.astype(np.int64)
+    words = packets.data.view(np.uint32)[:, HEADER_AT // 4 : HEADER_AT // 4 + 3]
+    first = words[:, 0].byteswap()
+    at = np.full(len(length), HEADER_AT + HEADER_BYTES)
+    size = length - HEADER_BYTES
+    plain = (first >> 24 == 0x80) & (size > 0) & (size <= PAYLOAD_MAX)
+    row = np.arange(len(length))
+    if not plain.all():
+        odd = np.flatnonzero(~plain)
+        sound = _measure(packets, odd, at, size, counters)
+        plain[odd] = sound
+        row = np.flatnonzero(plain)
+        first, at, size, words = first[row], at[row], size[row], words[row]
+    return Headers(
+        row=row,
+        payload_type=(first >> 16 & 0x7F).astype(np.uint8),
+        seq=first.astype(np.uint16),
+        ts=words[:, 1].byteswap(),
+        ssrc=words[:, 2].copy(),
+        at=at,
+        size=size,
+    )
+
+
+def _measure(
+    packets: Packets,
+    odd: NDArray[np.intp],
+    at: NDArray[np.int64],
+    size: NDArray[np.int64],
+    counters: Counters,
+) -> NDArray[np.bool_]:
+    """Return which of the packets `odd` are sound, and write where their payloads lie."""
+    data = packets.data[odd]
+    length = packets.length[odd].astype(np.int64)
+    sound = np.ones(len(odd), np.bool_)
+
+    def drop(name: str, wrong: NDArray[np.bool_]) -> None:
+        counters.add(name, np.count_nonzero(wrong & sound))
+        sound[wrong] = False
+
+    first = data[:, HEADER_AT]
+    drop("oversize", (packets.flags[odd] & MSG_TRUNC != 0) | (length > ROW_BYTES - HEADER_AT))
+    drop("short", length < HEADER_BYTES)
+    drop("bad_version", first >> 6 != 2)
+    head = HEADER_BYTES + 4 * (first & 15).astype(np.int64)
+    drop("short", head > length)
+    extended = first & 0x10 != 0
+    drop("short", extended & (head + 4 > length))
+    each = np.arange(len(odd))
+    where = np.minimum(HEADER_AT + head, ROW_BYTES - 4)
+    words = data[each, where + 2].astype(np.int64) << 8 | data[each, where + 3]
+    head += np.where(extended, 4 + 4 * words, 0)
+    drop("bad_extension", head > length)
+    last = data[each, np.clip(HEADER_AT + length - 1, 0, ROW_BYTES - 1)].astype(np.int64)
+    padding = np.where(first & 0x20 != 0, last, 0)
+    drop("bad_padding", (first & 0x20 != 0) & ((padding == 0) | (head + padding > length)))
+    payload = length - head - padding
+    drop("payload_length", (payload <= 0) | (payload > PAYLOAD_MAX))
+    at[odd] = HEADER_AT + head
+    size[odd] = payload
+    return sound

@@ -1,0 +1,188 @@
+"""Which leg a packet belongs to: by local port and source address; knows no payload.
+
+Legs share a port when their remote addresses tell them apart. A leg's source is latched once:
+the address of its SDP is preferred, otherwise the first valid RTP on its port from a source that
+no other leg there can claim. It is latched anew only after a re-INVITE.
+"""
+
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+
+import numpy as np
+from numpy.typing import NDArray
+
+_AF_INET = 2
+
+
+def source_of(host: str, port: int) -> int:
+    """Return the first 8 bytes of the sockaddr_in of host:port as a little-endian integer.
+
+    0 when there is no such IPv4 address and port: an empty or a named host, port 0.
+
+    >>> hex(source_of("127.0.0.1", 4000))
+    '0x100007fa00f0002'
+    >>> source_of("", 0)
+    0
+    """
+    try:
+        address = IPv4Address(host).packed
+    except AddressValueError:
+        return 0
+    if not 0 < port < 65_536 or address == bytes(4):
+        return 0
+    return int.from_bytes(
+        _AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + address, "little"
+    )
+
+
+def address_of(source: int) -> tuple[str, int]:
+    """Return host and port of a source.
+
+    >>> address_of(source_of("10.1.2.3", 5004))
+    ('10.1.2.3', 5004)
+    """
+    raw = source.to_bytes(8, "little")
+    return str(IPv4Address(raw[4:8])), int.from_bytes(raw[2:4], "big")
+
+
+@dataclass(slots=True)
+class _Remote:
+    """The remote side of one open leg. `expected` is the SDP's source, 0 when it named none."""
+
+    port: int
+    expected: int
+    proven: bool = False
+    latched: int = 0
+
+
+class Sources:
+    """The demultiplexer's table and the rules of latching.
+
+    Attributes:
+        keys: (k,) uint64, sorted: local port index and source in one number.
+        slots: (k,) int64, the leg slot of each key.
+        waiting: (ports,) bool, ports on which some leg has not been heard yet.
+    """
+
+    def __init__(self, ports_max: int) -> None:
+        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.slots: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.waiting: NDArray[np.bool_] = np.zeros(ports_max, np.bool_)
+        self._legs: dict[int, _Remote] = {}
+        self._owner: dict[int, int] = {}  # key -> slot
+        self._unheard: dict[int, set[int]] = {}  # port index -> slots not latched yet
+        self._stale = False
+
+    # --- joins, leaves, commands ----------------------------------------------------------
+
+    def may_share(self, port: int, expected: int) -> bool:
+        """Return whether a new leg, whose SDP says `expected` (0: nothing), may use a port.
+
+        No other leg may be unknown there, and the address must not be in use.
+        """
+        if any(not self._legs[slot].proven for slot in self._unheard.get(port, ())):
+            return False
+        return not expected or expected - _AF_INET + port not in self._owner
+
+    def open(self, slot: int, port: int, expected: int) -> None:
+        """Add a leg on a local port."""
+        self._legs[slot] = _Remote(port, expected)
+        self._claim(slot, expected)
+        self._mark(slot)
+
+    def close(self, slot: int) -> None:
+        """Forget a leg."""
+        leg = self._legs[slot]
+        self._release(slot, leg)
+        leg.latched = 1  # nobody's source: the port waits for this leg no more
+        self._mark(slot)
+        del self._legs[slot]
+
+    def set_remote(self, slot: int, expected: int, *, proven: bool, relatch: bool) -> None:
+        """Take over what was agreed; with `relatch` forget the latched source."""
+        leg = self._legs[slot]
+        self._release(slot, leg)
+        if relatch:
+            leg.latched = 0
+        leg.expected = expected
+        claimed = self._claim(slot, expected)
+        leg.proven = proven and claimed
+        if leg.latched:
+            self._claim(slot, leg.latched)
+        self._mark(slot)
+
+    def destination(self, slot: int) -> int:
+        """Return where the leg's RTP may go: 0 while nothing is proven."""
+        leg = self._legs[slot]
+        return leg.latched or (leg.expected if leg.proven else 0)
+
+    # --- packets --------------------------------------------------------------------------
+
+    def find(self, port: NDArray[np.int64], source: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the slot of each packet, -1 for a source that no leg has."""
+        if self._stale:
+            keys = np.fromiter(self._owner.keys(), np.uint64, len(self._owner))
+            slots = np.fromiter(self._owner.values(), np.int64, len(self._owner))
+            order = np.argsort(keys)
+            self.keys, self.slots, self._stale = keys[order], slots[order], False
+        if not len(self.keys):
+            return np.full(len(port), -1, np.int64)
+        key = source - np.uint64(_AF_INET) + port.astype(np.uint64)
+        at = np.searchsorted(self.keys, key)
+        np.minimum(at, len(self.keys) - 1, out=at)
+        return np.where(self.keys[at] == key, self.slots[at], -1)
+
+    def heard(self, slot: int, source: int) -> bool:
+        """Latch a source that `find` gave to this leg; return whether that changed anything.
+
+        A leg that was latched elsewhere moves to its SDP's address when RTP comes from there.
+        """
+        leg = self._legs[slot]
+        if leg.latched == source:
+            return False
+        self._release(slot, leg)
+        leg.latched = source
+        self._claim(slot, leg.expected)
+        self._claim(slot, source)
+        self._mark(slot)
+        return True
+
+    def claimant(self, port: int, source: int) -> int:
+        """Return the one leg on a port that an unknown source can belong to, or -1.
+
+        The one unheard leg that expects this host; else the one unheard leg that nothing is
+        proven of. With two candidates nobody gets the packet.
+        """
+        unheard = self._unheard.get(port, ())
+        host = source >> 32
+        same = [slot for slot in unheard if self._legs[slot].expected >> 32 == host]
+        if len(same) == 1:
+            return same[0]
+        open_ = [slot for slot in unheard if not self._legs[slot].proven]
+        return open_[0] if len(open_) == 1 and not same else -1
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _key(self, slot: int, source: int) -> int:
+        return source - _AF_INET + self._legs[slot].port
+
+    def _claim(self, slot: int, source: int) -> bool:
+        """Give a source on the leg's port to the leg, unless another leg has it."""
+        if not source:
+            return False
+        owner = self._owner.setdefault(self._key(slot, source), slot)
+        self._stale = True
+        return owner == slot
+
+    def _release(self, slot: int, leg: _Remote) -> None:
+        for source in (leg.expected, leg.latched):  # two at most
+            key = source - _AF_INET + leg.port
+            if source and self._owner.get(key) == slot:
+                del self._owner[key]
+        self._stale = True
+
+    def _mark(self, slot: int) -> None:
+        leg = self._legs[slot]
+        unheard = self._unheard.setdefault(leg.port, set())
+        (unheard.discard if leg.latched else unheard.add)(slot)
+        self.waiting[leg.port] = bool(unheard)

@@ -1,0 +1,146 @@
+"""Many datagrams a system call: recvmmsg and sendmmsg on numpy arrays; knows no RTP.
+
+`msghdr`, `iovec` and `sockaddr_in` arrays are numpy arrays whose addresses are set once. Where
+the C library has no such calls a plain loop stands behind the same functions.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ADDRESS: Final = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("zero", "u8")])
+_IOVEC: Final = np.dtype([("base", "u8"), ("size", "u8")])
+_HEADER: Final = np.dtype(
+    [
+        ("name", "u8"),
+        ("name_size", "u4"),
+        ("pad", "u4"),
+        ("iov", "u8"),
+        ("iov_count", "u8"),
+        ("control", "u8"),
+        ("control_size", "u8"),
+        ("flags", "i4"),
+        ("pad_2", "u4"),
+        ("size", "u4"),
+        ("pad_3", "u4"),
+    ]
+)
+assert _HEADER.itemsize == 64, "struct mmsghdr of a 64-bit Linux"
+
+_SEND_MAX: Final = 1_024  # UIO_MAXIOV: more messages in one call are cut off silently
+_FULL: Final = (errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
+
+# What an earlier packet's ICMP answer leaves on a socket: says nothing of this packet.
+_PASSING: Final = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM)
+
+
+def _library() -> Any:
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "recvmmsg") or not hasattr(library, "sendmmsg"):
+        return None
+    types = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+    library.recvmmsg.argtypes = (*types, ctypes.c_void_p)
+    library.sendmmsg.argtypes = types
+    return library
+
+
+_LIBRARY: Final = _library()
+
+
+class Batch:
+    """Rows of datagrams over a (N, row bytes) uint8 array; row i of every array is one datagram.
+
+    Attributes:
+        data: (N, R) uint8, datagrams, each from byte `at` on.
+        length: (N,) uint32 view, bytes received.
+        flags: (N,) int32 view, receive flags.
+        source: (N,) uint64 view, first 8 bytes of the address: family, port, host.
+        count: N.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], *, at: int) -> None:
+        assert data.flags.c_contiguous
+        self.count, row = data.shape
+        self.data, self._at = data, at
+        self._address = np.zeros(self.count, _ADDRESS)
+        self._iov = np.zeros(self.count, _IOVEC)
+        self._header = np.zeros(self.count, _HEADER)
+        each = np.arange(self.count, dtype=np.uint64)
+        self._iov["base"] = data.ctypes.data + at + each * np.uint64(row)
+        self._iov["size"] = row - at
+        self._header["name"] = self._address.ctypes.data + each * np.uint64(_ADDRESS.itemsize)
+        self._header["name_size"] = _ADDRESS.itemsize
+        self._header["iov"] = self._iov.ctypes.data + each * np.uint64(_IOVEC.itemsize)
+        self._header["iov_count"] = 1
+        self._start = self._header.ctypes.data
+        self.length: NDArray[np.uint32] = self._header["size"]
+        self.flags: NDArray[np.int32] = self._header["flags"]
+        self.source: NDArray[np.uint64] = self._address.view(np.uint64).reshape(-1, 2)[:, 0]
+        self.size: NDArray[np.uint64] = self._iov["size"]
+
+    def receive(self, sock: socket.socket, first: int, *, limit: int) -> int:
+        """Receive what is there into rows from `first` on, `limit` at most; return how many."""
+        room = min(limit, self.count - first)
+        if room <= 0:
+            return 0
+        if _LIBRARY is None:
+            return self._receive_one_by_one(sock, first, room)
+        got: int = _LIBRARY.recvmmsg(
+            sock.fileno(), self._start + first * _HEADER.itemsize, room, socket.MSG_DONTWAIT, None
+        )
+        return max(got, 0)
+
+    def send(self, sock: socket.socket, first: int, rows: int) -> int:
+        """Send `rows` rows from `first` on, never waiting; return how many could not be sent.
+
+        When the socket's buffer is full the rest of the rows is given up: late is lost.
+        """
+        done, lost = 0, 0
+        while done < rows:
+            if _LIBRARY is None:
+                sent, error = self._send_one(sock, first + done)
+            else:
+                sent = _LIBRARY.sendmmsg(
+                    sock.fileno(),
+                    self._start + (first + done) * _HEADER.itemsize,
+                    min(rows - done, _SEND_MAX),
+                    socket.MSG_DONTWAIT,
+                )
+                error = ctypes.get_errno() if sent < 0 else 0
+            if sent > 0:
+                done += sent
+            elif error in _FULL:
+                return lost + rows - done
+            elif error in _PASSING or error == errno.EINVAL:
+                done, lost = done + 1, lost + 1  # this row has no way out; the others may
+            else:
+                raise OSError(error, os.strerror(error))
+        return lost
+
+    def _receive_one_by_one(self, sock: socket.socket, first: int, room: int) -> int:
+        for row in range(first, first + room):
+            view = memoryview(self.data[row, self._at :])  # type: ignore[arg-type]  # a buffer
+            try:
+                size, _, flags, (host, port) = sock.recvmsg_into([view], 0, socket.MSG_DONTWAIT)
+            except OSError:
+                return row - first
+            self._header["size"][row], self._header["flags"][row] = size, flags
+            address = self._address[row : row + 1]
+            address["family"], address["port"] = socket.AF_INET, port
+            address["host"] = int.from_bytes(socket.inet_aton(host), "big")
+        return room
+
+    def _send_one(self, sock: socket.socket, row: int) -> tuple[int, int]:
+        address = self._address[row]
+        host = socket.inet_ntoa(int(address["host"]).to_bytes(4, "big"))
+        data = self.data[row, self._at : self._at + int(self._iov["size"][row])]
+        try:
+            sock.sendto(data.tobytes(), socket.MSG_DONTWAIT, (host, int(address["port"])))
+        except OSError as error:
+            return -1, error.errno or errno.EINVAL
+        return 1, 0

@@ -1,0 +1,397 @@
+"""The media worker process: RTP sockets, the 20 ms clock and the link to control around a plane.
+
+It knows slots, ports and groups, never who a caller is. It ends when its control socket closes.
+A tick that is late never bursts: ticks that could not run are skipped and counted, and the next
+one is on the grid again.
+"""
+
+import argparse
+import gc
+import heapq
+import os
+import secrets
+import select
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge import link, prompts
+from bridge.media import rtp
+from bridge.media.plays import Clips
+from bridge.media.recording import Piece
+from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES
+from bridge.media.sources import source_of
+from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
+from bridge.net.batch import Batch
+from bridge.net.rtp_ports import RtpPorts
+from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
+from bridge.worker_recorder import Recorder
+
+PACKETS_MAX: Final = 8_192
+"""Datagrams taken in one tick; the rest waits in the sockets."""
+
+LATE_NS: Final = 10 * NS_PER_MS
+"""A tick that starts this long after its time counts as late, as does one that was skipped."""
+
+REPLIES_MAX: Final = 100_000
+"""Messages waiting for control; a control process so far behind is dead."""
+
+RTCP_EVERY: Final = 50
+"""Ticks between readings of the RTCP ports."""
+
+_SPIN_NS: Final = 2 * NS_PER_MS
+_DURATIONS: Final = 4_096
+
+
+@dataclass(slots=True)
+class Leg:
+    """What the shell keeps of an open leg."""
+
+    number: int
+    slot: int
+    port: int
+
+
+class Grid:
+    """The times at which ticks are due: `FRAME_NS` apart, for ever."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.due_ns = now_ns + FRAME_NS
+        self.ticks = 0
+        self.late = 0
+
+    def begin(self, now_ns: int) -> int:
+        """Say that a tick begins; return how many before it were skipped."""
+        behind = max(now_ns - self.due_ns, 0)
+        skipped = behind // FRAME_NS
+        self.late += skipped + (behind % FRAME_NS > LATE_NS)
+        self.ticks += 1 + skipped
+        self.due_ns += (skipped + 1) * FRAME_NS
+        return int(skipped)
+
+
+class Worker:
+    """One media worker: carries out the messages of `bridge.link` on a plane."""
+
+    def __init__(self, control: socket.socket, clips: Clips) -> None:
+        self._control, self._clips = control, clips
+        control.setblocking(False)
+        self._replies: deque[bytes] = deque()
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+        self._rx = Batch(np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8), at=HEADER_AT)
+        self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
+        self._recorder = Recorder()
+        self._recordings: dict[int, tuple[int, str]] = {}  # group -> key, path
+        self._closing: dict[int, int] = {}  # key -> group
+        self._next_key = 0
+        self._ports = RtpPorts("", 0, 0, PORTS_MAX)
+        self._running = True
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            link.OpenLeg: self._open_leg,
+            link.SetRemote: self._set_remote,
+            link.CloseLeg: self._close_leg,
+            link.Play: self._play,
+            link.StopPlay: self._stop_play,
+            link.SetGroup: self._set_group,
+            link.SetMuted: self._set_muted,
+            link.PlayToGroup: self._play_to_group,
+            link.StartRecording: self._start_recording,
+            link.StopRecording: self._stop_recording,
+            link.Reset: self._reset,
+        }
+        self._begin(link.WorkerSettings())
+
+    def _begin(self, settings: link.WorkerSettings) -> None:
+        """Start with nothing open."""
+        self._settings = settings
+        self._plane = Plane(self._clips, silence_ns=settings.silence_ns)
+        self._tx = Batch(self._plane.out.data, at=HEADER_AT)
+        self._ports.close()
+        self._ports = RtpPorts(settings.host, settings.port_first, settings.port_last, PORTS_MAX)
+        self._legs: dict[int, Leg] = {}
+        self._by_slot: dict[int, Leg] = {}
+        self._free = list(range(LEGS_MAX))
+        self._grid = Grid(time.monotonic_ns())
+        self._durations: NDArray[np.float64] = np.zeros(_DURATIONS)
+        self._measured = 0
+        self._status_ns = time.monotonic_ns() + settings.status_interval_ns
+
+    # --- the loop -------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Tick until the control socket closes."""
+        while self._running:
+            self._wait()
+            begun = time.monotonic_ns()
+            if begun >= self._grid.due_ns and self._running:
+                self._tick(begun)
+        self._recorder.stop()
+        self._ports.close()
+
+    def _tick(self, begun: int) -> None:
+        skipped = self._grid.begin(begun)
+        count = self._receive()
+        packets = rtp.Packets(
+            data=self._rx.data[:count],
+            length=self._rx.length[:count],
+            flags=self._rx.flags[:count],
+            source=self._rx.source[:count],
+            port=self._rx_port[:count],
+        )
+        plane = self._plane
+        result = plane.tick(packets, begun, skipped=skipped)
+        if result.rearranged:
+            self._tx.source[: len(plane.out.slots)] = plane.dest[plane.out.slots]
+        for index, first, rows in plane.out.ports:  # bounded by the ports in use
+            lost = self._tx.send(self._ports.ports[index].rtp, first, rows)
+            plane.counters.add("send_failed", lost)
+        if plane.tick_no % RTCP_EVERY == 0:
+            self._read_rtcp()
+        self._tell(result)
+        now = time.monotonic_ns()
+        self._durations[self._measured % _DURATIONS] = (now - begun) / NS_PER_MS
+        self._measured += 1
+        if now >= self._status_ns:
+            self._status(now)
+
+    def _receive(self) -> int:
+        """Take what the RTP sockets hold; return how many datagrams."""
+        count = 0
+        for port in self._ports.ports.values():  # bounded by the ports in use
+            while got := self._rx.receive(port.rtp, count, limit=PACKETS_MAX):
+                self._rx_port[count : count + got] = port.index
+                count += got
+        return count
+
+    def _read_rtcp(self) -> None:
+        """Take RTCP out of its sockets. Nothing in it is acted on yet."""
+        for port in self._ports.ports.values():  # bounded by the ports in use
+            got = self._rx.receive(port.rtcp, 0, limit=PACKETS_MAX)
+            self._plane.counters.add("rtcp", got)
+
+    def _wait(self) -> None:
+        """Carry out control's orders until the next tick is due."""
+        while self._running:
+            self._flush()
+            left = self._grid.due_ns - time.monotonic_ns()
+            if left <= 0:
+                # Orders are taken at least once a tick, however busy the ticks are.
+                self._take_orders(limit=64)
+                return
+            if left < _SPIN_NS:
+                time.sleep(left / NS_PER_S)
+                continue
+            if self._poll.poll((left - NS_PER_MS) // NS_PER_MS):
+                self._take_orders(limit=16)
+
+    def _take_orders(self, *, limit: int) -> None:
+        for _ in range(limit):
+            try:
+                data = self._control.recv(link.MESSAGE_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                data = b""
+            if not data:
+                self._running = False
+                return
+            message = link.decode(data)
+            self._carry_out[type(message)](message)
+
+    def _reply(self, message: link.FromWorker) -> None:
+        self._replies.append(link.encode(message))
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits for control, as far as its socket takes it."""
+        while self._replies and self._running:
+            try:
+                self._control.send(self._replies[0])
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                self._running = False
+            self._replies.popleft()
+        if len(self._replies) > REPLIES_MAX:
+            self._running = False
+
+    # --- what happened --------------------------------------------------------------------
+
+    def _tell(self, result: TickResult) -> None:
+        """Tell control what a tick brought, by leg number."""
+        for slot, key, duration in result.keys:
+            self._reply(link.KeyPressed(self._by_slot[slot].number, key, duration))
+        for slot, token in result.played:
+            self._reply(link.PlayDone(self._by_slot[slot].number, token))
+        for slot, last_ns in result.silent:
+            self._reply(link.LegSilent(self._by_slot[slot].number, last_ns))
+        for piece in result.pieces:
+            self._recorder.write(self._recordings[piece.group][0], piece.frame, piece.samples)
+        for done in self._recorder.finished() if self._closing else ():
+            group = self._closing.pop(done.key, None)
+            if group is not None:
+                self._reply(link.RecordingDone(group, done.path, done.frames, done.error))
+
+    def _status(self, now: int) -> None:
+        """Send the interval's `Status`."""
+        self._status_ns = now + self._settings.status_interval_ns
+        plane = self._plane
+        slots = np.fromiter((leg.slot for leg in self._legs.values()), np.int64, len(self._legs))
+        last = plane.last_ns[slots].tolist()
+        count = min(self._measured, _DURATIONS)
+        p50, p99 = np.percentile(self._durations[:count], (50, 99))
+        self._measured = 0
+        counters = dict(plane.counters.totals)
+        counters["recording_dropped"] = self._recorder.dropped
+        self._reply(
+            link.Status(
+                now_ns=now,
+                last_packet_ns=dict(zip(map(str, self._legs), last, strict=True)),
+                counters=counters,
+                tick_ms={
+                    "p50": float(p50),
+                    "p99": float(p99),
+                    "max": float(self._durations[:count].max()),
+                },
+                ticks=self._grid.ticks,
+                late_ticks=self._grid.late,
+            )
+        )
+
+    # --- control's orders -----------------------------------------------------------------
+
+    def _leg(self, number: int) -> Leg | None:
+        """Return an open leg; a number that is not open is counted, for the order is then late."""
+        leg = self._legs.get(number)
+        self._plane.counters.add("unknown_leg", leg is None)
+        return leg
+
+    def _open_leg(self, order: link.OpenLeg) -> None:
+        expected = source_of(order.remote_host, order.remote_port)
+        if not self._free:
+            self._reply(link.LegRefused(order.leg_no, "no_slot"))
+            return
+        sources = self._plane.sources
+        port = self._ports.take(lambda index: sources.may_share(index, expected))
+        if port is None:
+            self._reply(link.LegRefused(order.leg_no, "no_port"))
+            return
+        slot = heapq.heappop(self._free)
+        numbers = (secrets.randbits(32), secrets.randbits(15), secrets.randbits(31))
+        self._plane.open_leg(
+            slot,
+            port=port.index,
+            expected=expected,
+            numbers=numbers,
+            now_ns=time.monotonic_ns(),
+        )
+        leg = Leg(order.leg_no, slot, port.index)
+        self._legs[order.leg_no] = self._by_slot[slot] = leg
+        self._reply(link.LegOpened(order.leg_no, self._settings.host, port.number))
+
+    def _set_remote(self, order: link.SetRemote) -> None:
+        if leg := self._leg(order.leg_no):
+            remote = Remote(
+                codec=order.codec,
+                payload_type=order.payload_type,
+                dtmf_payload_type=order.dtmf_payload_type,
+                expected=source_of(order.host, order.port),
+                proven=order.proven,
+                sends=order.remote_sends,
+                hears=order.remote_hears,
+                relatch=order.relatch,
+            )
+            self._plane.set_remote(leg.slot, remote, time.monotonic_ns())
+
+    def _close_leg(self, order: link.CloseLeg) -> None:
+        if leg := self._leg(order.leg_no):
+            del self._legs[leg.number], self._by_slot[leg.slot]
+            self._plane.close_leg(leg.slot)
+            self._ports.give_back(leg.port)
+            heapq.heappush(self._free, leg.slot)
+
+    def _play(self, order: link.Play) -> None:
+        if leg := self._leg(order.leg_no):
+            unknown = self._plane.plays.start(
+                leg.slot, order.clips, token=order.token, loop=order.loop
+            )
+            self._plane.counters.add("unknown_clip", len(unknown))
+
+    def _stop_play(self, order: link.StopPlay) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.plays.stop(leg.slot)
+
+    def _set_group(self, order: link.SetGroup) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.set_group(leg.slot, order.group)
+
+    def _set_muted(self, order: link.SetMuted) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.muted[leg.slot] = order.muted
+
+    def _play_to_group(self, order: link.PlayToGroup) -> None:
+        known = self._plane.plays.start_group(order.group, order.clip)
+        self._plane.counters.add("unknown_clip", not known)
+
+    def _start_recording(self, order: link.StartRecording) -> None:
+        if not self._plane.taps.start(order.group):
+            self._reply(link.RecordingDone(order.group, order.path, 0, "already_recording"))
+            return
+        self._next_key += 1
+        self._recordings[order.group] = (self._next_key, order.path)
+        self._recorder.open(self._next_key, order.path)
+
+    def _stop_recording(self, order: link.StopRecording) -> None:
+        stopped = self._plane.taps.stop(order.group)
+        if stopped is None:
+            self._reply(link.RecordingDone(order.group, "", 0, "not_recording"))
+            return
+        self._closing[self._finish(order.group, *stopped)] = order.group
+
+    def _finish(self, group: int, piece: Piece, frames: int) -> int:
+        """Hand the last piece of a recording over and close its file; return its key."""
+        key, _ = self._recordings.pop(group)
+        self._recorder.write(key, piece.frame, piece.samples)
+        self._recorder.close(key, frames)
+        return key
+
+    def _reset(self, order: link.Reset) -> None:
+        for group in list(self._recordings):
+            stopped = self._plane.taps.stop(group)
+            assert stopped is not None, "every recording has a tap"
+            self._finish(group, *stopped)
+        self._closing.clear()
+        self._begin(order.settings)
+        self._reply(link.ResetDone())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a media worker on an inherited control socket until that closes."""
+    parser = argparse.ArgumentParser(prog="python -m bridge.worker", description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="control socket, SOCK_SEQPACKET")
+    parser.add_argument("--prompts", type=Path, default=prompts.DIRECTORY)
+    parser.add_argument("--cpu", type=int, help="run on this core only")
+    options = parser.parse_args(arguments)
+    if options.cpu is not None:
+        os.sched_setaffinity(0, {options.cpu})
+    sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
+    control = socket.socket(fileno=options.fd)
+    worker = Worker(control, Clips(prompts.load(options.prompts)))
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # the loop makes no cycles; a collection in the middle of a tick would show
+    worker.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -254,6 +254,9 @@ def _check(story: Story, source: Source, sounds: Mapping[str, Path] | None) -> N
         path = ("steps", index)
         if isinstance(step, ExpectStep):
             _check_expect(story, step.expect, source, (*path, "expect"), sounds)
+            if step.expect.recording:
+                text = "the recording is complete at the end: expect it there"
+                source.complain((*path, "expect", "recording"), text)
         if isinstance(step, AddNumbersStep):
             offered |= set(step.countries)
     if story.expect is not None:

@@ -32,9 +32,10 @@ LEFT_REASONS: Final = (
     "not_accepted",
 )
 SETTLED_REASONS: Final = (
-    "charged",
+    "billable",
     "not_admitted",
     "not_accepted",
+    "not_answered",
     "never_started",
     "carrier_billed",
     "included",

@@ -1,0 +1,249 @@
+"""Vector callers: each dials, keys, speaks, listens and leaves over real SIP and real RTP.
+
+A caller joins a `Phone` (SIP) and a row of the `RtpEngine` (audio). Knows whom to dial and what
+to key; knows nothing of the bridge but its SIP address.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.errors import RemoteFault
+from bridge.ids import new_id
+from bridge.lab.audibility import Window
+from bridge.lab.phones import Phone
+from bridge.lab.rtp import RtpEngine, RtpPort
+from bridge.lab.words import SILENT, Voice
+from bridge.sip.api import (
+    Address,
+    CallAnswered,
+    CallEnded,
+    CallMedia,
+    CallProgress,
+    Dial,
+    EndCause,
+    LocalMedia,
+    SipNotice,
+)
+from bridge.units import NS_PER_MS, NS_PER_S, LegId
+
+ANSWER_TIMEOUT_S: Final = 10.0
+SETTLE_NS: Final = 120 * NS_PER_MS
+"""How long after the end of a window its last frames may still arrive."""
+
+ANONYMOUS: Final = ("anonymous", "anonymous.invalid")
+
+
+class CallFailed(RemoteFault):
+    """A call was refused, not answered, or is over when it should not be."""
+
+    code = "call_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a caller dials, and what he keys to be let in.
+
+    Attributes:
+        user: user part of the request URI: a DID, an access code, or "join".
+        bridge: where the INVITE goes.
+        keys: keyed once answered; "" when there is nothing to key.
+    """
+
+    user: str
+    bridge: Address
+    keys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One line of a caller's SIP ladder: monotonic time and what was sent or received."""
+
+    at_ns: int
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """One caller and his present call.
+
+    Attributes:
+        number: user part of From; "anonymous" hides it.
+        ladder: what happened in SIP, in order.
+        ended: why the last call is over; None while it is up or before the first.
+        status: final status of a call that was refused.
+    """
+
+    name: str
+    number: str
+    target: Target
+    phone: Phone
+    engine: RtpEngine
+    voice: Voice = SILENT
+    ring_frames: int = 0
+    ladder: list[Rung] = field(default_factory=list)
+    ended: EndCause | None = None
+    status: int | None = None
+    _port: RtpPort | None = None
+    _leg: LegId | None = None
+    _answered: asyncio.Future[CallAnswered] | None = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _work: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def in_call(self) -> bool:
+        """Whether a call of his is up, as he knows it."""
+        return self._leg is not None and not self._over.is_set()
+
+    async def dial(self) -> None:
+        """Call and wait for the answer; he speaks from the answer on.
+
+        Raises:
+            CallFailed: refused, or not answered in time.
+        """
+        if self.in_call:
+            raise CallFailed(f"{self.name} is in a call already")
+        await self._new_port()
+        assert self._port is not None
+        self._leg, self.ended, self.status = LegId(new_id()), None, None
+        self._over = asyncio.Event()
+        self._answered = asyncio.get_running_loop().create_future()
+        caller, domain = self.number, self.phone.address.host
+        if caller == "anonymous":
+            caller, domain = ANONYMOUS
+        host, port = self.target.bridge
+        uri = f"sip:{self.target.user}@{host}:{port}"
+        self._note(f"→ INVITE {uri}")
+        self.phone.dial(
+            Dial(
+                leg=self._leg,
+                target=uri,
+                caller=caller,
+                domain=domain,
+                destination=self.target.bridge,
+                media=LocalMedia(self._port.host, self._port.port),
+                display_name=self.name,
+            ),
+            self._on_notice,
+        )
+        try:
+            answered = await asyncio.wait_for(self._answered, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            self.phone.hang_up(self._leg)
+            raise CallFailed(f"not answered within {ANSWER_TIMEOUT_S:.0f} s") from None
+        await self.engine.connect(self._port, answered.remote)
+        await self.engine.speak(self._port, self.voice.tone_hz)
+
+    async def join(self) -> None:
+        """Dial and key what lets him in."""
+        await self.dial()
+        if self.target.keys:
+            await self.press(self.target.keys)
+
+    async def press(self, digits: str) -> None:
+        """Key digits by RFC 4733 and wait until they are sent."""
+        if not self.in_call or self._port is None:
+            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        self._note(f"→ keys {digits}")
+        if not await self.engine.press(self._port, digits):
+            raise CallFailed(f"keys {digits} were not sent: {self._why()}")
+
+    async def say(self, voice: Voice, seconds: float) -> None:
+        """Say something else for a while, then go back to his own voice."""
+        if self._port is None:
+            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        await self.engine.speak(self._port, voice.tone_hz)
+        await asyncio.sleep(seconds)
+        if self._port is not None:
+            await self.engine.speak(self._port, self.voice.tone_hz)
+
+    async def mute(self) -> None:
+        """Mute himself on the bridge with `*2` (R18)."""
+        await self.press("*2")
+
+    async def hang_up(self) -> None:
+        """End the call with BYE."""
+        if self.in_call and self._leg is not None:
+            self._note("→ BYE")
+            self.phone.hang_up(self._leg)
+            await self._silence(self._port)
+
+    async def drop(self) -> None:
+        """Vanish: no BYE, no RTP, no answer to anything any more (D12)."""
+        self._note("vanishes")
+        await self._silence(self._port)
+        await self.phone.vanish()
+        self._over.set()
+
+    async def over(self, timeout_s: float) -> bool:
+        """Wait until the call is over; false when it was not in time."""
+        try:
+            await asyncio.wait_for(self._over.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def heard(self, from_ns: int, to_ns: int) -> Window:
+        """Return what he received in a span of monotonic time, once all of it has come."""
+        late_s = (to_ns + SETTLE_NS - time.monotonic_ns()) / NS_PER_S
+        if late_s > 0:
+            await asyncio.sleep(late_s)
+        if self._port is None:
+            raise CallFailed(f"{self.name} has made no call")
+        return await self.engine.window(self._port, from_ns, to_ns)
+
+    async def close(self) -> None:
+        """Give the RTP port back; the call must be over."""
+        if self._port is not None:
+            await self.engine.close(self._port)
+            self._port = None
+
+    async def _new_port(self) -> None:
+        await self.close()
+        self._port = await self.engine.open(
+            host=self.phone.address.host, ring_frames=self.ring_frames
+        )
+
+    async def _silence(self, port: RtpPort | None) -> None:
+        if port is not None:
+            await self.engine.send(port, False)
+
+    def _why(self) -> str:
+        if self.status is not None:
+            return f"refused with {self.status}"
+        return f"ended by {self.ended.value}" if self.ended else "no telephone-events agreed"
+
+    def _note(self, text: str) -> None:
+        self.ladder.append(Rung(time.monotonic_ns(), text))
+
+    def _on_notice(self, notice: SipNotice) -> None:
+        match notice:
+            case CallProgress(_, status):
+                self._note(f"← {status}")
+            case CallAnswered():
+                self._note(f"← 200 ({notice.remote.codec.name}), → ACK")
+                if self._answered is not None and not self._answered.done():
+                    self._answered.set_result(notice)
+            case CallMedia():
+                self._note("← re-INVITE")
+                if self._port is not None:
+                    self._spawn(self.engine.connect(self._port, notice.remote))
+            case CallEnded(_, cause, status):
+                self._on_ended(cause, status)
+            case _:
+                pass
+
+    def _on_ended(self, cause: EndCause, status: int | None) -> None:
+        self._note(f"over: {cause.value}" + (f" {status}" if status else ""))
+        self.ended, self.status = cause, status
+        self._over.set()
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(CallFailed(f"{self.name}: {self._why()}"))
+        self._spawn(self._silence(self._port))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)

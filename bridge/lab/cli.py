@@ -1,0 +1,149 @@
+"""`tollbridge scenario …`: reads arguments, prints, and exits 0, 1 or 2; does nothing itself.
+
+0: every expectation held. 1: one failed. 2: a file or the environment is wrong; nothing was run.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+
+from bridge.errors import InputError
+from bridge.lab import reports
+from bridge.lab.runner import Lab
+from bridge.lab.schema import story_schema
+from bridge.lab.selection import find_files, load_all, select
+from bridge.lab.story import Story
+from bridge.lab.verdicts import StoryResult
+from bridge.logs import set_up_logs
+
+EXIT_FAILED: Final = 1
+EXIT_BAD_INPUT: Final = 2
+
+app = typer.Typer(
+    help="Run call stories from YAML files, check who hears whom and the bill.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Paths = Annotated[list[Path], typer.Argument(help="Story files, or folders of them.")]
+Expression = Annotated[
+    str, typer.Option("-k", help="Only stories whose path, sentence, rules or tags match.")
+]
+
+TEMPLATE: Final = """\
+scenario: Two callers meet and hear each other
+rules: [R4, D5]
+session: {toll_free: [US], start: on_join}
+callers:
+  olivia: {via: voip, role: organizer}
+  ann:    {via: toll-free, country: US}
+steps:
+  - ann: join
+  - expect: {waiting: [ann]}
+  - olivia: join
+  - expect: {joined: [ann, olivia]}
+  - expect: {olivia: {hears: [ann], not_hears: [olivia]}, ann: {hears: [olivia]}}
+  - advance: 10m
+expect:
+  events: [leg.waiting, session.started, leg.left, session.ended]
+  bill: {minutes: {toll_free: 10}, total: 0.60 USD, reasons: {billable: 1, included: 1}}
+"""
+
+
+def _stories(paths: list[Path], expression: str) -> list[Story]:
+    """Return the stories that are meant, or print what is wrong with them and exit 2."""
+    stories, faults = load_all(find_files(paths))
+    if faults:
+        for fault in faults:
+            typer.echo(fault, err=True)
+        raise typer.Exit(EXIT_BAD_INPUT)
+    picked = select(stories, expression)
+    if not picked:
+        raise InputError("-k", expression, "an expression that picks at least one story")
+    return picked
+
+
+@app.command(epilog="Example: tollbridge scenario run scenarios/ --junit out/junit.xml")
+def run(
+    paths: Paths,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON lines here, a story each.")
+    ] = None,
+    expression: Expression = "",
+    clock: Annotated[
+        Literal["frozen", "real"],
+        typer.Option(help="`real` lets conference time run: `advance` then waits."),
+    ] = "frozen",
+) -> None:
+    """Run stories; exit 0 when all held, 1 when one failed, 2 when a file is wrong."""
+    stories = _stories(paths, expression)
+    set_up_logs(quiet=True)
+    console = Console(highlight=False)
+    results = asyncio.run(run_all(stories, console, clock_running=clock == "real"))
+    if junit is not None:
+        reports.write(junit, reports.junit(results))
+    if json_file is not None:
+        reports.write(json_file, reports.json_lines(results))
+    failed = sum(not result.ok for result in results)
+    seconds = sum(result.seconds for result in results)
+    console.print(f"{len(results) - failed} of {len(results)} stories held, {seconds:.0f} s")
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def run_all(
+    stories: list[Story], console: Console, *, clock_running: bool = False
+) -> list[StoryResult]:
+    """Run stories one after the other on a warm lab, printing each result as it comes."""
+    lab = Lab.open(clock_running=clock_running)
+    results = []
+    try:
+        for story in stories:
+            result = await lab.run(story)
+            results.append(result)
+            reports.show(result, console)
+    finally:
+        await lab.close()
+    return results
+
+
+@app.command(epilog="Example: tollbridge scenario check scenarios/")
+def check(paths: Paths) -> None:
+    """Read stories without running them; exit 2 and say where when something is wrong."""
+    stories = _stories(paths, "")
+    typer.echo(f"{len(stories)} stories can be run")
+
+
+@app.command("list", epilog="Example: tollbridge scenario list scenarios/ -k waiting")
+def list_(
+    paths: Paths,
+    expression: Expression = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """List stories: file, sentence and the rules they prove."""
+    for story in _stories(paths, expression):
+        if as_json:
+            row = {"file": str(story.file), "scenario": story.scenario, "rules": story.rules}
+            typer.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            typer.echo(f"{story.file}  {story.scenario}  [{', '.join(story.rules)}]")
+
+
+@app.command(epilog="Example: tollbridge scenario schema > story.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of story files, for editors."""
+    typer.echo(json.dumps(story_schema(), indent=2))
+
+
+@app.command(epilog="Example: tollbridge scenario new scenarios/my_story.yaml")
+def new(path: Annotated[Path, typer.Argument(help="The file to write.")]) -> None:
+    """Write a story to start from; an existing file is left alone (exit 2)."""
+    if path.exists():
+        raise InputError("scenario new", str(path), "a file that does not exist yet")
+    reports.write(path, TEMPLATE)
+    typer.echo(f"{path}: run it with `tollbridge scenario run {path}`")

@@ -1,0 +1,162 @@
+"""Listening: records what callers receive until what they must hear is heard, then judges.
+
+`hears` may take a while (a prompt comes first), so it is waited for; `not_hears` holds for every
+moment from the beginning of the listening to its end.
+"""
+
+import asyncio
+import time
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+import bridge
+from bridge.lab.audibility import Hearing, Pcm, SoundReport, Window, analyse
+from bridge.lab.callers import Caller, CallFailed
+from bridge.lab.expectations import Audio
+from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+
+HOLD_MUSIC: Final = "hold-music"
+LISTEN_S: Final = 1.0
+"""A voice must be there for this long without a gap."""
+
+FIRST_S: Final = 0.2
+"""What was under way when we began to listen passes: the jitter buffers' depth."""
+
+PATIENCE_S: Final = 15.0
+MUSIC_SHARE: Final = 0.9
+PROMPT_SHARE: Final = 0.5
+PROMPT_MS: Final = 800
+ABSENT_MS: Final = 100
+
+
+@cache
+def sounds() -> Mapping[str, Path]:
+    """Return the bridge's clips by name, as stories name them."""
+    folder = Path(bridge.__file__).parent / "prompts" / "sounds"
+    return {file.stem: file for file in sorted(folder.glob("*.wav"))}
+
+
+@cache
+def sound_pcm() -> Mapping[str, Pcm]:
+    """Return all clips as samples."""
+    return {name: read_wav(file) for name, file in sounds().items()}
+
+
+def read_wav(file: Path) -> Pcm:
+    """Return the samples of a mono 8 kHz 16-bit WAV file."""
+    with wave.open(str(file)) as reader:
+        assert (reader.getnchannels(), reader.getsampwidth()) == (1, 2), file
+        assert reader.getframerate() == SAMPLE_RATE_HZ, file
+        return np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Whether a caller heard what he must, and what he heard."""
+
+    ok: bool
+    observed: str
+
+
+@dataclass(slots=True)
+class Listener:
+    """One caller's listening.
+
+    Attributes:
+        tones: all callers' tones, by name.
+        acted_ns: when the last action of the story was: prompts are looked for from there.
+    """
+
+    caller: Caller
+    audio: Audio
+    tones: Mapping[str, int]
+    acted_ns: int
+
+    async def listen(self) -> Heard:
+        """Listen until what must be heard is heard or patience ends; then judge all of it."""
+        begin_ns = time.monotonic_ns() + int(FIRST_S * NS_PER_S)
+        end_ns = begin_ns + int(LISTEN_S * NS_PER_S)
+        last_ns = begin_ns + int(PATIENCE_S * NS_PER_S)
+        while True:
+            try:
+                latest = await self._analyse(end_ns - int(LISTEN_S * NS_PER_S), end_ns)
+                prompts = await self._prompts(end_ns)
+            except CallFailed as failure:
+                return Heard(False, str(failure))
+            missing = self._missing(latest, prompts)
+            if not missing or end_ns >= last_ns:
+                break
+            end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
+        whole = await self._analyse(begin_ns, end_ns)
+        wrong = self._wrong(whole)
+        return Heard(not missing and not wrong, self._observed(latest, prompts, missing + wrong))
+
+    async def _analyse(self, from_ns: int, to_ns: int) -> Hearing:
+        window = await self.caller.heard(from_ns, to_ns)
+        return await asyncio.to_thread(analyse, window, self.tones, sound_pcm())
+
+    async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
+        """Return the prompts that were heard since the story's last action."""
+        wanted = {name for name in self.audio.hears if name not in self.tones} - {HOLD_MUSIC}
+        if not wanted:
+            return {}
+        window = await self.caller.heard(self.acted_ns, end_ns)
+        clips = {name: sound_pcm()[name] for name in wanted}
+        return (await asyncio.to_thread(analyse, window, {}, clips)).sounds
+
+    def _missing(self, latest: Hearing, prompts: Mapping[str, SoundReport]) -> list[str]:
+        """Return what should be heard and is not (yet)."""
+        missing = []
+        for name in self.audio.hears:
+            if name in self.tones:
+                heard = latest.tones[name].heard
+            elif name == HOLD_MUSIC:
+                heard = latest.sounds[name].share >= MUSIC_SHARE
+            else:
+                heard = prompt_heard(prompts[name])
+            if not heard:
+                missing.append(f"{name} is not heard")
+        if self.audio.silence and not latest.silent:
+            missing.append(f"no silence: {latest.level_dbfs:.0f} dBFS")
+        return missing
+
+    def _wrong(self, whole: Hearing) -> list[str]:
+        """Return what was heard at any moment and must not be."""
+        wrong = []
+        for name in self.audio.not_hears:
+            if name in self.tones:
+                absent = whole.tones[name].absent
+            else:
+                absent = whole.sounds[name].matched_ms <= ABSENT_MS
+            if not absent:
+                wrong.append(f"{name} is heard")
+        return wrong
+
+    def _observed(
+        self, latest: Hearing, prompts: Mapping[str, SoundReport], faults: list[str]
+    ) -> str:
+        parts = [f"{name} {tone}" for name, tone in latest.tones.items() if not tone.absent]
+        found = {**latest.sounds, **prompts}
+        parts += [f"{name} {one}" for name, one in found.items() if one.matched_ms > ABSENT_MS]
+        heard = ", ".join(parts) or f"silence ({latest.level_dbfs:.0f} dBFS)"
+        lost = f", {latest.lost:.0%} of frames lost" if latest.lost else ""
+        text = f"in the last {latest.seconds:.1f} s: {heard}{lost}"
+        return f"{'; '.join(faults)} ({text})" if faults else text
+
+
+def prompt_heard(report: SoundReport) -> bool:
+    """Return whether enough of a prompt was heard to be sure of it."""
+    return report.of_sound >= PROMPT_SHARE or report.matched_ms >= PROMPT_MS
+
+
+def window_of(file: Path) -> Window:
+    """Return a recording as one window, every frame of it present."""
+    pcm = read_wav(file)
+    whole = len(pcm) // FRAME_SAMPLES
+    return Window(pcm[: whole * FRAME_SAMPLES], np.ones(whole, np.bool_))

@@ -1,0 +1,272 @@
+"""The bridge under a story: the one place where the lab touches the server and billing.
+
+Each story gets a fresh store and a fresh bridge on loopback; the media worker is started once
+and handed on. What the lab knows of the bridge beyond SIP and RTP goes through here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bridge.conference.api import (
+    CancelSession,
+    ConferenceEvent,
+    EndSession,
+    Fact,
+    LegKind,
+    LegView,
+    PutSession,
+    SessionSpec,
+    SetTollFree,
+)
+from bridge.config import Settings, load_settings
+from bridge.errors import OperatingTrouble
+from bridge.lab.callers import Target
+from bridge.lab.story import CallerSpec, Story
+from bridge.lab.times import months_between
+from bridge.server import Bridge
+from bridge.sip.api import Address
+from bridge.units import ConfMs, OccurrenceId, SessionId
+from bridge.worker_link import MediaWorker
+
+ACCOUNT: Final = "acme"
+SESSION: Final = SessionId("s1")
+BY: Final = "scenario"
+C1: Final[Mapping[str, Any]] = {
+    "id": "c1",
+    "currency": "USD",
+    "minimum_s": 60,
+    "increment_s": 60,
+    "toll_free": {"US": "0.06", "FR": "0.09", "DE": "0.08"},
+    "call_me": {"US": "0.07"},
+}
+"""The contract of the bills worked by hand (B1 to B6)."""
+
+
+def settings_of(story: Story, store: Path) -> Settings:
+    """Return a story's settings: one account, one contract, one session, its overrides.
+
+    Raises:
+        SettingsError: an override is unknown or impossible.
+    """
+    account, session = story.account, story.session
+    base: dict[str, Any] = {
+        "sip": {"listen": "127.0.0.1:0"},
+        "rtp": {"address": "127.0.0.1"},
+        "store": {"url": f"sqlite:///{store}"},
+        "trunk": [{"id": "carrier", "cidr": ["127.0.0.0/8"]}],
+        "contract": [dict(C1)],
+        "account": [
+            {
+                "id": ACCOUNT,
+                "contract": account.contract,
+                "product": account.product,
+                "time_zone": account.time_zone,
+            }
+        ],
+        "session": [
+            {
+                "id": SESSION,
+                "account": ACCOUNT,
+                "access_code": session.access_code,
+                "organizer_pin": session.organizer_pin,
+                "start": session.start,
+                "toll_free": list(session.toll_free),
+            }
+        ],
+    }
+    overrides = {key: _number(value) for key, value in story.settings.items()}
+    return load_settings(None, overrides={**base, **overrides}, environment={})
+
+
+def _number(value: Any) -> Any:
+    """Return a decimal of the YAML file as a number; story files keep them as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class LineSeen:
+    """One line of an invoice, as far as stories compare it."""
+
+    kind: str
+    country: str
+    minutes: Decimal
+    amount: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.country} {self.minutes} min {self.amount}"
+
+
+@dataclass(slots=True)
+class BillSeen:
+    """What the account is charged for one month or several."""
+
+    total: Decimal = Decimal(0)
+    currency: str = ""
+    minutes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    lines: list[LineSeen] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Host:
+    """A running bridge with one account and one session.
+
+    Attributes:
+        spec: the session as it is now; its numbers may grow (R10).
+        clock_running: false when only `advance` moves conference time (D19).
+    """
+
+    bridge: Bridge
+    settings: Settings
+    spec: SessionSpec
+    begins: ConfMs
+    clock_running: bool
+    time_zone: str
+    recorded: OccurrenceId | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        story: Story,
+        folder: Path,
+        *,
+        clock_running: bool = False,
+        worker: MediaWorker | None = None,
+    ) -> Self:
+        """Start a fresh bridge for a story, its store in `folder`."""
+        settings = settings_of(story, folder / "story.db")
+        bridge = Bridge(
+            settings, clock_running=clock_running, starts_at=story.begins, worker=worker
+        )
+        await bridge.start()
+        spec = settings.session[0].spec()
+        zone = story.account.time_zone
+        return cls(bridge, settings, spec, story.begins, clock_running, zone)
+
+    async def stop(self) -> MediaWorker:
+        """Stop the bridge; return its media worker, which goes on for the next story."""
+        worker = self.bridge.worker
+        await self.bridge.stop(keep_worker=True)
+        return worker
+
+    def target(self, caller: CallerSpec) -> Target:
+        """Return whom a caller dials and what he keys to be let in (D20).
+
+        Raises:
+            OperatingTrouble: the number plan has no such number.
+        """
+        code, pin = self.spec.access_code, self.spec.organizer_pin
+        organizer = caller.role == "organizer"
+        if caller.via == "voip":
+            return Target(code, self.bridge.sip_address, f"*0{pin}#" if organizer else "")
+        kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
+        did = self.bridge.plan.did(caller.country or "", kind)
+        if did is None:
+            raise OperatingTrouble(f"{caller.country}: no {caller.via} number in the plan")
+        keys = f"{code}#*{pin}#" if organizer else f"{code}#"
+        return Target(did.e164, self.bridge.sip_address, keys)
+
+    @property
+    def sip_address(self) -> Address:
+        """Where the bridge hears SIP."""
+        return self.bridge.sip_address
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        """The committed facts, in order."""
+        return self.bridge.facts
+
+    def roster(self) -> tuple[LegView, ...]:
+        """Return every leg that is not over."""
+        return self.bridge.roster()
+
+    def now(self) -> ConfMs:
+        """Return conference time."""
+        return self.bridge.now_conf()
+
+    def leg_of(self, number: str) -> str | None:
+        """Return the last leg that was answered for a calling number."""
+        legs = [
+            fact.subject
+            for fact in self.facts
+            if fact.type == "leg.answered" and _same_number(str(fact.data["ani"]), number)
+        ]
+        return legs[-1] if legs else None
+
+    def view_of(self, number: str) -> LegView | None:
+        """Return the present leg of a calling number, None when it is over or was never there."""
+        leg = self.leg_of(number)
+        return next((view for view in self.roster() if view.leg == leg), None)
+
+    async def wait_for(self, predicate: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until something is true of the bridge; false when it did not come in time."""
+        return await self.bridge.wait_for(lambda _: predicate(), timeout_s)
+
+    async def order(self, event: ConferenceEvent) -> str:
+        """Carry out an order; return why it was refused, "" when it was not."""
+        refused = await self.bridge.order(event)
+        return "; ".join(f"{one.code}: {one.message}" for one in refused)
+
+    async def add_numbers(self, countries: Sequence[str]) -> str:
+        """Offer more toll-free countries in the scheduled session (R10)."""
+        self.spec = replace(self.spec, toll_free=self.spec.toll_free | set(countries))
+        return await self.order(PutSession(self.spec))
+
+    async def remove_toll_free(self) -> str:
+        """Have toll-free removed from the account (R13)."""
+        return await self.order(SetTollFree(ACCOUNT, enabled=False))
+
+    async def end(self) -> str:
+        """End the open occurrence, if there is one."""
+        return await self.order(EndSession(SESSION, BY))
+
+    async def cancel(self) -> str:
+        """Cancel the session."""
+        return await self.order(CancelSession(SESSION, BY))
+
+    def occurrence(self) -> OccurrenceId | None:
+        """Return the occurrence that legs are in now."""
+        return next((view.occurrence for view in self.roster() if view.occurrence), None)
+
+    async def start_recording(self, file: Path) -> None:
+        """Record the open occurrence's mix from now on.
+
+        Raises:
+            OperatingTrouble: nobody is in a conference.
+        """
+        occurrence = self.occurrence()
+        if occurrence is None:
+            raise OperatingTrouble("no occurrence is open: nothing to record")
+        await self.bridge.start_recording(occurrence, file)
+        self.recorded = occurrence
+
+    async def stop_recording(self) -> None:
+        """Close the recording, if one is under way."""
+        if self.recorded is not None:
+            await self.bridge.stop_recording(self.recorded)
+            self.recorded = None
+
+    async def bill(self, month: str = "") -> BillSeen:
+        """Return what the account is charged: in one month, or in all that the story touched."""
+        months = [month] if month else months_between(self.begins, self.now(), self.time_zone)
+        seen = BillSeen()
+        for one in months:
+            _add_invoice(seen, await self.bridge.invoice(ACCOUNT, one))
+        return seen
+
+
+def _same_number(ani: str, number: str) -> bool:
+    if number == "anonymous":
+        return ani in {"", "anonymous"}
+    return ani.lstrip("+") == number.lstrip("+")
+
+
+def _add_invoice(seen: BillSeen, invoice: Any) -> None:
+    raise NotImplementedError

@@ -1,0 +1,108 @@
+"""SIP for vector callers: the project's own SIP core as caller, one UDP socket for a few of them.
+
+Knows calls by leg id and tells each call's owner what happened; knows no audio and no story.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Self
+
+from bridge.ids import new_id
+from bridge.net.sip_udp import SipUdp
+from bridge.sip.api import (
+    Address,
+    CallEnded,
+    CallIncoming,
+    Codec,
+    Dial,
+    Dropped,
+    HangUp,
+    Reject,
+    SipConfig,
+    SipNotice,
+)
+from bridge.units import LegId
+
+CODECS: Final = {"PCMU": Codec("PCMU", 0), "PCMA": Codec("PCMA", 8)}
+USER_AGENT: Final = "tollbridge-lab"
+
+CallOwner = Callable[[SipNotice], None]
+"""Told what happens to one call."""
+
+
+class Phone:
+    """One SIP socket and the calls that go through it.
+
+    Attributes:
+        dropped: messages that the core threw away, by reason.
+    """
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._sip: SipUdp
+        self._owners: dict[LegId, CallOwner] = {}
+        self._deaf: socket.socket | None = None
+
+    @classmethod
+    async def open(cls, codec: str, *, host: str = "127.0.0.1") -> Self:
+        """Open a socket whose calls offer one codec."""
+
+        def config(contact: Address) -> SipConfig:
+            return SipConfig(contact=contact, codecs=(CODECS[codec],), user_agent=USER_AGENT)
+
+        phone = cls()
+        phone._sip = await SipUdp.open(Address(host, 0), config, phone._on_notice, ids=new_id)
+        return phone
+
+    @property
+    def address(self) -> Address:
+        """Where this phone sends from and is heard."""
+        return self._sip.address
+
+    def dial(self, order: Dial, owner: CallOwner) -> None:
+        """Make a call; the owner is told all that happens to it."""
+        self._owners[order.leg] = owner
+        self._sip.order(order)
+
+    def hang_up(self, leg: LegId) -> None:
+        """End a call in whatever state it is; nothing when it is over."""
+        if leg in self._owners:
+            self._sip.order(HangUp(leg))
+
+    def _on_notice(self, notice: SipNotice) -> None:
+        if isinstance(notice, Dropped):
+            self.dropped[notice.reason] += 1
+            return
+        if isinstance(notice, CallIncoming):  # nobody calls these phones
+            self._sip.order(Reject(notice.leg, 480, "Temporarily Unavailable"))
+            return
+        owner = self._owners.get(notice.leg)
+        if isinstance(notice, CallEnded):
+            self._owners.pop(notice.leg, None)
+        if owner is not None:
+            owner(notice)
+
+    async def vanish(self) -> None:
+        """Go without a word: nothing is sent any more and what comes is swallowed (D12).
+
+        The port stays bound by a socket that nobody reads, as the cable of a dead phone would
+        leave it: no ICMP tells the other side.
+        """
+        if self._deaf is not None:
+            return
+        address = self._sip.address
+        self._sip.close()
+        self._owners.clear()
+        await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
+        self._deaf = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._deaf.bind(address)
+
+    def close(self) -> None:
+        """Close the socket; calls that are still up are forgotten, not hung up."""
+        if self._deaf is not None:
+            self._deaf.close()
+            self._deaf = None
+        else:
+            self._sip.close()

@@ -1,0 +1,390 @@
+"""Runs stories: carries out each step on a fresh bridge and has every expectation judged.
+
+The conference clock stands still and moves only by `advance`, so a bill is the same each time;
+with a running clock `advance` waits. When a story ends, everything still open is ended, so that
+the outcome is final before the bill is read.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bridge.conference.api import KickLeg, LegState, LegView, MuteLeg, Role, StartSession
+from bridge.errors import OperatingTrouble, RemoteFault
+from bridge.lab.callers import Caller, Rung
+from bridge.lab.checks import Judge
+from bridge.lab.host import BY, SESSION, Host
+from bridge.lab.phones import Phone
+from bridge.lab.rtp import RtpEngine
+from bridge.lab.steps import (
+    AddNumbersStep,
+    AdvanceStep,
+    CallerStep,
+    CancelStep,
+    ExpectStep,
+    OrganizerStep,
+    RemoveTollFreeStep,
+    Step,
+    TogetherStep,
+    WaitStep,
+)
+from bridge.lab.story import CallerSpec, Story
+from bridge.lab.times import month_end
+from bridge.lab.verdicts import StoryResult, Verdict, add_unreached, final_line
+from bridge.lab.words import FACT_TYPES
+from bridge.units import MS_PER_S, ConfMs
+from bridge.worker_link import MediaWorker
+
+ADMITTED_S: Final = 15.0
+LEFT_S: Final = 10.0
+KEYS_TAKEN_S: Final = 0.3
+"""After keys were sent: until the last one has gone through worker and core."""
+
+AT_ONCE_MAX: Final = 16
+CROWD_RING_FRAMES: Final = 1_000
+DEADLINES_MAX: Final = 10_000
+
+
+class StepFailed(OperatingTrouble):
+    """A step could not be done; the message says why."""
+
+    code = "step_failed"
+
+
+@dataclass(slots=True)
+class Lab:
+    """What stories share: the RTP engine and the warm media worker.
+
+    Attributes:
+        clock_running: conference time runs by itself (`--clock real`).
+    """
+
+    engine: RtpEngine
+    clock_running: bool = False
+    worker: MediaWorker | None = None
+
+    @classmethod
+    def open(cls, *, clock_running: bool = False) -> "Lab":
+        """Start the RTP engine; the worker starts with the first bridge."""
+        return cls(RtpEngine.start(), clock_running)
+
+    async def close(self) -> None:
+        """End the engine and the worker."""
+        self.engine.stop()
+        if self.worker is not None:
+            await self.worker.stop()
+
+    async def run(self, story: Story) -> StoryResult:
+        """Run one story and return its verdicts; what goes wrong is a verdict too."""
+        result = StoryResult(story, began_ns=time.monotonic_ns())
+        with tempfile.TemporaryDirectory(prefix="tollbridge-story-") as folder:
+            await self._run_in(Path(folder), result)
+        add_unreached(result)
+        result.seconds = (time.monotonic_ns() - result.began_ns) / 1e9
+        return result
+
+    async def _run_in(self, folder: Path, result: StoryResult) -> None:
+        story = result.story
+        host = await Host.start(story, folder, clock_running=self.clock_running, worker=self.worker)
+        try:
+            run = await StoryRun.prepare(story, host, self.engine, folder)
+            try:
+                await run.all_steps()
+            finally:
+                result.verdicts = run.judge.verdicts
+                result.ladders = run.ladders()
+                await run.close()
+        finally:
+            result.facts = tuple(host.facts)
+            self.worker = await host.stop()
+
+
+@dataclass(slots=True)
+class StoryRun:
+    """One story under way.
+
+    Attributes:
+        keyed_at: conference time of each caller's last key: his waiting time counts from there.
+    """
+
+    story: Story
+    host: Host
+    engine: RtpEngine
+    folder: Path
+    callers: dict[str, list[Caller]]
+    phones: list[Phone]
+    judge: Judge
+    keyed_at: dict[str, ConfMs] = field(default_factory=dict)
+    cancelled: bool = False
+
+    @classmethod
+    async def prepare(cls, story: Story, host: Host, engine: RtpEngine, folder: Path) -> "StoryRun":
+        """Give every caller his phone; nobody dials yet."""
+        callers: dict[str, list[Caller]] = {}
+        phones = []
+        voices = story.voices()
+        for index, (name, spec) in enumerate(story.callers.items()):
+            phone = await Phone.open(spec.codec)
+            phones.append(phone)
+            callers[name] = [
+                Caller(
+                    name=name if spec.count == 1 else f"{name} {member + 1}",
+                    number=_number(name, spec, index, member),
+                    target=host.target(spec),
+                    phone=phone,
+                    engine=engine,
+                    voice=voices[name],
+                    ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
+                )
+                for member in range(spec.count)
+            ]
+        tones = {name: voice.tone_hz for name, voice in voices.items() if voice.tone_hz}
+        judge = Judge(host, callers, tones, acted_ns=time.monotonic_ns())
+        return cls(story, host, engine, folder, callers, phones, judge)
+
+    def ladders(self) -> dict[str, list[Rung]]:
+        """Return every single caller's SIP ladder."""
+        return {group[0].name: group[0].ladder for group in self.callers.values()}
+
+    async def all_steps(self) -> None:
+        """Carry out the steps, end what is open, judge the outcome."""
+        for step in self.story.steps:
+            await self._guarded(step)
+        await self._end_everything()
+        if self.story.expect is not None:
+            await self.judge.judge(self.story.expect, final_line(self.story))
+
+    async def _guarded(self, step: Step) -> None:
+        """Do one step; when it cannot be done that is a failed verdict, and the story goes on."""
+        if not isinstance(step, ExpectStep):
+            self.judge.acted_ns = time.monotonic_ns()
+        try:
+            await self._do(step)
+        except (RemoteFault, OperatingTrouble) as failure:
+            verdict = Verdict(step.line, step.text, False, "the step is done", str(failure))
+            self.judge.verdicts.append(verdict)
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case ExpectStep():
+                await self.judge.judge(step.expect, step.line)
+            case CallerStep():
+                await self._callers_do(step)
+            case TogetherStep():
+                await _all_of([self._callers_do(one) for one in step.steps])
+            case AdvanceStep():
+                await self._advance(step)
+            case WaitStep():
+                await asyncio.sleep(step.for_ms / MS_PER_S)
+            case OrganizerStep():
+                await self._organizer(step)
+            case CancelStep():
+                self.cancelled = True
+                _refused(await self.host.cancel())
+            case AddNumbersStep():
+                _refused(await self.host.add_numbers(step.countries))
+            case RemoveTollFreeStep():
+                _refused(await self.host.remove_toll_free())
+
+    # --- callers --------------------------------------------------------------------------
+
+    async def _callers_do(self, step: CallerStep) -> None:
+        gate = asyncio.Semaphore(AT_ONCE_MAX)
+
+        async def one(name: str, caller: Caller) -> None:
+            async with gate:
+                await self._caller_does(name, caller, step)
+
+        await _all_of([one(name, c) for name in step.who for c in self.callers[name]])
+
+    async def _caller_does(self, name: str, caller: Caller, step: CallerStep) -> None:
+        match step.verb:
+            case "dial":
+                await caller.dial()
+            case "join":
+                await self._join(name, caller)
+            case "press":
+                await caller.press(step.digits)
+                await self._keyed(name)
+            case "say":
+                await caller.say(step.voice, step.for_ms / MS_PER_S)
+            case "mute":
+                await self._mute(name, caller)
+            case "hang up":
+                await caller.hang_up()
+                if not await self.host.wait_for(lambda: self._is_over(caller), LEFT_S):
+                    raise StepFailed(f"{caller.name} hung up and his leg is still there")
+            case "drop":
+                await caller.drop()
+
+    async def _join(self, name: str, caller: Caller) -> None:
+        """Dial, key, and wait until the bridge has decided: let in, or sent away."""
+        organizer = self.story.callers[name].role == "organizer"
+        await caller.join()
+
+        def decided() -> bool:
+            view = self.host.view_of(caller.number)
+            if view is None:
+                return self.host.leg_of(caller.number) is not None
+            let_in = view.state in {LegState.WAITING, LegState.JOINED, LegState.LEAVING}
+            return let_in and (not organizer or view.role is Role.ORGANIZER)
+
+        if not await self.host.wait_for(decided, ADMITTED_S):
+            view = self.host.view_of(caller.number)
+            where = view.state.value if view else "nowhere"
+            raise StepFailed(f"{caller.name} is {where} {ADMITTED_S:.0f} s after he keyed the code")
+
+    async def _keyed(self, name: str) -> None:
+        await asyncio.sleep(KEYS_TAKEN_S)
+        self.keyed_at[name] = self.host.now()
+
+    async def _mute(self, name: str, caller: Caller) -> None:
+        await caller.mute()
+        await self._keyed(name)
+
+        def muted() -> bool:
+            view = self.host.view_of(caller.number)
+            return view is not None and view.muted
+
+        if not await self.host.wait_for(muted, LEFT_S):
+            raise StepFailed(f"{caller.name} keyed *2 and is not muted")
+
+    def _is_over(self, caller: Caller) -> bool:
+        leg = self.host.leg_of(caller.number)
+        left = {fact.subject for fact in self.host.facts if fact.type == "leg.left"}
+        return leg is None or leg in left
+
+    # --- the organizer's commands -----------------------------------------------------------
+
+    async def _organizer(self, step: OrganizerStep) -> None:
+        match step.verb:
+            case "start":
+                _refused(await self.host.order(StartSession(SESSION, BY)))
+            case "end":
+                await self._stop_recording()
+                _refused(await self.host.end())
+            case "kick":
+                for view in self._views(step.who):
+                    _refused(await self.host.order(KickLeg(view.leg, BY)))
+            case "mute":
+                for view in self._views(step.who):
+                    _refused(await self.host.order(MuteLeg(view.leg, muted=True)))
+            case "record":
+                await self._record()
+
+    def _views(self, name: str) -> Sequence[LegView]:
+        views = [self.host.view_of(caller.number) for caller in self.callers[name]]
+        there = [view for view in views if view is not None]
+        if not there:
+            raise StepFailed(f"{name} has no leg")
+        return there
+
+    async def _record(self) -> None:
+        file = self.folder / "recording.wav"
+        await self.host.start_recording(file)
+        self.judge.recording = file
+
+    async def _stop_recording(self) -> None:
+        if self.judge.recording is not None:
+            await self.host.stop_recording()
+
+    # --- conference time --------------------------------------------------------------------
+
+    async def _advance(self, step: AdvanceStep) -> None:
+        if not step.to:
+            await self._go_to(ConfMs(self.host.now() + step.by_ms))
+        elif step.to == "month-end":
+            await self._go_to(month_end(self.host.now(), self.host.time_zone))
+        elif step.to in FACT_TYPES:
+            await self._go_until(step.to, None)
+        else:
+            name, _, what = step.to.partition(".")
+            if what in {"warning", "timeout"}:
+                await self._go_to(self._waiting_moment(name, what))
+            else:
+                await self._go_until(f"leg.{what}", self.callers[name][0])
+
+    async def _go_to(self, target: ConfMs) -> None:
+        if self.host.clock_running:
+            await asyncio.sleep(max(target - self.host.now(), 0) / MS_PER_S)
+        else:
+            await self.host.bridge.advance_to(target)
+
+    def _waiting_moment(self, name: str, what: str) -> ConfMs:
+        """Return when a waiting caller is warned or sent away (D1)."""
+        view = self.host.view_of(self.callers[name][0].number)
+        if view is None or view.waiting_since is None:
+            raise StepFailed(f"{name} does not wait: no {what} will come")
+        settings = self.host.settings.waiting_room
+        since = view.waiting_since
+        if settings.keys_count:
+            since = max(since, self.keyed_at.get(name, since))
+        ahead_s = settings.timeout_s - (settings.warning_s if what == "warning" else 0)
+        return ConfMs(since + round(ahead_s * MS_PER_S))
+
+    async def _go_until(self, fact_type: str, caller: Caller | None) -> None:
+        """Go from deadline to deadline until a new fact of this type is there."""
+        before = len(self.host.facts)
+        # bound: a story that still waits after this many timers waits for what never comes
+        for _ in range(DEADLINES_MAX):
+            leg = self.host.leg_of(caller.number) if caller else None
+            new = self.host.facts[before:]
+            if any(f.type == fact_type and leg in {None, f.subject} for f in new):
+                return
+            deadline = self.host.bridge.next_deadline_conf()
+            if deadline is None:
+                break
+            await self._go_to(max(deadline, self.host.now()))
+        raise StepFailed(f"{fact_type} does not come: no timer is left to bring it")
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def _end_everything(self) -> None:
+        """End what is still open, so that the outcome is final (D4)."""
+        await self._stop_recording()
+        everybody = [caller for group in self.callers.values() for caller in group]
+        for caller in everybody:
+            await caller.hang_up()
+        await self.host.wait_for(
+            lambda: all(self._is_over(c) or c.ended is None for c in everybody), LEFT_S
+        )
+        if not self.cancelled:
+            await self.host.end()
+        if not await self.host.wait_for(lambda: not self.host.roster(), LEFT_S):
+            left = ", ".join(f"{view.ani} {view.state.value}" for view in self.host.roster())
+            line = final_line(self.story)
+            self.judge.note(line, "end of the story", False, "every leg is over", left)
+
+    async def close(self) -> None:
+        """Give ports and sockets back."""
+        for group in self.callers.values():
+            for caller in group:
+                await caller.close()
+        for phone in self.phones:
+            phone.close()
+
+
+async def _all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
+    """Do all at the same time; raise the first failure once all are done."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _refused(reason: str) -> None:
+    if reason:
+        raise StepFailed(f"refused: {reason}")
+
+
+def _number(name: str, spec: CallerSpec, index: int, member: int) -> str:
+    """Return the calling number: the given one, or one of his own."""
+    if spec.number is not None:
+        return spec.number
+    if spec.via == "voip":
+        return name if spec.count == 1 else f"{name}-{member + 1}"
+    return f"+1212{5_550_100 + index if spec.count == 1 else 6_000_000 + index * 10_000 + member}"

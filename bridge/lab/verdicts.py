@@ -1,0 +1,113 @@
+"""Verdicts: what was expected, what was observed, where it stands; and a story's result."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.conference.api import Fact
+from bridge.lab.callers import Rung
+from bridge.lab.expectations import Expect
+from bridge.lab.steps import ExpectStep
+from bridge.lab.story import Story
+
+NEVER_REACHED = "never evaluated"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation of a story: its line and its name, `ann.hears` or `bill`."""
+
+    line: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one expectation held, or one step could be done."""
+
+    line: int
+    name: str
+    ok: bool
+    expected: str
+    observed: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for JSON lines."""
+        return {
+            "line": self.line,
+            "name": self.name,
+            "ok": self.ok,
+            "expected": self.expected,
+            "observed": self.observed,
+        }
+
+
+@dataclass(slots=True)
+class StoryResult:
+    """All that one run of a story left behind."""
+
+    story: Story
+    verdicts: list[Verdict] = field(default_factory=list)
+    facts: tuple[Fact, ...] = ()
+    ladders: dict[str, list[Rung]] = field(default_factory=dict)
+    began_ns: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything held, and there was something to hold."""
+        return bool(self.verdicts) and all(verdict.ok for verdict in self.verdicts)
+
+    def failures(self) -> list[Verdict]:
+        """Return what did not hold."""
+        return [verdict for verdict in self.verdicts if not verdict.ok]
+
+
+def checks_of_expect(expect: Expect, line: int) -> Iterator[Check]:
+    """Yield what one `expect` will be judged by, in the order of evaluation."""
+    for key in ("waiting", "hosting", "joined"):
+        if getattr(expect, key) is not None:
+            yield Check(line, key)
+    for name in expect.left:
+        yield Check(line, f"left.{name}")
+    for name in expect.audio:
+        yield Check(line, name)
+    for key in ("events", "never"):
+        if getattr(expect, key):
+            yield Check(line, key)
+    for month, bill in expect.bill.items():
+        for key in sorted(bill.model_fields_set):
+            yield Check(line, f"bill.{month}.{key}" if month else f"bill.{key}")
+    if expect.recording is not None:
+        for key in sorted(expect.recording.model_fields_set):
+            yield Check(line, f"recording.{key}")
+
+
+def checks_of(story: Story) -> list[Check]:
+    """Return every expectation of a story: each of them must be evaluated."""
+    checks = [
+        check
+        for step in story.steps
+        if isinstance(step, ExpectStep)
+        for check in checks_of_expect(step.expect, step.line)
+    ]
+    if story.expect is not None:
+        checks += checks_of_expect(story.expect, final_line(story))
+    return checks
+
+
+def final_line(story: Story) -> int:
+    """Return the line of the story's closing `expect`."""
+    return story.source.line_of(("expect",))
+
+
+def add_unreached(result: StoryResult) -> None:
+    """Fail what was expected and never evaluated."""
+    reached = [(verdict.line, verdict.name) for verdict in result.verdicts]
+    for check in checks_of(result.story):
+        if (check.line, check.name) in reached:
+            reached.remove((check.line, check.name))
+        else:
+            result.verdicts.append(
+                Verdict(check.line, check.name, False, "to be evaluated", NEVER_REACHED)
+            )

@@ -1,0 +1,227 @@
+"""SIP over one UDP socket: carries bytes, time and orders to the core, and its effects back.
+
+Decides nothing and reads no message but for its counters. One socket, one timer; every packet
+that is waiting is read in batches, so that a burst costs one turn of the loop, not one each.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Self
+
+from bridge.sip.api import (
+    Address,
+    Dropped,
+    Received,
+    Send,
+    SipConfig,
+    SipEffects,
+    SipEvent,
+    SipNotice,
+    Wake,
+)
+from bridge.sip.core import SipCore
+from bridge.sip.limits import ALLOWED
+from bridge.units import NS_PER_S, NowNs
+
+RECEIVE_BUFFER_BYTES: Final = 4 * 1_024 * 1_024
+SO_RCVBUFFORCE: Final = 33
+"""Of Linux; the socket module does not know it."""
+
+DATAGRAM_BYTES_MAX: Final = 65_535
+READ_BATCH_MAX: Final = 64
+"""Packets read in one turn of the loop, so that nothing else waits for long."""
+
+TOKEN_BYTES: Final = 8
+_ANY_HOST: Final = frozenset({"", "0.0.0.0", "::"})
+_METHODS: Final = {
+    name.encode(): name
+    for name in (*ALLOWED, "REGISTER", "REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE")
+}
+
+CoreConfig = SipConfig | Callable[[Address], SipConfig]
+"""The configuration of the core, or what makes it once the bound address is known."""
+
+
+def fresh_token() -> str:
+    """Return an unguessable alphanumeric token."""
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def configured(core_config: CoreConfig, bound: Address) -> SipConfig:
+    """Return the core's configuration; contact port 0 and any-hosts become the bound ones."""
+    if not isinstance(core_config, SipConfig):
+        return core_config(bound)
+    host, port = core_config.contact
+    contact = Address(bound.host if host in _ANY_HOST else host, port or bound.port)
+    return replace(core_config, contact=contact)
+
+
+class SipUdp:
+    """The asyncio shell of one `SipCore`.
+
+    `on_event` gets every notice of the core, in order, after the messages of the same step were
+    sent. It may call `order`; what follows from that is delivered after what is still waiting.
+
+    Attributes:
+        address: what the socket is bound to.
+        config: what the core runs on, its contact filled in.
+        counters: `in.INVITE`, `in.200`, `out.BYE`, `out.180`, `drop.<reason>`, `send_error`, ...
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        config: SipConfig,
+        on_event: Callable[[SipNotice], None],
+        *,
+        ids: Callable[[], str],
+        now_ns: Callable[[], int],
+    ) -> None:
+        """Take a bound, non-blocking socket; `open` is the usual way."""
+        self.address = Address(*sock.getsockname()[:2])
+        self.config = config
+        self.counters: dict[str, int] = {}
+        self._socket = sock
+        self._core = SipCore(config, ids)
+        self._on_event = on_event
+        self._now_ns = now_ns
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
+        self._notices: deque[SipNotice] = deque()
+        self._delivering = False
+        self._closed = False
+        self._loop.add_reader(sock, self._read)
+
+    @classmethod
+    async def open(
+        cls,
+        listen: Address,
+        core_config: CoreConfig,
+        on_event: Callable[[SipNotice], None],
+        *,
+        ids: Callable[[], str] = fresh_token,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> Self:
+        """Bind `listen`, a literal IPv4 or IPv6 address (port 0: any), and start to serve."""
+        with contextlib.ExitStack() as undo:
+            sock = bind_udp(listen)
+            undo.callback(sock.close)
+            config = configured(core_config, Address(*sock.getsockname()[:2]))
+            shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns)
+            undo.pop_all()
+        return shell
+
+    def order(self, event: SipEvent) -> None:
+        """Give the core an order and carry out what follows. Without effect once closed."""
+        if not self._closed:
+            self._carry_out(self._core.step(event, NowNs(self._now_ns())))
+
+    def close(self) -> None:
+        """Stop at once; calls that are up are not ended, so hang up first."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How much the core remembers, by table."""
+        return self._core.sizes
+
+    # --- in -------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        for _ in range(READ_BATCH_MAX):
+            if self._closed:
+                return
+            try:
+                data, source = self._socket.recvfrom(DATAGRAM_BYTES_MAX)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._count("receive_error")
+                return
+            self._count(f"in.{_kind(data)}")
+            self.order(Received(data, Address(source[0], source[1]), self.address))
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.order(Wake())
+
+    # --- out ------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: SipEffects) -> None:
+        for send in effects.sends:
+            self._send(send)
+        self._set_timer(effects.deadline_ns)
+        self._notices.extend(effects.events)
+        if not self._delivering:
+            self._deliver()
+
+    def _send(self, send: Send) -> None:
+        try:
+            self._socket.sendto(send.data, send.destination)
+        except (OSError, OverflowError):
+            # Lost like any other datagram: SIP repeats what matters.
+            self._count("send_error")
+        else:
+            self._count(f"out.{_kind(send.data)}")
+
+    def _set_timer(self, deadline_ns: NowNs | None) -> None:
+        if deadline_ns is None or (self._timer is not None and self._timer_ns <= deadline_ns):
+            return  # an early wake-up finds nothing due and sets the timer anew
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_s = max(deadline_ns - self._now_ns(), 0) / NS_PER_S
+        self._timer_ns = deadline_ns
+        self._timer = self._loop.call_later(delay_s, self._wake)
+
+    def _deliver(self) -> None:
+        self._delivering = True
+        try:
+            while self._notices:
+                notice = self._notices.popleft()
+                if isinstance(notice, Dropped):
+                    self._count(f"drop.{notice.reason}")
+                self._on_event(notice)
+        finally:
+            self._delivering = False
+
+    def _count(self, key: str) -> None:
+        self.counters[key] = self.counters.get(key, 0) + 1
+
+
+def bind_udp(listen: Address) -> socket.socket:
+    """Return a bound, non-blocking UDP socket with a large receive buffer."""
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    with contextlib.ExitStack() as undo:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        undo.callback(sock.close)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        with contextlib.suppress(OSError):  # over the system's limit, where we may
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+        sock.setblocking(False)
+        sock.bind(listen)
+        undo.pop_all()
+    return sock
+
+
+def _kind(data: bytes) -> str:
+    """Return the method or status of a message, "other" for what is neither."""
+    word, _, rest = data[:20].partition(b" ")
+    if word == b"SIP/2.0":
+        status = rest[:3]
+        return status.decode() if status.isdigit() and len(status) == 3 else "other"
+    return _METHODS.get(word, "other")

@@ -1,0 +1,74 @@
+"""What every part of the core works on during one step; decides nothing.
+
+The desk holds the configuration, the id source, the moment, the timers, and the two out-trays
+that `SipCore.step` empties: messages to send and notices for the server.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from bridge.sip import limits
+from bridge.sip.api import Address, Dropped, Send, SipConfig, SipNotice
+from bridge.sip.timers import Timer, TimerOwner, Timers
+from bridge.units import NowNs
+
+
+class Flow(NamedTuple):
+    """Where messages of one transaction or dialog go, and from which of our addresses."""
+
+    destination: Address
+    local: Address | None
+    transport: Literal["UDP", "TCP"]
+
+    @property
+    def reliable(self) -> bool:
+        """True when the transport itself repeats what is lost."""
+        return self.transport != "UDP"
+
+
+@dataclass(slots=True)
+class Desk:
+    """The working table of one core."""
+
+    config: SipConfig
+    ids: Callable[[], str]
+    now_ns: NowNs
+    sends: list[Send] = field(default_factory=list)
+    events: list[SipNotice] = field(default_factory=list)
+    timers: Timers = field(default_factory=Timers)
+
+    @property
+    def give_up_ns(self) -> int:
+        """64*T1: how long anything is repeated before it is given up."""
+        return limits.T1_GIVE_UP * self.config.t1_ns
+
+    @property
+    def t2_ns(self) -> int:
+        """The longest interval between two repetitions."""
+        return limits.T1_T2 * self.config.t1_ns
+
+    @property
+    def t4_ns(self) -> int:
+        """How long the network may keep a message."""
+        return limits.T1_T4 * self.config.t1_ns
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Put a message into the out-tray."""
+        self.sends.append(Send(data, flow.destination, flow.local, flow.transport))
+
+    def notify(self, notice: SipNotice) -> None:
+        """Put a notice into the out-tray."""
+        self.events.append(notice)
+
+    def drop(self, reason: str, source: Address | None = None) -> None:
+        """Count a message that was thrown away or answered with an error."""
+        self.events.append(Dropped(reason, source))
+
+    def arm(self, owner: TimerOwner, name: Timer, after_ns: int) -> None:
+        """Set one timer of an owner to go off after this long."""
+        self.timers.arm(owner, name, self.now_ns + after_ns)
+
+
+ANY_PORT_OF_SIP: Final = 5_060
+"""The port of a SIP URI that names none (RFC 3261 §19.1.2)."""

@@ -1,0 +1,193 @@
+"""Offer and answer (RFC 3264): which stream, which codec, which direction; knows no message.
+
+One audio stream is taken; every other m= line is answered with port 0 and stays in its place in
+later offers, since lines never go away (RFC 3264 §8).
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from bridge.errors import SipRemoteError
+from bridge.sip import limits
+from bridge.sip.api import Address, Codec, Direction, LocalMedia, RemoteMedia
+from bridge.sip.headers import literal_ip
+from bridge.sip.sdp import BadSdp, Line, Media, Sdp, write_sdp
+
+PROTOCOL: Final = "RTP/AVP"
+DTMF: Final = "TELEPHONE-EVENT"
+DTMF_KEYS: Final = "0-15"
+
+_SENDS: Final = (Direction.SENDRECV, Direction.SENDONLY)
+_HEARS: Final = (Direction.SENDRECV, Direction.RECVONLY)
+_DIRECTION: Final = {
+    (True, True): Direction.SENDRECV,
+    (True, False): Direction.SENDONLY,
+    (False, True): Direction.RECVONLY,
+    (False, False): Direction.INACTIVE,
+}
+
+
+class NoCommonCodec(SipRemoteError):
+    """No stream of an offer or answer can be used."""
+
+    code = "no_common_codec"
+
+    def __init__(self, reason: str = "Incompatible media format") -> None:
+        super().__init__(488, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was taken from a description of the other side.
+
+    Attributes:
+        index: of the audio m= line in the description.
+        remote: what this comes to for the media plane.
+        direction: of the other side, as it wrote it.
+        refused: it set the port to 0: the stream is off.
+    """
+
+    index: int
+    remote: RemoteMedia
+    direction: Direction
+    refused: bool = False
+
+
+Layout = tuple[tuple[str, str, tuple[str, ...]], ...]
+"""Kind, protocol and formats of each m= line agreed so far, to be kept in later offers."""
+
+
+def layout_of(sdp: Sdp) -> Layout:
+    """Return the m= lines that later offers must keep in place."""
+    return tuple((media.kind, media.protocol, media.raw_formats) for media in sdp.media)
+
+
+def choose(sdp: Sdp, codecs: tuple[Codec, ...]) -> Chosen:
+    """Take the first usable audio stream of an offer and, in its order, its first known codec."""
+    for index, media in enumerate(sdp.media):
+        chosen = _usable(index, media, codecs)
+        if chosen is not None:
+            return chosen
+    raise NoCommonCodec
+
+
+def choose_again(sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: RemoteMedia) -> Chosen:
+    """Take the stream of a later offer, which is at the same place; it may be switched off."""
+    if index >= len(sdp.media):
+        raise BadSdp("m= line was removed")
+    media = sdp.media[index]
+    if media.port == 0:
+        return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
+    chosen = _usable(index, media, codecs)
+    if chosen is None:
+        raise NoCommonCodec
+    return chosen
+
+
+def read_answer(
+    sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: RemoteMedia | None
+) -> Chosen:
+    """Take what the other side answered to our offer, whose audio is the m= line `index`."""
+    if index >= len(sdp.media):
+        raise NoCommonCodec("no answer to our media")
+    media = sdp.media[index]
+    if media.port == 0 and before is not None:
+        return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
+    chosen = _usable(index, media, codecs)
+    if chosen is None:
+        raise NoCommonCodec
+    return chosen
+
+
+def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | None:
+    if media.kind != "audio" or media.port == 0 or media.protocol.upper() != PROTOCOL:
+        return None
+    codec = _first_known(media, codecs)
+    if codec is None:
+        return None
+    literal = literal_ip(media.host)
+    nowhere = literal is not None and ip_address(literal).is_unspecified
+    remote = RemoteMedia(
+        # A name cannot be looked up here: RTP then shows where the other side is.
+        address=None if literal is None or nowhere else Address(literal, media.port),
+        codec=codec,
+        dtmf_payload_type=_dtmf(media, codec),
+        ptime_ms=media.ptime_ms or limits.PTIME_MS,
+        remote_sends=media.direction in _SENDS,
+        remote_hears=media.direction in _HEARS and not nowhere,
+    )
+    return Chosen(index, remote, media.direction)
+
+
+def _first_known(media: Media, codecs: tuple[Codec, ...]) -> Codec | None:
+    known = {(codec.name.upper(), codec.clock_rate_hz): codec for codec in codecs}
+    for item in media.formats:
+        codec = known.get((item.name, item.clock_rate_hz))
+        if codec is not None and item.channels == 1:
+            return Codec(codec.name, item.payload_type, codec.clock_rate_hz)
+    return None
+
+
+def _dtmf(media: Media, codec: Codec) -> int | None:
+    for item in media.formats:
+        if item.name == DTMF and item.clock_rate_hz == codec.clock_rate_hz:
+            return item.payload_type
+    return None
+
+
+def _switched_off(before: RemoteMedia) -> RemoteMedia:
+    return RemoteMedia(
+        address=None,
+        codec=before.codec,
+        dtmf_payload_type=before.dtmf_payload_type,
+        ptime_ms=before.ptime_ms,
+        remote_sends=False,
+        remote_hears=False,
+    )
+
+
+# --- what we write ------------------------------------------------------------------------
+
+
+def answer_text(sdp: Sdp, chosen: Chosen, local: LocalMedia) -> str:
+    """Return our answer, all but its o= line."""
+    lines = []
+    for index, media in enumerate(sdp.media):
+        if index != chosen.index or chosen.refused:
+            lines.append(Line(media.kind, 0, media.protocol, media.raw_formats))
+            continue
+        direction = _DIRECTION[
+            local.direction in _SENDS and chosen.remote.remote_hears,
+            local.direction in _HEARS and chosen.remote.remote_sends,
+        ]
+        lines.append(
+            _audio(local.port, (chosen.remote.codec,), chosen.remote.dtmf_payload_type, direction)
+        )
+    return write_sdp(local.host, sdp.times, tuple(lines))
+
+
+def offer_text(
+    codecs: tuple[Codec, ...],
+    dtmf_payload_type: int,
+    local: LocalMedia,
+    *,
+    layout: Layout = (),
+    index: int = 0,
+) -> str:
+    """Return our offer, all but its o= line; earlier m= lines keep their places, refused."""
+    lines = [Line(kind, 0, protocol, formats) for kind, protocol, formats in layout]
+    audio = _audio(local.port, codecs, dtmf_payload_type, local.direction)
+    lines[index : index + 1] = [audio]
+    return write_sdp(local.host, ("t=0 0",), tuple(lines))
+
+
+def _audio(port: int, codecs: tuple[Codec, ...], dtmf: int | None, direction: Direction) -> Line:
+    formats = [str(codec.payload_type) for codec in codecs]
+    attributes = [f"rtpmap:{c.payload_type} {c.name}/{c.clock_rate_hz}" for c in codecs]
+    if dtmf is not None:
+        rate = codecs[0].clock_rate_hz
+        formats.append(str(dtmf))
+        attributes += [f"rtpmap:{dtmf} telephone-event/{rate}", f"fmtp:{dtmf} {DTMF_KEYS}"]
+    attributes += [f"ptime:{limits.PTIME_MS}", direction.value]
+    return Line("audio", port, PROTOCOL, tuple(formats), tuple(attributes))

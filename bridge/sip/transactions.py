@@ -1,0 +1,92 @@
+"""The tables of running transactions; knows how messages find theirs (RFC 3261 §17.1.3, §17.2.3).
+
+Every entry leaves by a timer of its transaction, so the tables hold what came in the last 64*T1.
+"""
+
+from dataclasses import dataclass, field
+
+from bridge.sip import compose, limits
+from bridge.sip.api import Address
+from bridge.sip.client_tx import ClientKey, ClientTx
+from bridge.sip.desk import Desk, Flow
+from bridge.sip.headers import bracketed
+from bridge.sip.messages import Request, Response
+from bridge.sip.server_tx import ServerKey, ServerTx
+
+MergeKey = tuple[str, str, int, str]
+"""Call-ID, From tag, CSeq number and method (RFC 3261 §8.2.2.2)."""
+
+
+def server_key(request: Request, method: str) -> ServerKey:
+    """Return what matches a request to its transaction; ACK and CANCEL name INVITE's.
+
+    Call-ID and CSeq are in it for peers that use one branch for everything.
+    """
+    via = request.via
+    cseq = str(request.cseq)
+    if via.rfc3261:
+        return (via.branch, via.host, str(via.port), method, request.call_id, cseq)
+    # RFC 2543 peers: §17.2.3, the second list of rules.
+    return (request.from_tag, request.echo.vias[0], method, request.call_id, cseq)
+
+
+def _merge_key(request: Request) -> MergeKey:
+    return (request.call_id, request.from_tag, request.cseq, request.method)
+
+
+@dataclass(slots=True)
+class Transactions:
+    """All running transactions of one core."""
+
+    desk: Desk
+    servers: dict[ServerKey, ServerTx] = field(default_factory=dict)
+    clients: dict[ClientKey, ClientTx] = field(default_factory=dict)
+    merges: dict[MergeKey, ServerKey] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """True when no further server transaction may be kept."""
+        return len(self.servers) >= limits.TRANSACTIONS_MAX
+
+    def open_server(
+        self, key: ServerKey, request: Request, flow: Flow, source: Address
+    ) -> ServerTx:
+        """Keep a new server transaction."""
+        vias = compose.stamped_vias(request, source)
+        tx = ServerTx(self.desk, key, request, flow, vias)
+        self.servers[key] = tx
+        if not request.to_tag:
+            self.merges.setdefault(_merge_key(request), key)
+        return tx
+
+    def is_merged(self, request: Request, key: ServerKey) -> bool:
+        """True when the same request came on another path before (RFC 3261 §8.2.2.2)."""
+        return not request.to_tag and self.merges.get(_merge_key(request), key) != key
+
+    def close_server(self, tx: ServerTx) -> None:
+        """Forget a server transaction."""
+        self.desk.timers.disarm_all(tx)
+        del self.servers[tx.key]
+        merge = _merge_key(tx.request)
+        if self.merges.get(merge) == tx.key:
+            del self.merges[merge]
+
+    def open_client(self, tx: ClientTx) -> None:
+        """Keep a new client transaction and send its request."""
+        self.clients[tx.key] = tx
+        tx.start()
+
+    def close_client(self, tx: ClientTx) -> None:
+        """Forget a client transaction."""
+        self.desk.timers.disarm_all(tx)
+        self.clients.pop(tx.key, None)
+
+    def client_of(self, response: Response) -> ClientTx | None:
+        """Return the transaction that a response belongs to."""
+        return self.clients.get((response.via.branch, response.method))
+
+
+def via_value(address: Address, transport: str, branch: str) -> str:
+    """Return the Via of a request of ours."""
+    host = bracketed(address.host)
+    return f"SIP/2.0/{transport} {host}:{address.port};branch={branch};rport"

@@ -170,7 +170,6 @@ def organizer_back(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
     """Note an organizer's leg; what was to end for want of one goes on."""
     leg.role = Role.ORGANIZER
     occurrence.organizers[leg.id] = leg
-    occurrence.gone_at = None
     hall.disarm(Alarm.GONE, occurrence.spec.id)
 
 

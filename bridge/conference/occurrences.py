@@ -22,7 +22,7 @@ class Occurrence:
         organizers: those whose PIN was right.
         facts: how many facts it has, so the number of its last one.
         empty_since: when its last leg left; None while it has one.
-        gone_at: when its last organizer left after the start (D17); None otherwise.
+        gone_at: when it was last left without an organizer after the start (D17).
         gone_ms: how long it goes on from then.
         gone_warned: the warning of that end has been played.
     """

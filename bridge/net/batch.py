@@ -32,6 +32,21 @@ _HEADER: Final = np.dtype(
 )
 assert _HEADER.itemsize == 64, "struct mmsghdr of a 64-bit Linux"
 
+# struct cmsghdr with an in_pktinfo: interface, local address, address in the header; padded.
+_PACKET_INFO: Final = np.dtype(
+    [
+        ("size", "u8"),
+        ("level", "i4"),
+        ("type", "i4"),
+        ("interface", "i4"),
+        ("local", ">u4"),
+        ("header", ">u4"),
+        ("pad", "u4"),
+    ]
+)
+_PACKET_INFO_SIZE: Final = 28
+_IP_PKTINFO: Final = 8
+
 _SEND_MAX: Final = 1_024  # UIO_MAXIOV: more messages in one call are cut off silently
 _FULL: Final = (errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 
@@ -82,6 +97,18 @@ class Batch:
         self.flags: NDArray[np.int32] = self._header["flags"]
         self.source: NDArray[np.uint64] = self._address.view(np.uint64).reshape(-1, 2)[:, 0]
         self.size: NDArray[np.uint64] = self._iov["size"]
+
+    def send_from(self, hosts: NDArray[np.uint32]) -> None:
+        """Give the first rows a local address each (IP_PKTINFO): many callers on one socket."""
+        assert _LIBRARY is not None, "only sendmmsg takes addresses along"
+        rows = len(hosts)
+        self._control = np.zeros(self.count, _PACKET_INFO)
+        self._control["size"] = _PACKET_INFO_SIZE
+        self._control["level"], self._control["type"] = socket.IPPROTO_IP, _IP_PKTINFO
+        self._control["local"][:rows] = hosts
+        each = np.arange(rows, dtype=np.uint64) * np.uint64(_PACKET_INFO.itemsize)
+        self._header["control"][:rows] = self._control.ctypes.data + each
+        self._header["control_size"][:rows] = _PACKET_INFO.itemsize
 
     def receive(self, sock: socket.socket, first: int, *, limit: int) -> int:
         """Receive what is there into rows from `first` on, `limit` at most; return how many."""

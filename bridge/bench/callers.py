@@ -1,0 +1,102 @@
+"""Many callers from one socket, each with an address of its own in 127.1.0.0/16, each talking.
+
+    python -m bridge.bench.callers PORT
+
+Reads one line of JSON, the list of server ports in order of the callers, then sends every
+caller's packet each 20 ms, in slices spread over it. At each further line it writes one line of
+JSON, what was received since the last; at the end of its standard input it ends.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.net.batch import Batch
+from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S
+
+_SLICES = 5
+_ROW_BYTES = 12 + FRAME_SAMPLES
+_ROWS = 8_192
+_FIRST_HOST = 0x7F01_0001
+
+
+def host_of(caller: int) -> str:
+    """Return the address of a caller.
+
+    >>> host_of(0), host_of(300)
+    ('127.1.0.1', '127.1.1.45')
+    """
+    return socket.inet_ntoa((_FIRST_HOST + caller).to_bytes(4, "big"))
+
+
+class Callers:
+    """All callers: what they send next, and who received how much."""
+
+    def __init__(self, sock: socket.socket, ports: list[int]) -> None:
+        count = len(ports)
+        self._socket = sock
+        self._rx = Batch(np.zeros((_ROWS, _ROW_BYTES), np.uint8), at=0)
+        data = np.zeros((count, _ROW_BYTES), np.uint8)
+        self._tx = Batch(data, at=0)
+        self._tx.send_from(np.arange(_FIRST_HOST, _FIRST_HOST + count, dtype=np.uint32))
+        loopback = int.from_bytes(socket.inet_aton("127.0.0.1"), "little")
+        port = np.array(ports, ">u2").view("<u2").astype(np.uint64)
+        self._tx.source[:] = port << np.uint64(16) | np.uint64(int(socket.AF_INET) | loopback << 32)
+        self._head = data[:, :12].view(">u4")
+        self._head[:, 2] = np.arange(count)
+        data[:, 12:] = np.random.default_rng(1).integers(0, 256, (count, FRAME_SAMPLES))
+        self._edges = np.linspace(0, count, _SLICES + 1).astype(int).tolist()
+        self._seen: list[NDArray[np.uint32]] = []
+
+    def send(self, number: int) -> None:
+        """Send slice `number`: slices of one frame carry the same sequence number."""
+        seq, part = divmod(number, _SLICES)
+        first, end = self._edges[part : part + 2]
+        self._head[first:end, 0] = 0x8000_0000 | seq & 0xFFFF
+        self._head[first:end, 1] = seq * FRAME_SAMPLES & 0xFFFF_FFFF
+        self._tx.send(self._socket, first, end - first)
+
+    def receive(self) -> None:
+        """Take what has come."""
+        while got := self._rx.receive(self._socket, 0, limit=_ROWS):
+            self._seen.append(self._rx.data[:got, 8:12].copy().view("<u4").ravel())
+
+    def report(self) -> dict[str, int]:
+        """Return what was received since the last report, counted by stream."""
+        seen = np.concatenate([np.zeros(0, np.uint32), *self._seen])
+        streams, counts = np.unique(seen, return_counts=True)
+        self._seen.clear()
+        least = int(counts.min()) if len(counts) else 0
+        return {"streams": len(streams), "packets": int(counts.sum()), "least": least}
+
+
+def main(port: int) -> int:
+    """Talk until standard input ends."""
+    ports = json.loads(sys.stdin.readline())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for option in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
+            sock.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
+        sock.bind(("0.0.0.0", port))
+        sock.setblocking(False)
+        callers = Callers(sock, ports)
+        due = time.monotonic_ns()
+        number = 0
+        while True:
+            callers.send(number)
+            callers.receive()
+            if select.select([sys.stdin], [], [], 0)[0]:
+                if not sys.stdin.readline():
+                    return 0
+                print(json.dumps(callers.report()), flush=True)
+            number += 1
+            due += FRAME_NS // _SLICES
+            time.sleep(max(due - time.monotonic_ns(), 0) / NS_PER_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,186 @@
+"""The media worker against the floor: CPU per participant, tick times, memory.
+
+Worker (or floor) and callers run on a core each. The load runs before, during and after what is
+measured. Floor and bridge take turns, and the median of the pairs' ratios is given.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.bench.callers import host_of
+from bridge.link import (
+    FromWorker,
+    LegOpened,
+    OpenLeg,
+    SetGroup,
+    SetRemote,
+    StartRecording,
+    Status,
+    WorkerSettings,
+)
+from bridge.units import FRAME_NS, NS_PER_S
+from bridge.worker_link import MediaWorker
+
+SERVER_CPU: Final = 0
+CALLERS_CPU: Final = 1
+CALLER_PORT: Final = 50_000
+FLOOR_PORT: Final = 39_998
+SETTLE_S: Final = 1.0
+RECORDED: Final = 10
+"""Every tenth conference is recorded."""
+
+
+def cpu_ns(pid: int) -> int:
+    """Return the CPU time a process has used, all threads."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks)
+
+
+def rss_kb(pid: int) -> int:
+    """Return the resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if "VmRSS" in line))
+
+
+class Load:
+    """The callers' process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, ports: list[int]) -> "Load":
+        """Start calling these server ports."""
+        process = await _start("bridge.bench.callers", CALLER_PORT, cpu=CALLERS_CPU)
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(ports).encode() + b"\n")
+        return cls(process)
+
+    async def report(self) -> dict[str, int]:
+        """Return what was received since the last report."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(b"\n")
+        report: dict[str, int] = json.loads(await self._process.stdout.readline())
+        return report
+
+    async def stop(self) -> None:
+        """End the callers."""
+        await _end(self._process)
+
+
+async def _start(module: str, port: int, *, cpu: int) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        "taskset", "-c", str(cpu), sys.executable, "-m", module, str(port), stdin=pipe, stdout=pipe
+    )  # fmt: skip
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    await process.wait()
+
+
+async def _measured(pid: int, load: Load, seconds: float) -> tuple[float, dict[str, int]]:
+    """Return cores used by `pid` over `seconds` under load, and what the callers received."""
+    await asyncio.sleep(SETTLE_S)
+    await load.report()
+    cpu, since = cpu_ns(pid), time.monotonic_ns()
+    await asyncio.sleep(seconds)
+    cores = (cpu_ns(pid) - cpu) / (time.monotonic_ns() - since)
+    return cores, await load.report()
+
+
+async def floor(participants: int, seconds: float) -> float:
+    """Return the cores that the bare batched echo takes."""
+    process = await _start("bridge.bench.echo_floor", FLOOR_PORT, cpu=SERVER_CPU)
+    load = await Load.start([FLOOR_PORT] * participants)
+    cores, _ = await _measured(process.pid, load, seconds)
+    await load.stop()
+    await _end(process)
+    return cores
+
+
+async def bridge(participants: int, conferences: int, seconds: float) -> dict[str, Any]:
+    """Return cores, ticks and what was received, of a worker with everybody talking."""
+    statuses: list[Status] = []
+
+    def keep(message: FromWorker) -> None:
+        if isinstance(message, Status):
+            statuses.append(message)
+
+    settings = WorkerSettings(status_interval_ns=int(min(seconds, 1) * NS_PER_S))
+    worker = await MediaWorker.start(settings, keep, print, cpu=SERVER_CPU)
+    bare_kb = rss_kb(worker.pid)
+    ports = [
+        await _join(worker, leg, leg * conferences // participants) for leg in range(participants)
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        for group in range(0, conferences, RECORDED):
+            worker.send(StartRecording(group, f"{directory}/{group}.wav"))
+        load = await Load.start(ports)
+        await asyncio.sleep(SETTLE_S)
+        statuses.clear()
+        cores, received = await _measured(worker.pid, load, seconds)
+        grown_kb = rss_kb(worker.pid) - bare_kb
+        await load.stop()
+        await worker.stop()
+    first, last = statuses[0], statuses[-1]
+    return {
+        "cores": cores,
+        "tick_ms": {
+            "p50": statistics.median(status.tick_ms["p50"] for status in statuses),
+            "p99": max(status.tick_ms["p99"] for status in statuses),
+            "max": max(status.tick_ms["max"] for status in statuses),
+        },
+        "ticks": last.ticks - first.ticks,
+        "late_ticks": last.late_ticks - first.late_ticks,
+        "rx_pps_min": received["least"] / seconds if received["streams"] == participants else 0.0,
+        "rss_kb_per_leg": grown_kb / participants,
+        "counters": last.counters,
+    }
+
+
+async def _join(worker: MediaWorker, leg: int, group: int) -> int:
+    """Open a leg that is proven and in a conference; return its port."""
+    host = host_of(leg)
+    opened = await worker.open_leg(OpenLeg(leg, host, CALLER_PORT))
+    assert isinstance(opened, LegOpened), opened
+    worker.send(SetRemote(leg, "PCMU", 0, 101, 20, host, CALLER_PORT, proven=True))
+    worker.send(SetGroup(leg, group))
+    return opened.port
+
+
+async def _pairs(participants: int, conferences: int, seconds: float, pairs: int) -> dict[str, Any]:
+    floors, runs = [], []
+    for _ in range(pairs):
+        floors.append(await floor(participants, seconds))
+        runs.append(await bridge(participants, conferences, seconds))
+    ratios = [run["cores"] / bare for run, bare in zip(runs, floors, strict=True)]
+    worst = max(runs, key=lambda run: run["tick_ms"]["p99"])
+    return {
+        "participants": participants,
+        "conferences": conferences,
+        "floor_core_milli": round(statistics.median(floors) * 1_000, 1),
+        "bridge_core_milli": round(statistics.median(run["cores"] for run in runs) * 1_000, 1),
+        "ratio_to_floor": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "tick_ms": {name: round(value, 2) for name, value in worst["tick_ms"].items()},
+        "ticks": sum(run["ticks"] for run in runs),
+        "late_ticks": sum(run["late_ticks"] for run in runs),
+        "rx_pps_min": round(min(run["rx_pps_min"] for run in runs), 1),
+        "rss_kb_per_leg": round(statistics.median(run["rss_kb_per_leg"] for run in runs), 1),
+        "frame_ms": FRAME_NS / 1e6,
+    }
+
+
+def run(participants: int, conferences: int, seconds: float, *, pairs: int = 5) -> dict[str, Any]:
+    """Measure worker and floor in turn; `seconds` each, `pairs` times."""
+    return asyncio.run(_pairs(participants, conferences, seconds, pairs))

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import phonenumbers
-from billing.config import AccountConfig, ContractConfig
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from billing.config import AccountConfig, ContractConfig
 from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
@@ -409,18 +409,19 @@ def _short(value: object) -> str:
 
 
 def _model_at(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    model: Any = Settings
+    model: type[BaseModel] = Settings
     for part in loc:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(part) if isinstance(model, type) else None
+        field = model.model_fields.get(part)
         if field is None:
             return None
         inner = get_args(field.annotation)
-        model = inner[0] if inner else field.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        kind = inner[0] if inner else field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return None
-    return model if isinstance(model, type) else None
+        model = kind
+    return model
 
 
 def _names_at(loc: tuple[int | str, ...]) -> list[str]:

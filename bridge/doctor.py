@@ -24,8 +24,8 @@ def examine(config: Path | None, say: Callable[[str], None]) -> list[str]:
     say(f"settings from {config or 'the defaults'} and the environment")
     try:
         settings = load_settings(config)
-    except InputError as fault:
-        faults = str(fault).splitlines()
+    except InputError as error:
+        faults = str(error).splitlines()
         for line in faults:
             say(f"  wrong  {line}")
         return faults

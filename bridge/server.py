@@ -84,6 +84,8 @@ CHECKPOINTS_PER_INTERVAL: Final = 2
 """A checkpoint is as old as the worker's last status; written twice an interval, D13 holds."""
 
 RECORDING_CLOSE_S: Final = 10.0
+BYE_POLL_S: Final = 0.02
+BYE_POLLS_MAX: Final = 100
 
 HANG_UP_CAUSES: Final = {
     EndCause.REMOTE_BYE: "hung_up",
@@ -176,8 +178,7 @@ class Bridge:
                 self.settings.worker_settings(), self._on_worker, self._on_worker_lost
             )
         else:
-            self._worker.on_message = self._on_worker
-            self._worker.on_lost = self._on_worker_lost
+            self._worker.hand_over(self._on_worker, self._on_worker_lost)
             await self._worker.reset(self.settings.worker_settings())
 
     async def stop(self, *, keep_worker: bool = False) -> None:
@@ -193,10 +194,17 @@ class Bridge:
             task.cancel()
         await self._stepper.close()
         self._outbox.close()
-        await self._sip.drain()
+        await self._await_byes()
         self._sip.close()
         if not keep_worker:
             await self.worker.stop()
+
+    async def _await_byes(self) -> None:
+        """Give the BYEs that are on their way time to be answered or repeated."""
+        for _ in range(BYE_POLLS_MAX):
+            if not self._sip.sizes["client_transactions"]:
+                return
+            await asyncio.sleep(BYE_POLL_S)
 
     @property
     def worker(self) -> MediaWorker:

@@ -79,6 +79,12 @@ class MediaWorker:
         await worker.reset(settings)
         return worker
 
+    def hand_over(
+        self, on_message: Callable[[link.FromWorker], None], on_lost: Callable[[str], None]
+    ) -> None:
+        """Report to somebody else from now on: a warm worker for the next bridge."""
+        self._on_message, self._on_lost = on_message, on_lost
+
     def send(self, message: link.ToWorker) -> None:
         """Send a message; a worker that is lost gets nothing any more."""
         if self._closed:

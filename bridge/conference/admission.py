@@ -135,6 +135,14 @@ def _take_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
     silent = not keyed.code and not keyed.ended
     leg.code_tries += 1
     if leg.code_tries >= hall.config.code_tries:
-        dismiss(hall, leg, "no_code" if silent else "wrong_code", prompts.TOO_MANY_TRIES)
+        _give_up(hall, leg, silent=silent)
     else:
         _ask(hall, leg, prompts.GREETING if silent else prompts.BAD_CODE)
+
+
+def _give_up(hall: Hall, leg: Leg, *, silent: bool) -> None:
+    """Send a leg away after its last try; `silent` when nothing was keyed in that."""
+    if silent:
+        dismiss(hall, leg, "no_code", prompts.NO_CODE)
+    else:
+        dismiss(hall, leg, "wrong_code", prompts.TOO_MANY_TRIES)

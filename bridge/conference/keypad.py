@@ -81,6 +81,10 @@ def _toggle_mute(hall: Hall, leg: Leg) -> None:
     hall.play(leg, prompts.MUTED if leg.muted else prompts.UNMUTED)
 
 
+def _help(hall: Hall, leg: Leg) -> None:
+    hall.play(leg, prompts.HELP)
+
+
 def _start(hall: Hall, leg: Leg) -> None:
     assert leg.session is not None
     occurrence = hall.open[leg.session]
@@ -96,6 +100,7 @@ def _hand_over(hall: Hall, leg: Leg) -> None:
 CONTROLS: Final[Mapping[str, Callable[[Hall, Leg], None]]] = {
     "*1": _start,
     "*2": _toggle_mute,
+    "*#": _help,
     "#2": _hand_over,
 }
 """What each control does. Keys that are none, and an organizer's controls on another's phone,

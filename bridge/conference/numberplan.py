@@ -22,7 +22,8 @@ from bridge.conference.api import LegKind
 VARIED_DIGITS: Final = 3
 """How many of an example number's last digits may be varied."""
 
-CODE_DIGITS_MIN: Final = 4
+CODE_DIGITS_MIN: Final = 3
+PIN_DIGITS_MIN: Final = 4  # R18
 CODE_DIGITS_MAX: Final = 20
 
 DIALLED_CHARS_MAX: Final = 64
@@ -56,13 +57,25 @@ class Did:
 
 
 def is_access_code(text: str) -> bool:
-    """Say whether `text` can be keyed as an access code or PIN: 4 to 20 digits (R18).
+    """Say whether `text` has the form of an access code: 3 to 20 digits.
 
-    >>> is_access_code("482913"), is_access_code("123"), is_access_code("12a4")
+    >>> is_access_code("482913"), is_access_code("12"), is_access_code("12a4")
     (True, False, False)
     """
-    fits = CODE_DIGITS_MIN <= len(text) <= CODE_DIGITS_MAX
-    return fits and _DIGITS.fullmatch(text) is not None
+    return CODE_DIGITS_MIN <= len(text) <= CODE_DIGITS_MAX and _is_digits(text)
+
+
+def is_pin(text: str) -> bool:
+    """Say whether `text` has the form of an organizer's PIN: 4 to 20 digits (R18).
+
+    >>> is_pin("7711"), is_pin("771")
+    (True, False)
+    """
+    return PIN_DIGITS_MIN <= len(text) <= CODE_DIGITS_MAX and _is_digits(text)
+
+
+def _is_digits(text: str) -> bool:
+    return _DIGITS.fullmatch(text) is not None
 
 
 def digits_of(dialled: str) -> str:
@@ -83,7 +96,7 @@ def digits_of(dialled: str) -> str:
         if number.startswith(prefix):
             number = number.removeprefix(prefix)
             break
-    return number if _DIGITS.fullmatch(number) else ""
+    return number if _is_digits(number) else ""
 
 
 def _context_of(parameters: list[str]) -> str:
@@ -121,7 +134,7 @@ class NumberPlan:
         return self._by_digits.get(digits_of(dialled))
 
     def is_access_code(self, text: str) -> bool:
-        """Say whether `text` may be the access code of a session: keyable and no DID's digits."""
+        """Say whether `text` may be a session's access code: of its form, and no DID's digits."""
         return is_access_code(text) and text not in self._by_digits
 
     @property

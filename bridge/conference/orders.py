@@ -6,7 +6,7 @@ Knows what an order needs to be possible. It must not know how it is carried out
 from bridge.conference import api, departures, keypad, rooms
 from bridge.conference.api import SessionSpec
 from bridge.conference.hall import Hall
-from bridge.conference.numberplan import is_access_code
+from bridge.conference.numberplan import is_pin
 from bridge.units import SessionId
 
 
@@ -34,8 +34,8 @@ def _fault_of(hall: Hall, spec: SessionSpec) -> tuple[str, str]:
     if hall.sessions.is_cancelled(spec.id):
         return "session_cancelled", f"session {spec.id} is cancelled"
     if not hall.plan.is_access_code(spec.access_code):
-        return "bad_access_code", f"access code of {spec.id}: expected 4 to 20 digits, no number"
-    if not is_access_code(spec.organizer_pin):
+        return "bad_access_code", f"access code of {spec.id}: expected 3 to 20 digits, no number"
+    if not is_pin(spec.organizer_pin):
         return "bad_pin", f"organizer PIN of {spec.id}: expected 4 to 20 digits"
     if holder is not None and holder.id != spec.id:
         return "duplicate_code", f"the access code of {spec.id} is that of {holder.id}"

@@ -8,6 +8,7 @@ from typing import Final
 GREETING: Final = "greeting"
 BAD_CODE: Final = "bad-code"
 TOO_MANY_TRIES: Final = "too-many-tries"
+NO_CODE: Final = "no-code"
 PIN: Final = "pin"
 BAD_PIN: Final = "bad-pin"
 WAITING: Final = "waiting"
@@ -20,6 +21,7 @@ FULL: Final = "full"
 ALONE: Final = "alone"
 MUTED: Final = "muted"
 UNMUTED: Final = "unmuted"
+HELP: Final = "help"
 CONTINUE_WARNING: Final = "continue-warning"
 BEEP_IN: Final = "beep-in"
 BEEP_OUT: Final = "beep-out"
@@ -29,6 +31,7 @@ PROMPTS: Final = frozenset(
         GREETING,
         BAD_CODE,
         TOO_MANY_TRIES,
+        NO_CODE,
         PIN,
         BAD_PIN,
         WAITING,
@@ -41,6 +44,7 @@ PROMPTS: Final = frozenset(
         ALONE,
         MUTED,
         UNMUTED,
+        HELP,
         CONTINUE_WARNING,
         BEEP_IN,
         BEEP_OUT,

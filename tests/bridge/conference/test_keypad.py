@@ -196,6 +196,15 @@ def test_star_2_mutes_and_unmutes_oneself(started: bool) -> None:
     assert bridge.hears("ann") == ("unmuted",)
 
 
+def test_star_hash_helps() -> None:
+    bridge = Bridge()
+    bridge.join("ann")
+    bridge.keys("ann", "*#")
+    assert bridge.hears("ann") == ("help",)
+    bridge.played("ann")
+    assert bridge.hears("ann") == ("hold-music",)
+
+
 def test_a_participant_has_no_hash_2() -> None:
     bridge = Bridge()
     bridge.voip("ann")
@@ -203,7 +212,7 @@ def test_a_participant_has_no_hash_2() -> None:
     assert bridge.state("ann") is LegState.WAITING
 
 
-@pytest.mark.parametrize("keys", ["*9", "*#", "#3", "#0", "*7", "12345", "A", "D"])
+@pytest.mark.parametrize("keys", ["*9", "#3", "#0", "*7", "12345", "A", "D"])
 def test_keys_that_are_no_control_do_nothing(keys: str) -> None:
     bridge = Bridge()
     bridge.organizer("olivia")

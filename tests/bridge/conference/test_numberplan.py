@@ -12,6 +12,7 @@ from bridge.conference.numberplan import (
     _variations,
     digits_of,
     is_access_code,
+    is_pin,
 )
 
 PLAN = NumberPlan.build()
@@ -120,7 +121,7 @@ def test_usual_notations_of_a_number_are_understood(dialled: str) -> None:
         "2015550123",
         "2015550123;phone-context=example.com",
         "2015550123;phone-context=+33",
-        "+1201555012٣",
+        "+1201555012\u0663",
         "++12015550123",
         "+12015550123" + " " * 64,
         "+1201555O123",
@@ -133,22 +134,25 @@ def test_what_is_no_number_of_ours_is_none(dialled: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fits"),
+    ("text", "code", "pin"),
     [
-        ("1234", True),
-        ("482913", True),
-        ("1" * 20, True),
-        ("123", False),
-        ("1" * 21, False),
-        ("12a4", False),
-        ("12 34", False),
-        ("١٢٣٤", False),
-        ("", False),
+        ("123", True, False),
+        ("1234", True, True),
+        ("482913", True, True),
+        ("1" * 20, True, True),
+        ("12", False, False),
+        ("1" * 21, False, False),
+        ("12a4", False, False),
+        ("12 34", False, False),
+        ("1234\n", False, False),
+        ("\u0661\u0662\u0663\u0664", False, False),
+        ("", False, False),
     ],
 )
-def test_an_access_code_is_4_to_20_digits(text: str, fits: bool) -> None:
-    assert is_access_code(text) is fits
-    assert PLAN.is_access_code(text) is fits
+def test_codes_are_3_and_pins_4_to_20_digits(text: str, code: bool, pin: bool) -> None:
+    assert is_access_code(text) is code
+    assert PLAN.is_access_code(text) is code
+    assert is_pin(text) is pin
 
 
 def test_the_digits_of_a_number_are_no_access_code() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -207,7 +208,7 @@ _STATES: Final[Mapping[str, Callable[[LegView], bool]]] = {
 }
 
 
-def _shown(counts: Mapping[str, int]) -> str:
+def _shown(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
     """Return counts for people: names alone when each stands once.
 
     >>> _shown({"ann": 1, "crowd": 500}), _shown({})

@@ -6,7 +6,6 @@ moment from the beginning of the listening to its end.
 
 import asyncio
 import time
-import wave
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-import bridge
 from bridge.lab.audibility import Hearing, Pcm, SoundReport, Window, analyse
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.expectations import Audio
-from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+from bridge.prompts import load, read_wav
+from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 
 HOLD_MUSIC: Final = "hold-music"
 LISTEN_S: Final = 1.0
@@ -36,24 +35,9 @@ ABSENT_MS: Final = 100
 
 
 @cache
-def sounds() -> Mapping[str, Path]:
-    """Return the bridge's clips by name, as stories name them."""
-    folder = Path(bridge.__file__).parent / "prompts" / "sounds"
-    return {file.stem: file for file in sorted(folder.glob("*.wav"))}
-
-
-@cache
 def sound_pcm() -> Mapping[str, Pcm]:
-    """Return all clips as samples."""
-    return {name: read_wav(file) for name, file in sounds().items()}
-
-
-def read_wav(file: Path) -> Pcm:
-    """Return the samples of a mono 8 kHz 16-bit WAV file."""
-    with wave.open(str(file)) as reader:
-        assert (reader.getnchannels(), reader.getsampwidth()) == (1, 2), file
-        assert reader.getframerate() == SAMPLE_RATE_HZ, file
-        return np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
+    """Return the bridge's clips by name, as stories name them."""
+    return load()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ Each story gets a fresh store and a fresh bridge on loopback; the media worker i
 and handed on. What the lab knows of the bridge beyond SIP and RTP goes through here.
 """
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
 
+from billing import Invoice
 from bridge.conference.api import (
     CancelSession,
     ConferenceEvent,
@@ -109,9 +111,10 @@ class BillSeen:
 
     total: Decimal = Decimal(0)
     currency: str = ""
-    minutes: Counter[str] = field(default_factory=Counter)
+    minutes: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     reasons: Counter[str] = field(default_factory=Counter)
     lines: list[LineSeen] = field(default_factory=list)
+    charged: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -268,5 +271,17 @@ def _same_number(ani: str, number: str) -> bool:
     return ani.lstrip("+") == number.lstrip("+")
 
 
-def _add_invoice(seen: BillSeen, invoice: Any) -> None:
-    raise NotImplementedError
+def _add_invoice(seen: BillSeen, invoice: Invoice) -> None:
+    """Add one month's invoice, read from the same JSON that people get."""
+    document = json.loads(invoice.to_json(), parse_float=Decimal)
+    seen.total += Decimal(document["total"])
+    seen.currency = document["currency"]
+    for line in document["lines"]:
+        minutes, amount = Decimal(line["minutes"]), Decimal(line["amount"])
+        seen.lines.append(LineSeen(line["kind"], line["country"], minutes, amount))
+        seen.minutes[line["kind"]] += minutes
+        if line["leg"] not in seen.charged:  # a leg over a month's end has two lines
+            seen.charged.add(line["leg"])
+            seen.reasons[line["reason"]] += 1
+    for group in document["free"]:
+        seen.reasons[group["reason"]] += group["legs"]

@@ -163,12 +163,13 @@ class StoryRun:
         if not isinstance(step, ExpectStep):
             self.judge.acted_ns = time.monotonic_ns()
         try:
-            await self._do(step)
+            await self.do(step)
         except (RemoteFault, OperatingTrouble) as failure:
             verdict = Verdict(step.line, step.text, False, "the step is done", str(failure))
             self.judge.verdicts.append(verdict)
 
-    async def _do(self, step: Step) -> None:
+    async def do(self, step: Step) -> None:
+        """Carry out one step, or raise why it could not be."""
         match step:
             case ExpectStep():
                 await self.judge.judge(step.expect, step.line)
@@ -296,19 +297,20 @@ class StoryRun:
 
     async def _advance(self, step: AdvanceStep) -> None:
         if not step.to:
-            await self._go_to(ConfMs(self.host.now() + step.by_ms))
+            await self.go_to(ConfMs(self.host.now() + step.by_ms))
         elif step.to == "month-end":
-            await self._go_to(month_end(self.host.now(), self.host.time_zone))
+            await self.go_to(month_end(self.host.now(), self.host.time_zone))
         elif step.to in FACT_TYPES:
             await self._go_until(step.to, None)
         else:
             name, _, what = step.to.partition(".")
             if what in {"warning", "timeout"}:
-                await self._go_to(self._waiting_moment(name, what))
+                await self.go_to(self._waiting_moment(name, what))
             else:
                 await self._go_until(f"leg.{what}", self.callers[name][0])
 
-    async def _go_to(self, target: ConfMs) -> None:
+    async def go_to(self, target: ConfMs) -> None:
+        """Move conference time to `target`, or wait for it when it runs by itself."""
         if self.host.clock_running:
             await asyncio.sleep(max(target - self.host.now(), 0) / MS_PER_S)
         else:
@@ -338,7 +340,7 @@ class StoryRun:
             deadline = self.host.bridge.next_deadline_conf()
             if deadline is None:
                 break
-            await self._go_to(max(deadline, self.host.now()))
+            await self.go_to(max(deadline, self.host.now()))
         raise StepFailed(f"{fact_type} does not come: no timer is left to bring it")
 
     # --- the end ------------------------------------------------------------------------------

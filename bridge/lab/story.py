@@ -6,7 +6,7 @@ a known one, a suggestion.
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -204,7 +204,7 @@ def _apart(one_hz: int, other_hz: int | None) -> bool:
     return other_hz is None or abs(one_hz - other_hz) >= TONE_APART_HZ
 
 
-def load_story(file: Path, *, sounds: Mapping[str, Path] | None = None) -> Story:
+def load_story(file: Path, *, sounds: Collection[str] | None = None) -> Story:
     """Read one story, or raise StoryRefused with every fault that was found.
 
     `sounds` are the prompts that a story may name in `hears`; None skips that check.
@@ -245,7 +245,7 @@ def _names(callers: Any, source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check(story: Story, source: Source, sounds: Mapping[str, Path] | None) -> None:
+def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None:
     """Note what is impossible although every part of it is well formed."""
     _check_tones(story, source)
     _check_crowds(story, source)
@@ -296,7 +296,7 @@ def _check_expect(
     expect: Expect,
     source: Source,
     path: tuple[str | int, ...],
-    sounds: Mapping[str, Path] | None,
+    sounds: Collection[str] | None,
 ) -> None:
     for key in ("waiting", "hosting", "joined"):
         for name in getattr(expect, key) or ():
@@ -326,7 +326,7 @@ def _check_audio(
     audio: Audio,
     source: Source,
     path: tuple[str | int, ...],
-    sounds: Mapping[str, Path] | None,
+    sounds: Collection[str] | None,
 ) -> None:
     voices = story.voices()
     for key in ("hears", "not_hears"):

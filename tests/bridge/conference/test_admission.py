@@ -177,6 +177,13 @@ def test_the_first_key_stops_the_prompt() -> None:
     assert bridge.step(api.LegKey(ANN, "8")).commands == ()
 
 
+def test_a_prompt_that_is_over_needs_no_stop() -> None:
+    bridge = Bridge()
+    bridge.dial("ann")
+    bridge.played("ann")
+    assert bridge.step(api.LegKey(ANN, "4")).commands == ()
+
+
 def test_the_right_code_identifies_and_lets_in_at_once() -> None:
     bridge = Bridge()
     bridge.join("ann")

@@ -329,6 +329,16 @@ def test_who_joins_a_started_conference_alone_is_told_so() -> None:
     assert bridge.prompts("ann") == ["greeting", "alone"]
 
 
+def test_who_is_being_sent_away_is_no_company() -> None:
+    bridge = Bridge()
+    bridge.organizer("olivia")
+    bridge.hang_up("olivia")
+    bridge.join("bob", "GB")
+    bridge.join("ann")
+    assert bridge.state("bob") is LegState.LEAVING
+    assert bridge.hears("ann") == ("alone",)
+
+
 def test_a_key_stops_a_prompt_in_the_conference() -> None:
     bridge = Bridge()
     bridge.organizer("olivia")

@@ -1,0 +1,215 @@
+"""The configuration in the store, effective-dated; knows no leg.
+
+Every version stays on record with when it was recorded. A version without `valid_from` holds from
+the beginning; it can be replaced only as long as nothing was invoiced under it, since what is
+finalized never changes: later changes need a date.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.engine import Connection
+
+from billing.cards import Book, compile_book
+from billing.config import AccountConfig, ContractConfig, Strict, body_of, from_start
+from billing.errors import BillingInputError, ConfigConflict
+from billing.settings import DEFAULT_SELLERS, BillingSettings
+from billing.store import Store
+from billing.tables import config, invoices, legs, meta
+from billing.times import TIME_MIN_MS, month_text, months_of, now_ms
+
+REVISION: Final = "config_revision"
+CONTRACT: Final = "contract"
+ACCOUNT: Final = "account"
+SETTINGS: Final = "settings"
+
+_M = TypeVar("_M", bound=Strict)
+
+
+class Books:
+    """The compiled configuration, read again whenever any process has changed it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._book: Book | None = None
+
+    def current(self, connection: Connection) -> Book:
+        """Return the configuration as this transaction sees it."""
+        revision = connection.scalar(sa.select(meta.c.value).where(meta.c.key == REVISION)) or 0
+        if self._book is None or self._book.revision != revision:
+            self._book = _load(connection, revision)
+        return self._book
+
+    def configure(
+        self,
+        contracts: Iterable[ContractConfig],
+        accounts: Iterable[AccountConfig],
+        settings: BillingSettings | None = None,
+        *,
+        note: str = "configured",
+    ) -> bool:
+        """Store what is new or changed; return whether anything was."""
+        wanted: dict[tuple[str, str, int], str] = {}
+        for kind, models in ((CONTRACT, list(contracts)), (ACCOUNT, list(accounts))):
+            for model in models:
+                key = (kind, model.id, from_start(model))
+                if key in wanted:
+                    raise BillingInputError(kind, model.id, "one version for each valid_from")
+                wanted[key] = json.dumps(body_of(model), sort_keys=True)
+        if settings is not None:
+            wanted[SETTINGS, "", 0] = json.dumps(body_of(settings), sort_keys=True)
+        with self._store.read() as connection:
+            if not _changed(connection, wanted):
+                return False
+        with self._store.write() as connection:
+            changed = _changed(connection, wanted)
+            _record(connection, self._store, changed, note)
+            _check(connection, changed)
+            self._book = None
+        return bool(changed)
+
+
+def _changed(
+    connection: Connection, wanted: Mapping[tuple[str, str, int], str]
+) -> dict[tuple[str, str, int], str]:
+    columns = (config.c.kind, config.c.id, config.c.valid_from_ms, config.c.body)
+    known = {
+        (kind, name, at): body for kind, name, at, body in connection.execute(sa.select(*columns))
+    }
+    return {key: body for key, body in wanted.items() if known.get(key) != body}
+
+
+def _record(
+    connection: Connection, store: Store, changed: Mapping[tuple[str, str, int], str], note: str
+) -> None:
+    recorded = now_ms()
+    insert = store.insert(config)
+    upsert = insert.on_conflict_do_update(
+        index_elements=["kind", "id", "valid_from_ms"],
+        set_={name: insert.excluded[name] for name in ("body", "note", "recorded_ms")},
+    )
+    for (kind, name, at), body in changed.items():
+        connection.execute(
+            upsert.values(
+                kind=kind, id=name, valid_from_ms=at, body=body, note=note, recorded_ms=recorded
+            )
+        )
+    bump = store.insert(meta).values(key=REVISION, value=1)
+    connection.execute(
+        bump.on_conflict_do_update(index_elements=["key"], set_={"value": meta.c.value + 1})
+    )
+
+
+def _check(connection: Connection, changed: Mapping[tuple[str, str, int], str]) -> None:
+    """Refuse what does not fit together or rewrites the past; mark the legs it concerns as due."""
+    contracts, accounts = _versions(connection, CONTRACT), _versions(connection, ACCOUNT)
+    settings = _settings(connection)
+    sellers = {s.id for s in (*DEFAULT_SELLERS, *settings.sellers)}
+    for product in settings.products:
+        if product.seller not in sellers:
+            raise BillingInputError(
+                f"billing.products {product.id}: seller", product.seller, "a configured seller"
+            )
+    for name, versions in accounts.items():
+        for _, body in versions:
+            if body["contract"] not in contracts:
+                raise BillingInputError(
+                    f"account {name}: contract", body["contract"], "a configured contract"
+                )
+    for kind, name, at in changed:
+        concerned = None if kind == SETTINGS else {name}
+        if kind == CONTRACT:
+            concerned = {
+                account
+                for account, versions in accounts.items()
+                if any(body["contract"] == name for _, body in versions)
+            }
+        if at == 0 and kind != SETTINGS:
+            _refuse_rewriting(connection, kind, name, concerned or set())
+        due = sa.update(legs).where(
+            legs.c.state != 1, sa.or_(legs.c.left_ms > at, legs.c.hold.is_not(None))
+        )
+        if concerned is not None:
+            due = due.where(legs.c.account.in_(concerned))
+        connection.execute(due.values(state=1))
+        if kind != SETTINGS:
+            first = months_of("UTC").month(max(at, TIME_MIN_MS)) - 1  # a zone may be behind UTC
+            connection.execute(
+                sa.update(invoices)
+                .where(invoices.c.account.in_(concerned or set()), invoices.c.month >= first)
+                .values(touched=1)
+            )
+
+
+def _refuse_rewriting(connection: Connection, kind: str, name: str, accounts: set[str]) -> None:
+    done = sa.select(sa.func.max(invoices.c.month)).where(
+        invoices.c.account.in_(accounts), invoices.c.status == "finalized"
+    )
+    month = connection.scalar(done)
+    if month is not None:
+        raise ConfigConflict(
+            kind, name, f"a valid_from for this change: {month_text(month)} is invoiced"
+        )
+
+
+def _versions(connection: Connection, kind: str) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    select = (
+        sa.select(config.c.id, config.c.valid_from_ms, config.c.body)
+        .where(config.c.kind == kind)
+        .order_by(config.c.id, config.c.valid_from_ms)
+    )
+    for name, at, body in connection.execute(select):
+        found.setdefault(name, []).append((at, json.loads(body)))
+    return found
+
+
+def _settings(connection: Connection) -> BillingSettings:
+    bodies = _versions(connection, SETTINGS).get("")
+    return BillingSettings.model_validate(bodies[0][1]) if bodies else BillingSettings()
+
+
+def _load(connection: Connection, revision: int) -> Book:
+    contracts: dict[str, Sequence[tuple[int, ContractConfig]]] = {
+        name: [(at, ContractConfig.model_validate(body)) for at, body in versions]
+        for name, versions in _versions(connection, CONTRACT).items()
+    }
+    accounts: dict[str, Sequence[tuple[int, AccountConfig]]] = {
+        name: [(at, AccountConfig.model_validate(body)) for at, body in versions]
+        for name, versions in _versions(connection, ACCOUNT).items()
+    }
+    return compile_book(revision, _settings(connection), contracts, accounts)
+
+
+def read_models(
+    document: Mapping[str, Any], place: str
+) -> tuple[list[ContractConfig], list[AccountConfig], BillingSettings | None]:
+    """Read the billing parts of a parsed bridge.toml; other parts are not looked at."""
+    contracts = [
+        _model(ContractConfig, part, f"{place}: contract") for part in _tables(document, "contract")
+    ]
+    accounts = [
+        _model(AccountConfig, part, f"{place}: account") for part in _tables(document, "account")
+    ]
+    part = document.get("billing")
+    settings = None if part is None else _model(BillingSettings, part, f"{place}: billing")
+    return contracts, accounts, settings
+
+
+def _tables(document: Mapping[str, Any], name: str) -> list[Any]:
+    tables = document.get(name, [])
+    if not isinstance(tables, list):
+        raise BillingInputError(name, tables, f"[[{name}]], a list of tables")
+    return tables
+
+
+def _model(model: type[_M], part: object, place: str) -> _M:
+    try:
+        return model.model_validate(part)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise BillingInputError(f"{place}.{where}", first["input"], first["msg"]) from None

@@ -1,0 +1,244 @@
+"""Finalizing months: numbers without gaps, lines that never change (D14).
+
+The lines are written in short transactions under a claim; the last transaction numbers all
+invoices of the month at once, if the claim is still ours and neither usage nor configuration has
+changed since they were computed. Otherwise it begins again. Two processes, or a crash in between,
+leave no gap and no half invoice.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from billing.book import Books
+from billing.cards import Book
+from billing.errors import MonthNotOver
+from billing.invoice import FINALIZED, Invoice, Party
+from billing.ledger import Ledger, finalized_months
+from billing.sheet import ADJUSTMENT, Line, months_for, timeline_of
+from billing.store import Batch, Store
+from billing.tables import invoices, lines, usage
+from billing.times import DAY_MS, month_after, month_text
+
+WRITING: Final = "writing"
+LINES_CHUNK: Final = 5_000
+"""Lines written in one transaction while an invoice is being finalized."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """An invoice being finalized.
+
+    Attributes:
+        no: its row.
+        token: says that the row is ours.
+    """
+
+    draft: Invoice
+    no: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a draft was computed from: the newest usage row and the configuration's revision."""
+
+    mark: int
+    revision: int
+
+
+class Closing:
+    """Finalizes months, one by one or all that are due."""
+
+    def __init__(self, store: Store, books: Books, ledger: Ledger) -> None:
+        self._store = store
+        self._books = books
+        self._ledger = ledger
+        self._insert_lines = Batch(store, sa.insert(lines), ("invoice", *Line._fields))
+
+    def finalize(self, account: str, month: int, *, at_ms: int) -> list[Invoice]:
+        """Finalize a month that is over; an empty month has no invoice."""
+        while True:
+            with self._store.read() as connection:
+                book = self._books.current(connection)
+                _refuse_early(connection, book, account, month, at_ms)
+                view = _View(_newest(connection), book.revision)
+                drafts = self._ledger.within(connection, book, account, month)
+            if drafts[0].number is not None:
+                return drafts
+            drafts = [draft for draft in drafts if draft.lines or draft.free]
+            claims = [self._claim(draft) for draft in drafts]
+            if all([self._write(claim) for claim in claims]) and self._number(
+                claims, view, at_ms=at_ms
+            ):
+                return self._ledger.invoices(account, month) if claims else []
+
+    def close_due(self, *, at_ms: int) -> list[Invoice]:
+        """Finalize every month whose grace period is over, in order; return the new invoices."""
+        with self._store.read() as connection:
+            book = self._books.current(connection)
+            due = [
+                (account, month)
+                for account in sorted(book.timelines)
+                for month in self._due_months(connection, book, account, at_ms)
+            ]
+        found: list[Invoice] = []
+        for account, month in due:
+            found += self.finalize(account, month, at_ms=at_ms)
+        return found
+
+    def _due_months(
+        self, connection: Connection, book: Book, account: str, at_ms: int
+    ) -> list[int]:
+        timeline = timeline_of(book, account)
+        latest = at_ms - book.settings.grace_days * DAY_MS
+        months = months_for(timeline)
+        of_account = sa.select(usage.c.month).where(usage.c.account == account, usage.c.live == 1)
+        wanted = set(connection.scalars(of_account.distinct()))
+        done, changed = finalized_months(connection, account)
+        if changed:
+            wanted.add(month_after(done[-1]))
+        if done and timeline.segments[-1].card.monthly_minimum:
+            month = month_after(done[-1])
+            while months.bounds(month)[1] <= latest:
+                wanted.add(month)
+                month = month_after(month)
+        return [m for m in sorted(wanted - set(done)) if months.bounds(m)[1] <= latest]
+
+    def _claim(self, draft: Invoice) -> _Claim:
+        """Take the invoice's row. A claim whose process died is taken over."""
+        token = secrets.token_hex(8)
+        key = {
+            "account": draft.account.id,
+            "month": draft.month,
+            "seller": draft.seller.id,
+            "currency": draft.currency,
+        }
+        with self._store.write() as connection:
+            insert = self._store.insert(invoices).values(**key, status=WRITING, claim=token)
+            connection.execute(
+                insert.on_conflict_do_update(
+                    index_elements=list(key),
+                    set_={"claim": token},
+                    where=invoices.c.status == WRITING,
+                )
+            )
+            no = connection.scalar(sa.select(invoices.c.no).filter_by(**key))
+            assert no is not None, "it was just put there"
+            if _is_ours(connection, no, token):
+                connection.execute(sa.delete(lines).where(lines.c.invoice == no))
+        return _Claim(draft, no, token)
+
+    def _write(self, claim: _Claim) -> bool:
+        all_lines = claim.draft.lines
+        for start in range(0, len(all_lines), LINES_CHUNK):
+            rows = [(claim.no, *line) for line in all_lines[start : start + LINES_CHUNK]]
+            with self._store.write() as connection:
+                if not _is_ours(connection, claim.no, claim.token):
+                    return False
+                self._insert_lines.run(connection, rows)
+        return True
+
+    def _number(self, claims: list[_Claim], view: _View, *, at_ms: int) -> bool:
+        with self._store.write() as connection:
+            book = self._books.current(connection)
+            if book.revision != view.revision:
+                return False
+            if not all(_is_ours(connection, claim.no, claim.token) for claim in claims):
+                return False
+            for claim in claims:
+                if _used_since(connection, claim.draft.account.id, view.mark):
+                    return False
+            for claim in claims:
+                _finish(connection, book, claim, view, at_ms=at_ms)
+        return True
+
+
+def _finish(connection: Connection, book: Book, claim: _Claim, view: _View, *, at_ms: int) -> None:
+    draft = claim.draft
+    sequence = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.max(invoices.c.sequence), 0) + 1).where(
+            invoices.c.seller == draft.seller.id
+        )
+    )
+    prefix = book.sellers[draft.seller.id].number_prefix
+    connection.execute(
+        sa.update(invoices)
+        .where(invoices.c.no == claim.no)
+        .values(
+            status=FINALIZED,
+            sequence=sequence,
+            number=f"{prefix}{sequence:06d}",
+            mark=view.mark,
+            total_micros=draft.total_micros,
+            head=_head(draft),
+            finalized_ms=at_ms,
+        )
+    )
+    corrected = sorted({line.month for line in draft.of(ADJUSTMENT)})
+    connection.execute(
+        sa.update(invoices)
+        .where(
+            invoices.c.account == draft.account.id,
+            invoices.c.month.in_(corrected),
+            invoices.c.status == FINALIZED,
+        )
+        .values(mark=view.mark, touched=0)
+    )
+
+
+def _newest(connection: Connection) -> int:
+    newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(usage.c.seq), 0)))
+    return int(newest or 0)
+
+
+def _used_since(connection: Connection, account: str, mark: int) -> bool:
+    select = sa.select(usage.c.seq).where(usage.c.seq > mark, usage.c.account == account)
+    return connection.scalar(select.limit(1)) is not None
+
+
+def _is_ours(connection: Connection, no: int, token: str) -> bool:
+    select = sa.select(invoices.c.claim, invoices.c.status).where(invoices.c.no == no)
+    return tuple(connection.execute(select).one()) == (token, WRITING)
+
+
+def _refuse_early(connection: Connection, book: Book, account: str, month: int, at_ms: int) -> None:
+    _, end = months_for(timeline_of(book, account)).bounds(month)
+    if at_ms < end:
+        raise MonthNotOver(f"{month_text(month)} of account {account!r} is not over yet")
+    done, _ = finalized_months(connection, account)
+    earlier = sa.select(sa.func.min(usage.c.month)).where(
+        usage.c.account == account,
+        usage.c.live == 1,
+        usage.c.month < month,
+        usage.c.month.not_in(done),
+    )
+    open_month = connection.scalar(earlier)
+    if open_month is not None:
+        raise MonthNotOver(
+            f"{month_text(month)} of account {account!r}: finalize {month_text(open_month)} first"
+        )
+
+
+def _head(invoice: Invoice) -> str:
+    """Return what a finalized invoice keeps beside its lines."""
+    return json.dumps(
+        {
+            "account": [*_party(invoice.account)],
+            "seller": [*_party(invoice.seller)],
+            "from_ms": invoice.from_ms,
+            "to_ms": invoice.to_ms,
+            "time_zone": invoice.time_zone,
+            "label": invoice.label,
+            "language": invoice.language,
+            "free": [list(group) for group in invoice.free],
+        }
+    )
+
+
+def _party(party: Party) -> tuple[str, str, tuple[str, ...], str]:
+    return party.id, party.name, party.address, party.vat_id

@@ -1,0 +1,113 @@
+"""`Billing`: the one door of this package; it joins the parts and decides nothing itself."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from billing.book import Books
+from billing.closing import Closing
+from billing.config import AccountConfig, ContractConfig
+from billing.explain import Explanation, explain
+from billing.ingest import BULK_BATCH, LIVE_BATCH, IngestReport, Intake
+from billing.invoice import Invoice
+from billing.ledger import Ledger
+from billing.outbox import drain
+from billing.settings import BillingSettings
+from billing.settler import BULK_CHUNK, LIVE_CHUNK, Settler
+from billing.store import Store
+from billing.tables import config
+from billing.times import now_ms, parse_month
+
+__all__ = ["Billing", "IngestReport"]
+
+
+class Billing:
+    """Usage facts in, settled usage, charges and invoices out, over one store.
+
+    `url` is SQLAlchemy's: `sqlite:///file.db`, which a bridge may share, or PostgreSQL. The
+    schema is created or upgraded when it is not current. With `must_exist` a missing SQLite file
+    is an error instead of a new database. With `bulk` transactions are larger: faster, but each
+    keeps other writers of the same SQLite file waiting for up to a second.
+    """
+
+    def __init__(self, url: str, *, must_exist: bool = False, bulk: bool = False) -> None:
+        self._store = Store(url, must_exist=must_exist)
+        self._batch: Final = BULK_BATCH if bulk else LIVE_BATCH
+        self._chunk: Final = BULK_CHUNK if bulk else LIVE_CHUNK
+        self._books = Books(self._store)
+        self._intake = Intake(self._store)
+        self._settler = Settler(self._store, self._books)
+        self._ledger = Ledger(self._store, self._books)
+        self._closing = Closing(self._store, self._books, self._ledger)
+
+    def configure(
+        self,
+        contracts: Iterable[ContractConfig],
+        accounts: Iterable[AccountConfig],
+        settings: BillingSettings | None = None,
+    ) -> bool:
+        """Store contracts, accounts and settings; what is not named stays. True if any changed.
+
+        A version with `valid_from` is added beside the others. One without holds from the
+        beginning, and cannot change any more once a month was finalized under it.
+        """
+        return self._books.configure(contracts, accounts, settings)
+
+    def accounts(self) -> list[str]:
+        """Return the ids of the configured accounts."""
+        with self._store.read() as connection:
+            select = sa.select(config.c.id).where(config.c.kind == "account").distinct()
+            return sorted(connection.scalars(select))
+
+    def ingest(self, events: Iterable[Mapping[str, Any]]) -> IngestReport:
+        """Store CloudEvents; in any order, each any number of times. Never raises for bad data."""
+        return self._intake.take(events, batch=self._batch)
+
+    def ingest_lines(self, lines: Iterable[str | bytes]) -> IngestReport:
+        """Store CloudEvents given as JSON text, one a line; empty lines are skipped."""
+        return self._intake.take((line for line in lines if line.strip()), batch=self._batch)
+
+    def ingest_outbox(self, outbox_url: str | None = None) -> IngestReport:
+        """Take what a bridge's outbox holds; each row is marked once it is stored here."""
+        return drain(self._store, self._intake, outbox_url, batch=self._batch)
+
+    def settle(self) -> int:
+        """Settle every leg whose outcome is final; return how many are new or changed."""
+        return self._settler.settle(chunk=self._chunk)
+
+    def invoice(self, account_id: str, month: str, seller: str | None = None) -> Invoice:
+        """Return the invoice of a month: as finalized, or as a draft of all that is settled.
+
+        A month with several sellers (D15) needs one named; `invoices` returns them all.
+        """
+        return self._ledger.invoice(account_id, parse_month(month), seller)
+
+    def invoices(self, account_id: str, month: str) -> list[Invoice]:
+        """Return the invoices of a month, one for each seller and currency."""
+        return self._ledger.invoices(account_id, parse_month(month))
+
+    def finalize(self, account_id: str, month: str, *, at_ms: int | None = None) -> list[Invoice]:
+        """Finalize a month that is over: its invoices get numbers and never change (D14)."""
+        self.settle()
+        at = now_ms() if at_ms is None else at_ms
+        return self._closing.finalize(account_id, parse_month(month), at_ms=at)
+
+    def close_due(self, *, at_ms: int | None = None) -> list[Invoice]:
+        """Finalize every month whose grace period is over; return the new invoices."""
+        self.settle()
+        return self._closing.close_due(at_ms=now_ms() if at_ms is None else at_ms)
+
+    def explain(self, leg: str) -> Explanation:
+        """Return a leg's facts, its settlement and the arithmetic of its charges."""
+        return explain(self._store, self._books, leg)
+
+    def close(self) -> None:
+        """Give the database connections back."""
+        self._store.close()
+
+    def __enter__(self) -> "Billing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

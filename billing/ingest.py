@@ -1,0 +1,303 @@
+"""Taking facts in: checked, deduplicated, folded, in short transactions; decides no charge.
+
+A fact is stored once for each (source, id), in the same transaction that folds it into its leg or
+occurrence. What cannot be a fact is set aside with its reason. Nothing here raises for bad data.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from billing.events import BadEvent, Fact, event_of, read_fact
+from billing.fold import (
+    ANSWERED_TWICE,
+    LEFT_TWICE,
+    LEG_COLUMNS,
+    MOVED,
+    OCCURRENCE_COLUMNS,
+    Folds,
+)
+from billing.store import Batch, Row, Store
+from billing.tables import facts, legs, occurrences, problems, sources
+from billing.times import now_ms
+
+LIVE_BATCH: Final = 1_000
+"""Facts in one transaction beside a live bridge: it holds the write lock for some 10 ms."""
+
+BULK_BATCH: Final = 20_000
+"""The same when a whole file comes in."""
+
+EVENT_CHARS_MAX: Final = 65_536
+"""What is kept of an event that is set aside."""
+
+ID_REUSED_REASON: Final = "id_reused"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the events of one delivery."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    problems: int = 0
+
+    def __add__(self, other: "IngestReport") -> "IngestReport":
+        return IngestReport(
+            self.accepted + other.accepted,
+            self.duplicates + other.duplicates,
+            self.problems + other.problems,
+        )
+
+
+class Refused(NamedTuple):
+    """An event that is set aside."""
+
+    reason: str
+    detail: str
+    event: str
+
+    @property
+    def key(self) -> str:
+        """The same event has the same key, however often it comes."""
+        return "event:" + hashlib.sha256(self.event.encode()).hexdigest()[:32]
+
+
+class Intake:
+    """The statements of ingestion, compiled once for a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        fact_columns = ("source", "id", "type", "time_ms", "data", "extra")
+        self._insert_facts = Batch(
+            store,
+            store.insert(facts).on_conflict_do_nothing(index_elements=["source", "id"]),
+            fact_columns,
+        )
+        self._upsert_legs = Batch(store, _leg_upsert(store), ("source", "leg", *LEG_COLUMNS))
+        self._upsert_occurrences = Batch(
+            store, _occurrence_upsert(store), ("source", "occurrence", *OCCURRENCE_COLUMNS)
+        )
+        due = (
+            sa.update(legs)
+            .where(
+                legs.c.source == sa.bindparam("of_source"),
+                legs.c.occurrence == sa.bindparam("of_occurrence"),
+                legs.c.state != sa.literal_column("1"),
+            )
+            .values(state=sa.literal_column("1"))
+        )
+        self._mark_due = Batch(store, due, ("of_source", "of_occurrence"))
+        self._insert_problems = Batch(
+            store,
+            store.insert(problems).on_conflict_do_nothing(index_elements=["key", "reason"]),
+            ("key", "reason", "detail", "event", "seen_ms"),
+        )
+
+    def take(self, items: Iterable[object], *, batch: int = LIVE_BATCH) -> IngestReport:
+        """Store events: mappings, or their JSON text as str or bytes."""
+        report = IngestReport()
+        iterator = iter(items)
+        while chunk := list(islice(iterator, batch)):
+            ready, refused = prepare(chunk)
+            with self._store.write() as connection:
+                report += self.put(connection, ready, refused)
+        return report
+
+    def put(
+        self, connection: Connection, ready: list[Fact], refused: list[Refused]
+    ) -> IngestReport:
+        """Store one prepared batch inside a write transaction."""
+        numbers = self._source_numbers(connection, {fact.source for fact in ready})
+        rows: list[Row] = [
+            (numbers[f.source], f.id, f.type, f.time_ms, f.text, f.extra) for f in ready
+        ]
+        fresh = self._store_facts(connection, rows)
+        folds = Folds()
+        if len(fresh) == len(rows):
+            for fact, row in zip(ready, rows, strict=True):
+                folds.add(row[0], fact)
+        else:
+            refused = refused + _fold_known(connection, ready, rows, fresh, folds)
+        self._store_folds(connection, folds)
+        seen = now_ms()
+        self._insert_problems.run(
+            connection, [(r.key, r.reason, r.detail, r.event, seen) for r in refused]
+        )
+        reused = sum(r.reason == ID_REUSED_REASON for r in refused)
+        return IngestReport(len(fresh), len(rows) - len(fresh) - reused, len(refused))
+
+    def _store_facts(self, connection: Connection, rows: list[Row]) -> set[tuple[int, str]]:
+        """Insert what is new and return its keys; this transaction is the only writer."""
+        newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(facts.c.seq), 0)))
+        self._insert_facts.run(connection, rows)
+        found = connection.execute(
+            sa.select(facts.c.source, facts.c.id).where(facts.c.seq > newest)
+        )
+        return {(source, identity) for source, identity in found}
+
+    def _store_folds(self, connection: Connection, folds: Folds) -> None:
+        self._upsert_legs.run(
+            connection, [(*key, *fold) for key, fold in sorted(folds.legs.items())]
+        )
+        changed = sorted(folds.occurrences.items())
+        self._upsert_occurrences.run(connection, [(*key, *fold) for key, fold in changed])
+        self._mark_due.run(connection, [key for key, _ in changed])
+
+    def _source_numbers(self, connection: Connection, wanted: set[str]) -> dict[str, int]:
+        select = sa.select(sources.c.source, sources.c.no).where(sources.c.source.in_(wanted))
+        numbers: dict[str, int] = {source: no for source, no in connection.execute(select)}
+        for source in sorted(wanted - numbers.keys()):
+            connection.execute(sa.insert(sources).values(source=source))
+        if wanted - numbers.keys():
+            numbers = {source: no for source, no in connection.execute(select)}
+        return numbers
+
+
+def prepare(chunk: list[object]) -> tuple[list[Fact], list[Refused]]:
+    """Check a batch outside any transaction, so that the write lock is held for less."""
+    ready: list[Fact] = []
+    refused: list[Refused] = []
+    for item in chunk:
+        try:
+            event = _parsed(item) if isinstance(item, str | bytes) else item
+            ready.append(read_fact(event))
+        except BadEvent as bad:
+            refused.append(Refused(bad.reason, bad.detail, _kept(item)))
+    return ready, refused
+
+
+def _parsed(text: str | bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except ValueError as error:
+        raise BadEvent("not_json", str(error)[:200]) from None
+
+
+def _kept(item: object) -> str:
+    if isinstance(item, bytes):
+        item = item.decode(errors="backslashreplace")
+    if not isinstance(item, str):
+        try:
+            item = json.dumps(item, default=repr)
+        except (TypeError, ValueError, RecursionError):
+            item = repr(item)
+    text = item.encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
+    return text[:EVENT_CHARS_MAX]
+
+
+def _fold_known(
+    connection: Connection,
+    ready: list[Fact],
+    rows: list[Row],
+    fresh: set[tuple[int, str]],
+    folds: Folds,
+) -> list[Refused]:
+    """Fold a batch of which some was stored before; return facts whose id was used again."""
+    stored = _stored(connection, rows, fresh)
+    refused: list[Refused] = []
+    unfolded = set(fresh)
+    for fact, row in zip(ready, rows, strict=True):
+        key = (row[0], row[1])
+        if key in unfolded:
+            unfolded.discard(key)
+            stored[key] = row[2:]
+            folds.add(row[0], fact)
+        elif stored[key] != row[2:]:
+            folds.reused(row[0], fact)
+            detail = f"{fact.id!r} of {fact.source!r} came before with different content"
+            event = json.dumps(event_of((fact.source, *row[1:])))
+            refused.append(Refused(ID_REUSED_REASON, detail, event))
+    return refused
+
+
+def _stored(
+    connection: Connection, rows: list[Row], fresh: set[tuple[int, str]]
+) -> dict[tuple[int, str], Row]:
+    wanted: dict[int, set[str]] = {}
+    for row in rows:
+        if (row[0], row[1]) not in fresh:
+            wanted.setdefault(row[0], set()).add(row[1])
+    found: dict[tuple[int, str], Row] = {}
+    columns = (facts.c.id, facts.c.type, facts.c.time_ms, facts.c.data, facts.c.extra)
+    for source, ids in wanted.items():
+        for some in _slices(sorted(ids), 10_000):
+            select = sa.select(*columns).where(facts.c.source == source, facts.c.id.in_(some))
+            for identity, *rest in connection.execute(select):
+                found[source, identity] = tuple(rest)
+    return found
+
+
+def _slices(items: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+_ZERO: Final[Any] = sa.literal_column("0")
+
+
+def _differs(column: Any, incoming: Any) -> Any:
+    return sa.case(
+        (sa.and_(column.is_not(None), column != incoming), sa.literal_column(str(MOVED))),
+        else_=_ZERO,
+    )
+
+
+def _twice(column: Any, incoming: Any, bit: int) -> Any:
+    both = sa.and_(column.is_not(None), incoming.is_not(None))
+    return sa.case((both, sa.literal_column(str(bit))), else_=_ZERO)
+
+
+def _leg_upsert(store: Store) -> Any:
+    insert = store.insert(legs)
+    new, old = insert.excluded, legs.c
+    clash = old.clash.op("|")(new.clash)
+    for value in (
+        _twice(old.answered_ms, new.answered_ms, ANSWERED_TWICE),
+        _twice(old.left_ms, new.left_ms, LEFT_TWICE),
+        _differs(old.session, new.session),
+        _differs(old.account, new.account),
+        _differs(old.occurrence, new.occurrence),
+    ):
+        clash = clash.op("|")(value)
+    values: dict[str, Any] = {
+        name: sa.func.coalesce(old[name], new[name])
+        for name in LEG_COLUMNS
+        if name not in ("let_in", "first_ms", "facts", "n_max", "clash", "role")
+    }
+    values |= {
+        "role": store.smallest(old.role, new.role),
+        "let_in": store.largest(old.let_in, new.let_in),
+        "first_ms": store.smallest(old.first_ms, new.first_ms),
+        "facts": old.facts + new.facts,
+        "n_max": store.largest(old.n_max, new.n_max),
+        "clash": clash,
+        "state": sa.literal_column("1"),
+    }
+    return insert.on_conflict_do_update(index_elements=["source", "leg"], set_=values)
+
+
+def _occurrence_upsert(store: Store) -> Any:
+    insert = store.insert(occurrences)
+    new, old = insert.excluded, occurrences.c
+    clash = old.clash.op("|")(new.clash)
+    for value in (_differs(old.session, new.session), _differs(old.account, new.account)):
+        clash = clash.op("|")(value)
+    values = {
+        "session": sa.func.coalesce(old.session, new.session),
+        "account": sa.func.coalesce(old.account, new.account),
+        "charge_code": sa.func.coalesce(old.charge_code, new.charge_code),
+        "organizer": store.largest(old.organizer, new.organizer),
+        "started_ms": store.smallest(old.started_ms, new.started_ms),
+        "ended_ms": store.smallest(old.ended_ms, new.ended_ms),
+        "facts": old.facts + new.facts,
+        "n_max": store.largest(old.n_max, new.n_max),
+        "clash": clash,
+    }
+    return insert.on_conflict_do_update(index_elements=["source", "occurrence"], set_=values)

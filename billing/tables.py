@@ -1,0 +1,246 @@
+"""The tables of the store; knows their columns, not what fills them.
+
+All are prefixed `billing_`, since they may live in one SQLite file with the bridge's own. Times
+are integer milliseconds, amounts integer micro-units, months integers like 202602.
+
+billing_facts        every fact as it came, once for each (source, id)
+billing_legs         what the facts of one leg say together; settlement reads only this
+billing_occurrences  the same of one occurrence
+billing_usage        settled usage, append-only: `live` rows are what holds now; a row that no
+                     longer holds stays, with a reversal beside it, so that the stream sums right
+billing_invoices, billing_lines   finalized invoices; they never change
+billing_config       contracts, accounts and settings, effective-dated
+billing_problems     what was set aside, and why
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata: Final = MetaData()
+
+_Key = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only when the column is called INTEGER."""
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+sources = Table(
+    "billing_sources",
+    metadata,
+    Column("no", Integer, primary_key=True),
+    Column("source", Text, nullable=False, unique=True),
+)
+
+facts = Table(
+    "billing_facts",
+    metadata,
+    Column("seq", _Key, primary_key=True),
+    Column("source", Integer, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("extra", Text),
+    UniqueConstraint("source", "id", name="billing_facts_once"),
+)
+
+legs = Table(
+    "billing_legs",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("source", Integer, nullable=False),
+    Column("leg", Text, nullable=False),
+    Column("kind", Text),
+    Column("country", Text),
+    Column("did", Text),
+    Column("ani", Text),
+    Column("direction", Text),
+    Column("answered_ms", BigInteger),
+    Column("left_ms", BigInteger),
+    Column("duration_ms", BigInteger),
+    Column("left_reason", Text),
+    Column("session", Text),
+    Column("account", Text),
+    Column("occurrence", Text),
+    Column("name", Text),
+    Column("charge_code", Text),
+    Column("role", Text),
+    _count("let_in"),
+    Column("first_ms", BigInteger),
+    _count("facts"),
+    _count("n_max"),
+    _count("clash"),
+    Column("state", SmallInteger, nullable=False, server_default="1"),
+    _count("version"),
+    Column("hold", Text),
+    UniqueConstraint("source", "leg", name="billing_legs_once"),
+)
+Index("billing_legs_of_occurrence", legs.c.source, legs.c.occurrence)
+Index(
+    "billing_legs_due",
+    legs.c.no,
+    sqlite_where=text("state = 1"),
+    postgresql_where=text("state = 1"),
+)
+
+occurrences = Table(
+    "billing_occurrences",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("source", Integer, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("session", Text),
+    Column("account", Text),
+    Column("charge_code", Text),
+    _count("organizer"),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    _count("facts"),
+    _count("n_max"),
+    _count("clash"),
+    UniqueConstraint("source", "occurrence", name="billing_occurrences_once"),
+)
+
+usage = Table(
+    "billing_usage",
+    metadata,
+    Column("seq", _Key, primary_key=True),
+    Column("leg_no", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("live", SmallInteger, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("product", Text, nullable=False),
+    Column("seller", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("rate_key", Text, nullable=False),
+    Column("jurisdiction", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("to_ms", BigInteger, nullable=False),
+    Column("billable_seconds", Integer, nullable=False),
+    Column("billed_seconds", Integer, nullable=False),
+    Column("increment", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+Index("billing_usage_of_leg", usage.c.leg_no)
+Index("billing_usage_of_month", usage.c.account, usage.c.month)
+
+config = Table(
+    "billing_config",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("valid_from_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("recorded_ms", BigInteger, nullable=False),
+)
+
+meta = Table(
+    "billing_meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+problems = Table(
+    "billing_problems",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("leg_no", BigInteger),
+    Column("event", Text),
+    Column("open", SmallInteger, nullable=False, server_default="1"),
+    Column("seen_ms", BigInteger, nullable=False),
+    UniqueConstraint("key", "reason", name="billing_problems_once"),
+)
+Index("billing_problems_of_leg", problems.c.leg_no)
+
+invoices = Table(
+    "billing_invoices",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("seller", Text, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("claim", Text, nullable=False),
+    Column("number", Text),
+    Column("sequence", Integer),
+    Column("mark", BigInteger, nullable=False, server_default="0"),
+    Column("touched", SmallInteger, nullable=False, server_default="0"),
+    Column("total_micros", BigInteger, nullable=False, server_default="0"),
+    Column("head", Text, nullable=False, server_default="{}"),
+    Column("finalized_ms", BigInteger),
+    Column("mailed_ms", BigInteger),
+    UniqueConstraint("account", "month", "seller", "currency", name="billing_invoices_once"),
+    UniqueConstraint("seller", "sequence", name="billing_invoices_numbered"),
+)
+
+lines = Table(
+    "billing_lines",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("invoice", BigInteger, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("amount_micros", BigInteger, nullable=False),
+    Column("billed_seconds", Integer, nullable=False),
+    Column("leg_no", BigInteger),
+    Column("part", Integer),
+    _text("leg"),
+    _text("session"),
+    _text("occurrence"),
+    _text("charge_code"),
+    _text("name"),
+    _text("kind"),
+    _text("country"),
+    _text("ani"),
+    Column("answered_ms", BigInteger),
+    Column("from_ms", BigInteger),
+    Column("to_ms", BigInteger),
+    _count("billable_seconds"),
+    _count("included_seconds"),
+    _text("increment"),
+    _text("rate"),
+    _text("working"),
+    _text("reason"),
+    _text("jurisdiction"),
+)
+Index("billing_lines_of_invoice", lines.c.invoice)
+
+sinks = Table(
+    "billing_sinks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("usage_seq", BigInteger, nullable=False, server_default="0"),
+    Column("facts_seq", BigInteger, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("retry_ms", BigInteger, nullable=False, server_default="0"),
+    Column("last_error", Text, nullable=False, server_default=""),
+)

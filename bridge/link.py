@@ -7,7 +7,7 @@ class name, then the fields in order.
 """
 
 import json
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any, Final, get_args
 
 MESSAGE_BYTES_MAX: Final = 200_000
@@ -261,7 +261,9 @@ def encode(message: ToWorker | FromWorker) -> bytes:
     >>> encode(CloseLeg(7))
     b'["CloseLeg", 7]'
     """
-    return json.dumps([type(message).__name__, *astuple(message)]).encode()
+    # Field by field: `astuple` copies deeply, 20 ms for the status of 1,000 legs.
+    values = [getattr(message, item.name) for item in fields(message)]
+    return json.dumps([type(message).__name__, *values], default=astuple).encode()
 
 
 def decode(data: bytes) -> ToWorker | FromWorker:

@@ -4,6 +4,7 @@ Nothing is lost when the socket is full: messages wait in a queue and leave in o
 """
 
 import asyncio
+import os
 import socket
 import sys
 from collections import deque
@@ -74,6 +75,8 @@ class MediaWorker:
                 *arguments,
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                # Rings are laid out for all slots there can be: huge pages would fill them up.
+                env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"},
             )
         worker = cls(process, ours, on_message, on_lost)
         await worker.reset(settings)

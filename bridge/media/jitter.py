@@ -29,6 +29,9 @@ SLACK_MAX: Final = CELLS - 8
 LATE_MAX: Final = 50
 """A packet further behind starts the stream anew: its timestamps have jumped, one second."""
 
+BLOCK: Final = 512
+"""Packets decoded at a time: what stays in the core's own cache."""
+
 WAIT_MAX: Final = 12
 """Frames of slack the buffer grows to, 240 ms."""
 
@@ -58,12 +61,14 @@ class Jitter:
     """Jitter buffers: row i of every leg array is leg slot i.
 
     L = leg slots, K = CELLS, S = FRAME. Rows change at `insert` and `playout` only, and at
-    `open_leg` between ticks. Row L*K of `ring` is silence and never written.
+    `open_leg` between ticks. Row K*L of `ring` is silence and never written; the L rows after
+    it take frames of one tick that no cell holds: made up, joined, patched.
 
     Attributes:
-        ring: (L*K + 1, S) int16, decoded cells; cell c of slot i is row i*K + c.
-        stamp: (L*K + 1,) uint32, RTP timestamp of the cell's first sample.
-        ragged: (L*K + 1,) bool, the cell may hold MISSING samples.
+        ring: (K*L + 1 + L, S) int16, decoded cells; cell c of slot i is row c*L + i, so that what
+            all legs play in one tick lies together in memory.
+        stamp: (K*L,) uint32, RTP timestamp of the cell's first sample.
+        ragged: (K*L,) bool, the cell may hold MISSING samples.
         play_ts: (L,) uint32, timestamp of the frame that the next tick plays.
         play_cell: (L,) int64, its cell, in [0, K).
         started: (L,) bool, a packet has come. False in idle rows.
@@ -74,8 +79,9 @@ class Jitter:
         late_by: (L,) int16, frames the leg must wait longer, because a packet came late.
         wish: (L,) int16, 1 to wait a frame longer and -1 to take one out, once it is silent.
         wish_age: (L,) int32, ticks since a frame was to be taken out.
-        rows: (L,) int64, first cell of each slot. Constant.
-        decoded: (L, S) int16, scratch.
+        legs: L.
+        cell_now: the cell that streams which start now play next: legs keep step with one another.
+        decoded: (BLOCK, S) int16, scratch.
     """
 
     ring: NDArray[np.int16]
@@ -91,16 +97,17 @@ class Jitter:
     late_by: NDArray[np.int16]
     wish: NDArray[np.int16]
     wish_age: NDArray[np.int32]
-    rows: NDArray[np.int64]
     decoded: NDArray[np.int16]
+    legs: int
+    cell_now: int = 0
     any_ragged: bool = False
 
     @classmethod
     def of(cls, legs_max: int) -> "Jitter":
         """Return idle buffers for `legs_max` slots."""
-        cells = legs_max * CELLS + 1
+        cells = legs_max * CELLS
         return cls(
-            ring=np.zeros((cells, FRAME), np.int16),
+            ring=np.zeros((cells + 1 + legs_max, FRAME), np.int16),
             stamp=np.zeros(cells, np.uint32),
             ragged=np.zeros(cells, np.bool_),
             play_ts=np.zeros(legs_max, np.uint32),
@@ -113,8 +120,8 @@ class Jitter:
             late_by=np.zeros(legs_max, np.int16),
             wish=np.zeros(legs_max, np.int16),
             wish_age=np.zeros(legs_max, np.int32),
-            rows=np.arange(legs_max, dtype=np.int64) * CELLS,
-            decoded=np.zeros((legs_max, FRAME), np.int16),
+            decoded=np.zeros((BLOCK, FRAME), np.int16),
+            legs=legs_max,
         )
 
     def open_leg(self, slot: int) -> None:
@@ -153,7 +160,7 @@ def insert(
         ahead, slack = ahead[keep], slack[keep]
     low = state.slack_low[0]
     low[slot] = np.minimum(low[slot], slack)
-    cell = state.rows[slot] + (state.play_cell[slot] + slack & CELLS - 1)
+    cell = (state.play_cell[slot] + slack & CELLS - 1) * state.legs + slot
     whole = (ahead == slack * FRAME) & (heads.size == FRAME)
     whole &= heads.at == PAYLOAD_AT
     if whole.all():
@@ -180,7 +187,8 @@ def _start(
     state.started[slot] = True
     state.slack_low[:, slot] = _UNSEEN
     state.late_by[slot] = state.wish[slot] = 0
-    cells = state.rows[slot][:, None] + np.arange(CELLS)
+    state.play_cell[slot] = state.cell_now
+    cells = np.arange(CELLS) * state.legs + slot[:, None]
     state.stamp[cells] = (ts + np.uint32(1 << 31))[:, None]  # half a circle from any that comes
 
 
@@ -208,7 +216,7 @@ def _late(
     state.slack_low[:, rows] += steps.astype(np.int16)
     # What was made up for these cells is history no more: the packets may still come.
     span = np.arange(WAIT_MAX)
-    cells = state.rows[rows][:, None] + (state.play_cell[rows][:, None] + span & CELLS - 1)
+    cells = (state.play_cell[rows][:, None] + span & CELLS - 1) * state.legs + rows[:, None]
     state.stamp[cells[span < steps[:, None]]] += np.uint32(1 << 31)
     ahead[back] += (steps * FRAME).astype(np.int32)
     slack[back] = 0
@@ -233,12 +241,14 @@ def _insert_whole(
     """Decode packets of one frame that fill one cell each: the common case."""
     count = len(heads)
     counters.add("duplicate", np.count_nonzero(state.stamp[cell] == heads.ts))
-    codes = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME]
-    if count < len(data):
-        codes = codes[heads.row]
-    out = state.decoded[:count]
-    g711.decode_rows(codes.view(np.uint16), codec, out.view(np.uint32))
-    state.ring[cell] = out
+    payload = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME].view(np.uint16)
+    every = count == len(data)
+    for at in range(0, count, BLOCK):  # bounded by the legs, divided by BLOCK
+        part = slice(at, min(at + BLOCK, count))
+        codes = payload[part] if every else payload[heads.row[part]]
+        out = state.decoded[: len(codes)]
+        g711.decode_rows(codes, codec[part], out.view(np.uint32))
+        state.ring[cell[part]] = out
     state.stamp[cell] = heads.ts
     if state.any_ragged:
         state.ragged[cell] = False
@@ -264,15 +274,15 @@ def _insert_any(
     for step in range(PAYLOAD_MAX // FRAME + 1):  # cells that one packet can touch: four
         touched = first + step
         here = np.flatnonzero(touched <= last)
-        cell = state.rows[slot[here]] + (state.play_cell[slot[here]] + touched[here] & CELLS - 1)
-        stamp = state.play_ts[slot[here]] + (touched[here] * FRAME).astype(np.uint32)
+        leg = slot[here]
+        cell = (state.play_cell[leg] + touched[here] & CELLS - 1) * state.legs + leg
+        stamp = state.play_ts[leg] + (touched[here] * FRAME).astype(np.uint32)
         fresh = state.stamp[cell] != stamp
         state.ring[cell[fresh]] = MISSING
         state.stamp[cell] = stamp
         state.ragged[cell] = True
-    cell = state.rows[slot][:, None] + (
-        state.play_cell[slot][:, None] + target // FRAME & CELLS - 1
-    )
+    target_cell = state.play_cell[slot][:, None] + target // FRAME & CELLS - 1
+    cell = target_cell * state.legs + slot[:, None]
     flat = cell * FRAME + target % FRAME
     state.ring.reshape(-1)[flat[inside]] = samples[inside]
     state.any_ragged = True
@@ -283,6 +293,7 @@ class Played:
     """What a tick's playout could not take from the rings, as index arrays of slots.
 
     Attributes:
+        cell: (count,) int64, the row of `ring` that each slot says: silence for what is missing.
         made_up: slots that need a concealed frame, number `run` of the erasure.
         holds: those of `made_up` that wait longer: their cell is played next tick.
         patched: slots whose frame has MISSING samples.
@@ -290,6 +301,7 @@ class Played:
         merged: slots that take out a frame: cross-fade into `merge_cell`.
     """
 
+    cell: NDArray[np.int64]
     made_up: NDArray[np.intp]
     holds: NDArray[np.intp]
     patched: NDArray[np.intp]
@@ -301,22 +313,21 @@ class Played:
 _NONE: Final = np.zeros(0, np.intp)
 
 
-def playout(state: Jitter, count: int, out: NDArray[np.int16]) -> Played:
-    """Fill `out`, (count, S) int16, with the frame of each of the first `count` slots.
+def playout(state: Jitter, count: int) -> Played:
+    """Return which frame each of the first `count` slots says in this tick.
 
-    Rows that are silent, or made up by concealment afterwards, are zero. Nothing advances yet:
+    Legs that are silent, or need a made-up frame, say the row of silence. Nothing advances yet:
     see `advance`.
     """
-    cell = state.rows[:count] + state.play_cell[:count]
+    cell = state.play_cell[:count] * state.legs + np.arange(count)
     good = (state.stamp[cell] == state.play_ts[:count]) & state.started[:count]
     holds = merged = _NONE
     if state.late_by[:count].any() or state.wish[:count].any():
         holds, merged = _adjust(state, count, cell, good)
         good[holds] = False
     bad = ~good
-    cell[bad] = len(state.ring) - 1
-    np.take(state.ring, cell, axis=0, out=out, mode="clip")
-    patched = np.flatnonzero(state.ragged[cell]) if state.any_ragged else _NONE
+    patched = np.flatnonzero(good & state.ragged[cell]) if state.any_ragged else _NONE
+    cell[bad] = len(state.stamp)
     run = state.run[:count]
     resumed = np.flatnonzero(good & (run > 0) & (run <= CONCEAL_MAX))
     resumed_run = run[resumed]
@@ -324,7 +335,7 @@ def playout(state: Jitter, count: int, out: NDArray[np.int16]) -> Played:
     run *= bad
     np.minimum(run, RUN_MAX, out=run)
     made_up = np.flatnonzero(bad & (run <= CONCEAL_MAX))
-    return Played(made_up, holds, patched, resumed, resumed_run, merged)
+    return Played(cell, made_up, holds, patched, resumed, resumed_run, merged)
 
 
 def _adjust(
@@ -341,7 +352,7 @@ def _adjust(
     state.wish_age[rows] += 1
     forced = state.wish_age[rows] > FORCE_AFTER
     grow = urgent | (state.wish[rows] > 0) & quiet
-    following = state.rows[rows] + (state.play_cell[rows] + 1 & CELLS - 1)
+    following = next_cell(state, rows)
     shrink = ~urgent & (state.wish[rows] < 0) & (quiet | forced)
     shrink &= state.stamp[following] == state.play_ts[rows] + np.uint32(FRAME)
     state.late_by[rows[urgent]] -= 1
@@ -355,6 +366,7 @@ def skip(state: Jitter, count: int, frames: int) -> None:
     """Pass over `frames` ticks that never ran: what they would have played is not heard."""
     state.play_ts[:count] += np.uint32(frames * FRAME)
     state.play_cell[:count] = state.play_cell[:count] + frames & CELLS - 1
+    state.cell_now = state.cell_now + frames & CELLS - 1
 
 
 def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
@@ -374,6 +386,7 @@ def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
         state.play_ts[played.merged] += np.uint32(FRAME)
         cells[played.merged] += 1
     np.bitwise_and(cells, CELLS - 1, out=cells)
+    state.cell_now = state.cell_now + 1 & CELLS - 1
     _judge(state, slice(tick % WINDOW, count, WINDOW))
 
 
@@ -395,17 +408,35 @@ def history(state: Jitter, slot: NDArray[np.intp]) -> NDArray[np.float32]:
     Cells that do not follow on one another are silence.
     """
     back = state.gap[slot][:, None] + np.arange(_HISTORY_CELLS, 0, -1)
-    cell = state.rows[slot][:, None] + (state.play_cell[slot][:, None] - back & CELLS - 1)
+    cell = (state.play_cell[slot][:, None] - back & CELLS - 1) * state.legs + slot[:, None]
     right = state.stamp[cell] == state.play_ts[slot][:, None] - (back * FRAME).astype(np.uint32)
     frames = state.ring[cell].astype(np.float32)
     frames[~right] = 0
     frames[frames == MISSING] = 0
-    return frames.reshape(len(slot), -1)
+    return np.asarray(frames.reshape(len(slot), -1))
+
+
+def next_cell(state: Jitter, slot: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return the ring rows that `slot` play after this tick's."""
+    return np.asarray((state.play_cell[slot] + 1 & CELLS - 1) * state.legs + slot)
+
+
+def own(state: Jitter, played: Played, slot: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Give `slot` rows of `ring` of their own for this tick's frames, and return them.
+
+    What they would have said is copied there. A slot that has its own row keeps it.
+    """
+    first = len(state.stamp) + 1
+    row = first + slot
+    fresh = played.cell[slot] < first
+    state.ring[row[fresh]] = state.ring[played.cell[slot[fresh]]]
+    played.cell[slot] = row
+    return row
 
 
 def keep(state: Jitter, slot: NDArray[np.intp], frame: NDArray[np.int16]) -> None:
     """Put made-up frames into the cells they stand for, as history for the next."""
-    cell = state.rows[slot] + state.play_cell[slot]
+    cell = state.play_cell[slot] * state.legs + slot
     state.ring[cell] = frame
     state.stamp[cell] = state.play_ts[slot]
     state.ragged[cell] = False

@@ -1,10 +1,15 @@
-"""Mix-minus of all conferences at once; knows frames and groups, nothing of RTP or codecs' tables.
+"""Mix-minus of all conferences at once; knows frames, groups and codecs, nothing of RTP.
 
-Only legs with sound in their frame are summed. A leg that says nothing hears its conference's
-sum as it is, so all such listeners of a conference share one frame (and one encoding a codec).
+A leg that says nothing hears its conference's sum as it is, so all such listeners of a
+conference share one encoded frame per codec.
+
+Rows are laid out so that sums need no index: first the first member of every group, then every
+second member, and so on, largest groups first; adding the k-th members is then one addition of
+two slices. A group of more than `RANKS` legs lies at the end by itself.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,42 +17,68 @@ from numpy.typing import NDArray
 from bridge.media import g711
 from bridge.media.shape import FRAME
 
+RANKS: Final = 64
+"""Legs up to which a group is summed member by member beside the others."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Groups:
-    """Who is with whom. Changes only between ticks, by `arrange`.
+    """Who is with whom. Made anew, by `arrange`, between ticks only.
 
-    M = legs in groups, G = groups with legs.
+    M = legs in groups, G = groups with legs. Dense group numbers run in [0, G).
 
     Attributes:
-        order: (M,) int64, leg slots sorted by group.
-        group: (M,) int64, dense group number in [0, G) of each leg in `order`.
-        numbers: (G,) int64, control's number of each dense group, ascending.
+        order: (M,) int64, leg slots in the order of the mix's rows.
+        group: (M,) int64, dense group of each row.
+        dense: control's number of a group to its dense one.
+        spans: (first row, end, first group, end) of rows that are added to totals as slices: as
+            many rows as groups, or all rows of one large group.
     """
 
     order: NDArray[np.int64]
     group: NDArray[np.int64]
-    numbers: NDArray[np.int64]
+    dense: dict[int, int]
+    spans: tuple[tuple[int, int, int, int], ...]
 
 
 def arrange(group_of: NDArray[np.int64]) -> Groups:
-    """Return the order of the legs by group; `group_of`, (L,) int64, is -1 outside any group."""
+    """Return the order of the legs; `group_of`, (L,) int64, is -1 outside any group."""
     inside = np.flatnonzero(group_of >= 0)
-    order = inside[np.argsort(group_of[inside], kind="stable")]
-    numbers, group = np.unique(group_of[order], return_inverse=True)
-    return Groups(order, group.astype(np.int64), numbers)
+    inside = inside[np.argsort(group_of[inside], kind="stable")]
+    numbers, first, size = np.unique(group_of[inside], return_index=True, return_counts=True)
+    # Dense numbers: small groups by size, largest first, then the large ones.
+    large = size > RANKS
+    ranking = np.lexsort((-size, large))
+    numbers, first, size = numbers[ranking], first[ranking], size[ranking]
+    dense = np.repeat(np.arange(len(size)), size)
+    rank = np.arange(len(dense)) - np.repeat(np.cumsum(size) - size, size)
+    slot = inside[np.repeat(first, size) + rank]
+    small = int(np.count_nonzero(~large))
+    rows = int(size[:small].sum())
+    by_rank = np.lexsort((dense[:rows], rank[:rows]))
+    order = np.concatenate([slot[:rows][by_rank], slot[rows:]])
+    group = np.concatenate([dense[:rows][by_rank], dense[rows:]])
+    spans, at = [], 0
+    for members in np.bincount(rank[:rows]).tolist():  # bounded: RANKS
+        spans.append((at, at + members, 0, members))
+        at += members
+    for index in range(small, len(size)):  # bounded by the legs there can be, divided by RANKS
+        spans.append((at, at + int(size[index]), index, index + 1))
+        at += int(size[index])
+    named = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
+    return Groups(order, group, named, tuple(spans))
 
 
 @dataclass(slots=True)
 class MixBuffers:
-    """Preallocated frames of the mix; contents last one tick.
+    """Preallocated frames of the mix; contents last one tick. Rows as in `Groups.order`.
 
     Attributes:
-        talk: (L, S) int16, frames of the talkers, by group.
+        talk: (L, S) int16, frame of each leg, zero for one that says nothing.
         mask: (L, S) bool, scratch.
-        total: (L, S) int32, sum of each group.
+        total: (L, S) int32, the sum of each group, everybody in.
         wide: (L, S) int32, sums before they are saturated.
-        rows: (2 * L, S) int16, what is to be encoded: a frame per talker, then shared ones.
+        rows: (L, S) int16, what is encoded.
     """
 
     talk: NDArray[np.int16]
@@ -64,104 +95,116 @@ class MixBuffers:
             mask=np.zeros((legs_max, FRAME), np.bool_),
             total=np.zeros((legs_max, FRAME), np.int32),
             wide=np.zeros((legs_max, FRAME), np.int32),
-            rows=np.zeros((2 * legs_max, FRAME), np.int16),
+            rows=np.zeros((legs_max, FRAME), np.int16),
         )
 
 
 @dataclass(slots=True)
-class Mixed:
-    """What `mix_minus` made.
+class Voices:
+    """What the mix takes in and gives out. L = leg slots, C = rows of encoded frames.
 
     Attributes:
-        rows: (R, S) int16, a view into the buffers: the different frames to be encoded.
-        codec: (R,) uint8, codec of each.
-        pick: (M,) int64, which of `rows` each leg of `Groups.order` hears.
-        total: (G, S) int32, a view: the sum of each group, everybody in.
+        ring: (n, S) int16, frames; with -1 for G.711's negative zero.
+        cell: (L,) int64, the row of `ring` that each slot says.
+        quiet: (L,) bool, whose frame stays out: muted, or a key is down.
+        codec: (L,) uint8.
+        extra_group, extra: (c,) dense groups and (c, S) int16 frames mixed in for everybody.
+        codes: (C, S) uint8, encoded frames, filled from `used` on.
+        pick: (L,) int64, which row of `codes` each slot in a group hears; others are left alone.
+        used: rows of `codes` that are taken.
     """
 
-    rows: NDArray[np.int16]
+    ring: NDArray[np.int16]
+    cell: NDArray[np.int64]
+    quiet: NDArray[np.bool_]
     codec: NDArray[np.uint8]
+    extra_group: NDArray[np.int64]
+    extra: NDArray[np.int16]
+    codes: NDArray[np.uint8]
     pick: NDArray[np.int64]
-    total: NDArray[np.int32]
+    used: int
 
 
-def mix_minus(
-    groups: Groups,
-    frame: NDArray[np.int16],
-    speaks: NDArray[np.bool_],
-    *,
-    codec: NDArray[np.uint8],
-    extra: tuple[NDArray[np.int64], NDArray[np.int16]],
-    buffers: MixBuffers,
-) -> Mixed:
-    """Return what each leg hears: its group minus itself, saturated once.
-
-    Args:
-        groups: who is with whom.
-        frame: (L, S) int16, linear PCM of each slot; with -1 for G.711's negative zero.
-        speaks: (M,) bool, whose frame goes into the mix, in the order of `groups.order`.
-        codec: (M,) uint8, codec of each leg, in the order of `groups.order`.
-        extra: dense group numbers, (c,) int64, and frames, (c, S) int16, mixed in for everybody.
-        buffers: where the frames go.
-    """
+def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
+    """Encode what each leg hears, its group minus itself saturated once, into `voices.codes`."""
+    assert len(buffers.talk) <= 65_536  # so many int16 samples still sum inside int32
+    if not len(groups.order):
+        return
+    speaks = _take(groups, voices, buffers)
+    _sum(groups, speaks, voices, buffers)
+    talk = buffers.talk[: len(groups.order)]
+    codec = voices.codec[groups.order]
+    if speaks.all():
+        wide = buffers.wide[: len(talk)]
+        for row, end, group, last in groups.spans:  # bounded: see `arrange`
+            np.subtract(buffers.total[group:last], talk[row:end], out=wide[row:end])
+        _encode(groups.order, wide, codec, voices, buffers)
+        return
     talker = np.flatnonzero(speaks)
-    count = len(talker)
-    talk, group = buffers.talk[:count], groups.group[talker]
-    np.take(frame, groups.order[talker], axis=0, out=talk, mode="clip")
-    total = buffers.total[: len(groups.numbers)]
-    _sum(groups, group, talk, total, buffers)
-    if len(extra[0]):
-        np.add.at(total, extra[0], extra[1])
-    wide = buffers.wide[:count]
-    np.take(total, group, axis=0, out=wide, mode="clip")
-    np.subtract(wide, talk, out=wide)
-    _saturate(wide, buffers.rows[:count])
-    # Listeners share a row per group and codec.
+    wide = buffers.wide[: len(talker)]
+    np.take(buffers.total, groups.group[talker], axis=0, out=wide, mode="clip")
+    np.subtract(wide, talk[talker], out=wide)
+    _encode(groups.order[talker], wide, codec[talker], voices, buffers)
     listener = np.flatnonzero(~speaks)
     share = groups.group[listener] * 2 + codec[listener]
-    wanted = np.bincount(share, minlength=2 * len(groups.numbers)) > 0
+    wanted = np.bincount(share, minlength=2 * len(groups.dense)) > 0
     shared = np.flatnonzero(wanted)
+    voices.pick[groups.order[listener]] = voices.used + (np.cumsum(wanted) - 1)[share]
     wide = buffers.wide[: len(shared)]
-    np.take(total, shared >> 1, axis=0, out=wide, mode="clip")
-    _saturate(wide, buffers.rows[count : count + len(shared)])
-    pick = np.empty(len(groups.order), np.int64)
-    pick[talker] = np.arange(count)
-    pick[listener] = count + (np.cumsum(wanted) - 1)[share]
-    row_codec = np.concatenate([codec[talker], (shared & 1).astype(np.uint8)])
-    return Mixed(buffers.rows[: count + len(shared)], row_codec, pick, total)
+    np.take(buffers.total, shared >> 1, axis=0, out=wide, mode="clip")
+    _encode(None, wide, (shared & 1).astype(np.uint8), voices, buffers)
 
 
-def _sum(
-    groups: Groups,
-    group: NDArray[np.int64],
-    talk: NDArray[np.int16],
-    total: NDArray[np.int32],
+def _take(groups: Groups, voices: Voices, buffers: MixBuffers) -> NDArray[np.bool_]:
+    """Fill `buffers.talk` with each leg's frame; return who says something."""
+    talk = buffers.talk[: len(groups.order)]
+    np.take(voices.ring, voices.cell[groups.order], axis=0, out=talk, mode="clip")
+    speaks = np.bitwise_or.reduce(talk.view(np.uint64), axis=1) != 0
+    speaks &= ~voices.quiet[groups.order]
+    talk[~speaks] = 0
+    return np.asarray(speaks)
+
+
+def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: MixBuffers) -> None:
+    """Fill `buffers.total` of every group."""
+    talk = buffers.talk[: len(speaks)]
+    # Where several speak, negative zeros are zeros; a single voice passes bit-exact.
+    speaking = np.bincount(groups.group, weights=speaks, minlength=len(groups.dense))
+    alone = np.flatnonzero(speaks & (speaking == 1)[groups.group])
+    kept = talk[alone]
+    g711.clean(talk, buffers.mask[: len(talk)])
+    talk[alone] = kept
+    # Slices, not np.add.reduceat over sorted rows: 0.05 ms against 0.22 for 1,000 legs here.
+    total = buffers.total[: len(groups.dense)]
+    total[:] = 0
+    for row, end, group, last in groups.spans:  # bounded: see `arrange`
+        if end - row == last - group:
+            np.add(total[group:last], talk[row:end], out=total[group:last])
+        else:
+            np.sum(talk[row:end], axis=0, dtype=np.int32, out=total[group])
+    if len(voices.extra_group):
+        np.add.at(total, voices.extra_group, voices.extra)
+
+
+def _encode(
+    slots: NDArray[np.int64] | None,
+    wide: NDArray[np.int32],
+    codec: NDArray[np.uint8],
+    voices: Voices,
     buffers: MixBuffers,
 ) -> None:
-    """Fill `total`, (G, S), with the sum of each group's rows of `talk`, sorted by `group`."""
-    if not len(group):
-        total[:] = 0
-        return
-    first = np.flatnonzero(np.diff(group, prepend=-1))
-    size = np.diff(first, append=len(group))
-    alone = first[size == 1]
-    if len(alone) < len(group):
-        # Where several talk, negative zeros are zeros; a single talker passes bit-exact.
-        kept = talk[alone]
-        g711.clean(talk, buffers.mask[: len(talk)])
-        talk[alone] = kept
-    # reduceat over sorted rows: np.add.at took 11 ms here at 2,000 legs, this 0.7 ms.
-    if len(first) == len(total):
-        np.add.reduceat(talk, first, axis=0, dtype=np.int32, out=total)
-    else:
-        total[:] = 0
-        total[group[first]] = np.add.reduceat(talk, first, axis=0, dtype=np.int32)
+    """Saturate sums, once, so that the order of legs cannot matter, and append their codes.
 
-
-def _saturate(wide: NDArray[np.int32], out: NDArray[np.int16]) -> None:
-    """Write `wide` into `out`, clipped: once, after summing, so leg order cannot matter."""
+    `slots`, when given, are the legs that hear the rows.
+    """
+    rows = buffers.rows[: len(wide)]
     np.clip(wide, -32_768, 32_767, out=wide)
-    np.copyto(out, wide, casting="unsafe")
+    np.copyto(rows, wide, casting="unsafe")
+    end = voices.used + len(wide)
+    g711.encode_rows(rows, codec, voices.codes[voices.used : end])
+    if slots is not None:
+        voices.pick[slots] = np.arange(voices.used, end)
+    voices.used = end
 
 
 def saturated(total: NDArray[np.int32]) -> NDArray[np.int16]:

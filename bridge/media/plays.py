@@ -122,21 +122,16 @@ class Plays:
         self.at[playing] = np.minimum(self.at[playing] + frames * FRAME, self.end[playing])
 
     def group_frames(
-        self, numbers: NDArray[np.int64], frames: int
+        self, dense: Mapping[int, int], frames: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
         """Return dense groups and frames of the clips mixed in this tick, and go on by `frames`.
 
-        `numbers`, (G,) int64 ascending, are the groups that have legs; a clip of another runs on
-        unheard.
+        `dense` names the groups that have legs; a clip of another runs on unheard.
         """
-        if not self._group:
-            return np.zeros(0, np.int64), np.zeros((0, FRAME), np.int16)
-        clips = np.array(self._group, np.int64)
+        here = [(dense[group], at) for group, at, _ in self._group if group in dense]
         step = frames * FRAME
         self._group = [
             (group, at + step, end) for group, at, end in self._group if at + step < end
         ]  # bounded by tones that sound at once
-        dense = np.searchsorted(numbers, clips[:, 0])
-        dense = np.minimum(dense, max(len(numbers) - 1, 0))
-        here = numbers[dense] == clips[:, 0] if len(numbers) else np.zeros(len(clips), np.bool_)
-        return dense[here], self.clips.linear(clips[here, 1])
+        heard = np.array(here, np.int64).reshape(-1, 2)
+        return heard[:, 0], self.clips.linear(heard[:, 1])

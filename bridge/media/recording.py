@@ -5,6 +5,7 @@ Each piece says at which frame of its recording it belongs: what is lost on the 
 leaves silence, never a shorter file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,17 +59,15 @@ class Taps:
         return piece, tap.frame + tap.filled
 
     def gather(
-        self, numbers: NDArray[np.int64], total: NDArray[np.int32], *, skipped: int
+        self, dense: Mapping[int, int], total: NDArray[np.int32], *, skipped: int
     ) -> list[Piece]:
         """Take this tick's mixes, after `skipped` silent frames; return blocks that are full.
 
-        `numbers`, (G,) int64 ascending, are the groups with legs and `total`, (G, S), their sums.
-        A group without legs records silence.
+        `dense` names the rows of `total`, (G, S), the sums of groups with legs. A group without
+        legs records silence.
         """
         full = []
         for group, tap in self._taps.items():  # bounded by the recordings running
-            at = int(np.searchsorted(numbers, group))
-            here = at < len(numbers) and numbers[at] == group
             tap.frame += skipped
             if skipped and tap.filled:
                 full.append(
@@ -76,7 +75,7 @@ class Taps:
                 )
                 tap.frame += tap.filled
                 tap.filled = 0
-            tap.block[tap.filled] = mix.saturated(total[at]) if here else 0
+            tap.block[tap.filled] = mix.saturated(total[dense[group]]) if group in dense else 0
             tap.filled += 1
             if tap.filled == BLOCK:
                 full.append(Piece(group, tap.frame, tap.block.ravel().copy()))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bridge.media import conceal, dtmf, g711, jitter, mix, outgoing, rtp
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Piece, Taps
-from bridge.media.shape import CELLS, FRAME, LEGS_MAX, PCMA, PCMU
+from bridge.media.shape import FRAME, LEGS_MAX, PCMA, PCMU
 from bridge.media.sources import Sources
 
 PORTS_MAX: Final = 8_192
@@ -29,6 +29,9 @@ LATCHES_MAX: Final = 64
 """Unknown sources looked at in one tick."""
 
 CODECS: Final = {"PCMU": PCMU, "PCMA": PCMA}
+
+SILENCE_EVERY: Final = 5
+"""Ticks between looks for legs that have fallen silent."""
 
 _COMFORT_NOISE = 13
 _NO_TYPE = 255
@@ -86,7 +89,7 @@ class Plane:
         last_ns: (L,) int64, when the last packet came, or the leg was opened.
         quiet_since: (L,) int64, when silence began to count, for D12.
         silent: (L,) bool, silence was reported.
-        peak: (L,) int16, largest sample of the frame each leg sent us, as of the last tick.
+        pitch: (L,) int64, pitch period of the leg's last erasure, samples.
     """
 
     def __init__(self, clips: Clips, *, silence_ns: int, legs_max: int = LEGS_MAX) -> None:
@@ -114,12 +117,11 @@ class Plane:
         self.last_ns: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.quiet_since: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.silent: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
-        self.peak: NDArray[np.int16] = np.zeros(legs_max, np.int16)
         self.pitch: NDArray[np.int64] = np.full(legs_max, conceal.PITCH_MIN, np.int64)
-        self._frame: NDArray[np.int16] = np.zeros((legs_max, FRAME), np.int16)
+        self._pick: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._mark: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._mix = mix.MixBuffers.of(legs_max)
-        self._codes: NDArray[np.uint8] = np.zeros((2 + 3 * legs_max, FRAME), np.uint8)
+        self._codes: NDArray[np.uint8] = np.zeros((2 + 4 * legs_max, FRAME), np.uint8)
         self._codes[PCMU], self._codes[PCMA] = g711.SILENCE_CODE
         self._groups = mix.arrange(self.group)
         self._count = 0
@@ -190,10 +192,11 @@ class Plane:
         heads, slot = self._parse(packets, now_ns)
         self._insert(packets, heads, slot, result)
         self._settle(now_ns, skipped, result)
-        played = self._playout()
+        played = jitter.playout(self.jitter, self._count)
         self._conceal(played)
-        mixed = self._mix_groups(skipped, result)
-        self._encode(mixed, skipped, result)
+        self._mix_and_encode(played, skipped, result)
+        outgoing.fill(self.out, self._codes, self._pick)
+        self.counters.add("tx", len(self.out.slots))
         jitter.advance(self.jitter, self._count, played, tick=self.tick_no)
         self.out.ts += np.uint32(FRAME)
         self.tick_no += 1
@@ -340,14 +343,17 @@ class Plane:
             jitter.skip(self.jitter, self._count, skipped)
             self.out.ts += np.uint32(skipped * FRAME)
         result.keys += dtmf.time_out(self.events, self._count, tick=self.tick_no)
-        quiet = self.open & self.sends & ~self.silent
-        since = np.maximum(self.last_ns, self.quiet_since)[: self._count]
-        over = np.flatnonzero(quiet[: self._count] & (now_ns - since > self.silence_ns))
-        if len(over):
-            self.silent[over] = True
-            result.silent = list(
-                zip(over.tolist(), self.last_ns[over].tolist(), strict=True)
-            )  # bounded by legs that fell silent
+        if self.tick_no % SILENCE_EVERY == 0:
+            result.silent = self._fallen_silent(now_ns)
+
+    def _fallen_silent(self, now_ns: int) -> list[tuple[int, int]]:
+        """Return the legs that have sent nothing for too long (D12), once each."""
+        count = self._count
+        waits = self.open[:count] & self.sends[:count] & ~self.silent[:count]
+        since = np.maximum(self.last_ns[:count], self.quiet_since[:count])
+        over = np.flatnonzero(waits & (now_ns - since > self.silence_ns))
+        self.silent[over] = True
+        return list(zip(over.tolist(), self.last_ns[over].tolist(), strict=True))
 
     def _arrange(self) -> None:
         """Lay out groups and rows to send anew."""
@@ -358,21 +364,17 @@ class Plane:
         outgoing.arrange(self.out, sends, self.port)
         self._stale = False
 
-    def _playout(self) -> jitter.Played:
-        """Take this tick's frame of each leg from its ring."""
-        return jitter.playout(self.jitter, self._count, self._frame[: self._count])
-
     def _conceal(self, played: jitter.Played) -> None:
         """Make up the frames that are missing, and join made-up and received ones."""
-        state, frame = self.jitter, self._frame
+        state = self.jitter
         if len(played.merged):
-            legs = played.merged
-            following = state.rows[legs] + (state.play_cell[legs] + 1 & CELLS - 1)
+            row = jitter.own(state, played, played.merged)
             weight = (np.arange(FRAME, dtype=np.float32) + 1) / (FRAME + 1)
-            now, later = frame[legs].astype(np.float32), state.ring[following]
-            frame[legs] = now + (later - now) * weight
+            now = state.ring[row].astype(np.float32)
+            later = state.ring[jitter.next_cell(state, played.merged)]
+            state.ring[row] = now + (later - now) * weight
         if len(played.patched):
-            self._patch(played.patched)
+            self._patch(played, played.patched)
         legs = played.made_up
         if len(legs):
             self.counters.add("concealed", len(legs) - len(played.holds))
@@ -381,76 +383,67 @@ class Plane:
             first = run == 1
             self.pitch[legs[first]] = conceal.pitch_of(past[first])
             made = conceal.extrapolate(past, self.pitch[legs], (run - 1) * FRAME, FRAME)
-            frame[legs] = np.clip(made, -32_767, 32_767).astype(np.int16)
+            row = jitter.own(state, played, legs)
+            state.ring[row] = np.clip(made, -32_767, 32_767)
             kept = np.setdiff1d(legs, played.holds, assume_unique=True)
-            jitter.keep(state, kept, frame[kept])
+            jitter.keep(state, kept, state.ring[played.cell[kept]])
         if len(played.resumed):
-            self._resume(played.resumed, played.resumed_run)
+            self._resume(played)
 
-    def _resume(self, legs: NDArray[np.intp], run: NDArray[np.int32]) -> None:
+    def _resume(self, played: jitter.Played) -> None:
         """Fade received frames in over what would have been made up."""
+        legs, run = played.resumed, played.resumed_run
         past = jitter.history(self.jitter, legs)
         over = conceal.overlap_of(self.pitch[legs], run)[:, None]
-        start = run.astype(np.int64) * FRAME
         count = int(over.max())
+        start = run.astype(np.int64) * FRAME
         made = conceal.extrapolate(past, self.pitch[legs], start, count)
         weight = np.clip((np.arange(count) + 1) / (over + 1), 0, 1).astype(np.float32)
-        frame = self._frame[legs]
-        frame[:, :count] = made + (frame[:, :count] - made) * weight
-        self._frame[legs] = frame
+        row = jitter.own(self.jitter, played, legs)
+        frame = self.jitter.ring[row, :count]
+        self.jitter.ring[row, :count] = np.clip(made + (frame - made) * weight, -32_767, 32_767)
 
-    def _patch(self, legs: NDArray[np.intp]) -> None:
+    def _patch(self, played: jitter.Played, legs: NDArray[np.intp]) -> None:
         """Fill the holes of half-received frames with made-up samples."""
-        frame = self._frame[legs]
-        hole = frame == jitter.MISSING
-        which = np.flatnonzero(hole.any(axis=1))
-        if not len(which):
+        state = self.jitter
+        hole = state.ring[played.cell[legs]] == jitter.MISSING
+        which = hole.any(axis=1)
+        if not which.any():
             return
-        self.counters.add("patched", len(which))
-        past = jitter.history(self.jitter, legs[which])
+        legs, hole = legs[which], hole[which]
+        self.counters.add("patched", len(legs))
+        past = jitter.history(state, legs)
         pitch = conceal.pitch_of(past)
-        made = conceal.extrapolate(past, pitch, np.zeros(len(which), np.int64), FRAME)
-        frame[which] = np.where(hole[which], made, frame[which])
-        self._frame[legs] = frame
-        jitter.keep(self.jitter, legs[which], frame[which])
+        made = conceal.extrapolate(past, pitch, np.zeros(len(legs), np.int64), FRAME)
+        row = jitter.own(state, played, legs)
+        state.ring[row] = np.where(hole, np.clip(made, -32_767, 32_767), state.ring[row])
+        jitter.keep(state, legs, state.ring[row])
 
-    def _mix_groups(self, skipped: int, result: TickResult) -> mix.Mixed:
-        """Sum the groups, and give recordings their sums."""
-        count, groups = self._count, self._groups
-        frame, peak = self._frame[:count], self.peak[:count]
-        np.max(frame, axis=1, out=peak)
-        speaks = peak != 0
-        flat = np.flatnonzero(~speaks)
-        if len(flat):
-            speaks[flat] = frame[flat].any(axis=1)
-        speaks &= ~self.muted[:count] & (self.events.mute_until[:count] <= self.tick_no)
-        order = groups.order
-        mixed = mix.mix_minus(
-            groups,
-            self._frame,
-            speaks[order],
-            codec=self.codec[order],
-            extra=self.plays.group_frames(groups.numbers, 1 + skipped),
-            buffers=self._mix,
+    def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
+        """Sum the groups, encode what each leg hears, and give recordings their sums."""
+        count, groups, plays = self._count, self._groups, self.plays
+        result.played = plays.finish(count)
+        pick = self._pick
+        pick[:count] = self.codec[:count]  # silence, by codec
+        extra_group, extra = plays.group_frames(groups.dense, 1 + skipped)
+        voices = mix.Voices(
+            ring=self.jitter.ring,
+            cell=played.cell,
+            quiet=self.muted[:count] | (self.events.mute_until[:count] > self.tick_no),
+            codec=self.codec,
+            extra_group=extra_group,
+            extra=extra,
+            codes=self._codes,
+            pick=pick,
+            used=2,
         )
-        result.pieces = self.taps.gather(groups.numbers, mixed.total, skipped=skipped)
-        return mixed
-
-    def _encode(self, mixed: mix.Mixed, skipped: int, result: TickResult) -> None:
-        """Encode what each leg hears, and write the packets to send."""
-        count = self._count
-        result.played = self.plays.finish(count)
-        playing = self.plays.playing(count)
-        rows = len(mixed.rows)
-        codes = self._codes
-        g711.encode_rows(mixed.rows, mixed.codec, codes[2 : 2 + rows])
-        pick = self.codec[:count].astype(np.int64)  # silence, by codec
-        pick[self._groups.order] = 2 + mixed.pick
+        mix.mix_minus(groups, voices, self._mix)
+        result.pieces = self.taps.gather(groups.dense, self._mix.total, skipped=skipped)
+        playing = plays.playing(count)
         if len(playing):
-            pick[playing] = np.arange(2 + rows, 2 + rows + len(playing))
-            codes[2 + rows : 2 + rows + len(playing)] = self.plays.clips.encoded(
-                self.codec[playing], self.plays.at[playing]
+            end = voices.used + len(playing)
+            self._codes[voices.used : end] = plays.clips.encoded(
+                self.codec[playing], plays.at[playing]
             )
-            self.plays.advance(playing, 1 + skipped)
-        outgoing.fill(self.out, codes, pick)
-        self.counters.add("tx", len(self.out.slots))
+            pick[playing] = np.arange(voices.used, end)
+            plays.advance(playing, 1 + skipped)

@@ -14,11 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from bridge.lab.audibility import Hearing, Pcm, SoundReport, Window, analyse
+from bridge.lab.audibility import Hearing, Window, analyse
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.expectations import Audio
+from bridge.lab.sounds import Pcm, SoundReport
 from bridge.prompts import load, read_wav
-from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 
 HOLD_MUSIC: Final = "hold-music"
 LISTEN_S: Final = 1.0
@@ -26,6 +27,9 @@ LISTEN_S: Final = 1.0
 
 FIRST_S: Final = 0.2
 """What was under way when we began to listen passes: the jitter buffers' depth."""
+
+CONTEXT_NS: Final = 400 * NS_PER_MS
+"""Heard before and after what is judged, so that a prompt cut by the edge is recognised."""
 
 PATIENCE_S: Final = 15.0
 MUSIC_SHARE: Final = 0.9
@@ -82,8 +86,11 @@ class Listener:
         return Heard(not missing and not wrong, self._observed(latest, prompts, missing + wrong))
 
     async def _analyse(self, from_ns: int, to_ns: int) -> Hearing:
-        window = await self.caller.heard(from_ns, to_ns)
-        return await asyncio.to_thread(analyse, window, self.tones, sound_pcm())
+        window = await self.caller.heard(from_ns - CONTEXT_NS, to_ns + CONTEXT_NS)
+        frames = CONTEXT_NS // FRAME_NS
+        return await asyncio.to_thread(
+            analyse, window, self.tones, sound_pcm(), context_frames=frames
+        )
 
     async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
         """Return the prompts that were heard since the story's last action."""

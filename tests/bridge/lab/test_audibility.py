@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.lab import audibility
-from bridge.lab.audibility import Pcm, Window, analyse
+from bridge.lab.audibility import Window, analyse
+from bridge.lab.sounds import Pcm, SoundReport, take_out
 from bridge.lab.voice import FULL_SCALE, decode, encode, level_dbfs, sine
+from bridge.prompts import load
 from bridge.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 SECOND = SAMPLE_RATE_HZ
@@ -171,10 +172,49 @@ def test_a_prompt_that_was_heard_in_part_says_how_much() -> None:
     assert report.of_sound == pytest.approx(0.5, abs=0.03)
 
 
-def test_a_tone_of_the_music_alone_is_not_the_music() -> None:
-    sounds = {"hold-music": music(20)}
-    hearing = analyse(whole(through_g711(sine(440, SECOND))), TONES, sounds)
-    assert hearing.sounds["hold-music"].share < 0.9
+@pytest.mark.parametrize("tone_hz", range(440, 2_600, 210))
+def test_no_callers_tone_is_taken_for_a_sound_of_the_bridge(tone_hz: int) -> None:
+    pcm = through_g711(sine(tone_hz, SECOND))
+    _, found = take_out(pcm.astype(np.float64), load())
+    assert not any(frames.any() for frames in found.values())
+    assert analyse(whole(pcm), {"ann": tone_hz}, load()).heard() == ("ann",)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("hold-music", 0), ("hold-music", 5), ("hold-music", 11), ("greeting", 0), ("waiting", 1)],
+)
+def test_a_leak_10_db_under_a_voice_is_found_in_any_sound_of_the_bridge(
+    name: str, start: int
+) -> None:
+    clips = load()
+    part = clips[name][start * SECOND + 77 :][: 2 * SECOND]
+    tones = {"eve": 440, "dan": 580}
+    clean = analyse(whole(through_g711(part)), tones, clips)
+    assert all(tone.absent for tone in clean.tones.values())
+    leak = analyse(whole(through_g711(mixed(part, sine(440, len(part), dbfs=-26)))), tones, clips)
+    assert not leak.tones["eve"].absent
+    assert leak.tones["dan"].absent
+
+
+def test_prompts_of_one_speaker_are_not_taken_for_each_other() -> None:
+    clips = load()
+    for name in ("greeting", "waiting", "bad-code", "not-offered"):
+        hearing = analyse(whole(through_g711(clips[name])), TONES, clips)
+        found = {other for other, one in hearing.sounds.items() if one.matched_ms}
+        assert found == {name}
+        assert all(tone.absent for tone in hearing.tones.values())
+
+
+def test_a_prompt_with_skipped_frames_is_still_taken_out() -> None:
+    clips = load()
+    frames = through_g711(clips["greeting"])[: 200 * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    holes = [40, 55, 58, 60]
+    heard = np.delete(frames, [80, 120, 122], axis=0)
+    for hole in holes:
+        heard = np.insert(heard, hole, 0, axis=0)
+    hearing = analyse(whole(heard.reshape(-1)), TONES, clips)
+    assert all(tone.absent for tone in hearing.tones.values()), hearing.tones
 
 
 @pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
@@ -209,4 +249,4 @@ def test_level_of_a_full_scale_sine_is_0_dbfs() -> None:
 def test_reports_read_like_measurements() -> None:
     hearing = analyse(whole(sine(440, SECOND)), TONES)
     assert str(hearing.tones["ann"]) == "-16 dBFS (peak -16, gap 0 ms)"
-    assert str(audibility.SoundReport(240)) == "240 ms matched"
+    assert str(SoundReport(240)) == "240 ms matched"

@@ -146,7 +146,7 @@ class Bridge:
         """Open the store, recover what a kill left open, start the worker, listen.
 
         Raises:
-            StoreUnavailable, OSError: what could not be opened, by name.
+            OperatingTrouble: what could not be opened, by name.
         """
         source = f"/tollbridge/{self.settings.cluster.id}"
         self._outbox = Outbox(self.settings.store.outbox_url, source)
@@ -162,10 +162,11 @@ class Bridge:
             self._sip = await SipUdp.open(
                 self.settings.sip.address, self._sip_config, self._on_sip, ids=new_id
             )
-        except OSError:
+        except OSError as fault:
             await self.worker.stop()
             await self._stepper.close()
-            raise
+            listen = self.settings.sip.listen
+            raise OperatingTrouble(f"sip.listen {listen}: {fault.strerror}") from fault
         self._dispatch = Dispatcher(self._sip, self._send_worker, self._legs)
         self._arm_checkpoint()
 
@@ -419,6 +420,8 @@ class Bridge:
             self._send_worker(CloseLeg(record.number))
         else:
             record.opened = opened
+            if record.remote:  # keys may come before the ACK, which can be lost and repeated
+                self._send_worker(set_remote(record, record.remote, proven=False))
             self._stepper.step(LegReady(record.leg))
 
     def _abandon(self, leg: LegId, fault: OperatingTrouble) -> None:

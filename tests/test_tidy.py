@@ -36,6 +36,9 @@ BANNED_TEXT = {
     r"except:": "name what is caught",
 }
 
+DATA = {"tests/bridge/sip/torture.py"}
+"""Messages of RFC 4475, one after the other: data, though written in Python."""
+
 SOURCES = sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "billing").rglob("*.py")])
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
@@ -92,6 +95,8 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES + TESTS, ids=by_name)
 def test_no_module_outgrows_the_page(path: Path) -> None:
     lines = len(path.read_text().splitlines())
+    if by_name(path) in DATA:
+        return
     assert lines <= MODULE_LINES_MAX, f"{lines} lines: split it"
 
 
@@ -104,6 +109,8 @@ def test_functions_are_short_and_modules_say_what_they_know(path: Path) -> None:
             first = node.body[0]
             text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             doc = (first.end_lineno or 0) - first.lineno + 1 if text else 0
+            if path.parent.name == "versions":  # a migration is a list of tables
+                continue
             lines = (node.end_lineno or 0) - node.lineno + 1 - doc
             assert lines <= FUNCTION_LINES_MAX, f"{node.name} has {lines} lines"
 

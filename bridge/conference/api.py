@@ -239,6 +239,94 @@ class KickLeg:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class LockSession:
+    """Let nobody else in (R18), or let people in again."""
+
+    session: SessionId
+    locked: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLecture:
+    """Lecture mode (R18): participants are heard only when an organizer gives them the floor."""
+
+    session: SessionId
+    on: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuteAll:
+    """Mute every participant who is no organizer, or unmute all of them."""
+
+    session: SessionId
+    muted: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseHand:
+    """A participant asks for the floor, or no longer does (R18)."""
+
+    leg: LegId
+    raised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetVolume:
+    """How loud one leg is in the mix, in dB; 0 is as it came."""
+
+    leg: LegId
+    gain_db: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLeg:
+    """Take one leg into another session of the same account; it is let in there."""
+
+    leg: LegId
+    session: SessionId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Play a prompt or a file that the server made ready to everybody in a session, or to a leg."""
+
+    session: SessionId
+    prompt: str
+    by: str
+    leg: LegId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSession:
+    """Switch the recording of a session on or off (R12); it runs from the start at the earliest."""
+
+    session: SessionId
+    on: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallMe:
+    """Dial a participant (R14, D11). `leg` is chosen by the caller of this order.
+
+    Attributes:
+        number: E.164; refused when premium-rate or outside the account's allow-list.
+        name: who is called, for rosters.
+    """
+
+    leg: LegId
+    session: SessionId
+    number: str
+    name: str
+    by: str
+
+
 ConferenceEvent = (
     LegInvited
     | LegReady
@@ -256,6 +344,15 @@ ConferenceEvent = (
     | CancelSession
     | MuteLeg
     | KickLeg
+    | LockSession
+    | SetLecture
+    | MuteAll
+    | RaiseHand
+    | SetVolume
+    | MoveLeg
+    | Announce
+    | RecordSession
+    | CallMe
 )
 
 # --- out: commands ------------------------------------------------------------------------
@@ -383,6 +480,25 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people watch but nobody is billed by: "participant.muted", "hand_raised".
+
+    Not committed and not counted; facts are. One notice for each change, whichever way it came.
+
+    Attributes:
+        type: "participant.muted", "participant.unmuted", "participant.hand_raised", ...
+        data: JSON values only, with `reason` or `by`.
+    """
+
+    type: str
+    at: ConfMs
+    session: SessionId | None
+    account: str | None
+    leg: LegId | None = None
+    data: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ConferenceEffects:
     """All that one step wants done: commit the facts, then carry out the commands, in order.
 
@@ -395,6 +511,7 @@ class ConferenceEffects:
     commands: tuple[ConferenceCommand, ...] = ()
     deadline_ns: NowNs | None = None
     deadline_conf: ConfMs | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

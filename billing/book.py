@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection
 
 from billing.cards import Book, compile_book
 from billing.config import AccountConfig, ContractConfig, Strict, body_of, from_start
-from billing.errors import BillingInputError, ConfigConflict
+from billing.errors import BillingInputError, ConfigConflict, UnknownAccount
 from billing.settings import DEFAULT_SELLERS, BillingSettings
 from billing.store import Store
 from billing.tables import config, invoices, legs, meta
-from billing.times import TIME_MIN_MS, month_text, months_of, now_ms
+from billing.times import TIME_MIN_MS, instant_of, iso, month_text, months_of, now_ms
 
 REVISION: Final = "config_revision"
 CONTRACT: Final = "contract"
@@ -70,6 +70,50 @@ class Books:
             _check(connection, changed)
             self._book = None
         return bool(changed)
+
+    def migrate(
+        self, name: str, at: str, *, product: str | None, contract: str | None
+    ) -> AccountConfig:
+        """Add a version of an account that holds from `at` on."""
+        with self._store.read() as connection:
+            versions = _versions(connection, ACCOUNT).get(name)
+        if not versions:
+            raise UnknownAccount("account", name, "a configured account")
+        zone = versions[-1][1]["time_zone"]
+        try:
+            at_ms = instant_of(at, zone)
+        except ValueError:
+            expected = "a date, or a time like 2026-02-10T05:00:00Z"
+            raise BillingInputError("at", at, expected) from None
+        if at_ms <= versions[-1][0]:
+            raise BillingInputError(
+                "at", at, f"a time after {iso(versions[-1][0])}, the last change"
+            )
+        change = {k: v for k, v in (("product", product), ("contract", contract)) if v is not None}
+        if not change:
+            raise BillingInputError("migration", None, "a product, a contract or both")
+        body = {**versions[-1][1], **change, "valid_from": iso(at_ms)}
+        model = _model(AccountConfig, body, f"account {name}")
+        self.configure([], [model], note="migrated " + ", ".join(sorted(change)))
+        return model
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Return the versions of an account on record."""
+        select = (
+            sa.select(config)
+            .where(config.c.kind == ACCOUNT, config.c.id == name)
+            .order_by(config.c.valid_from_ms)
+        )
+        with self._store.read() as connection:
+            return [
+                {
+                    **json.loads(row.body),
+                    "valid_from": iso(row.valid_from_ms) if row.valid_from_ms else None,
+                    "note": row.note,
+                    "recorded_at": iso(row.recorded_ms),
+                }
+                for row in connection.execute(select)
+            ]
 
 
 def _changed(

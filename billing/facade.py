@@ -1,6 +1,6 @@
 """`Billing`: the one door of this package; it joins the parts and decides nothing itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -8,16 +8,20 @@ import sqlalchemy as sa
 from billing.book import Books
 from billing.closing import Closing
 from billing.config import AccountConfig, ContractConfig
+from billing.errors import BillingInputError
 from billing.explain import Explanation, explain
 from billing.ingest import BULK_BATCH, LIVE_BATCH, IngestReport, Intake
 from billing.invoice import Invoice
 from billing.ledger import Ledger
 from billing.outbox import drain
+from billing.problems import Problem, dismiss, open_problems, retry
+from billing.replay import replay
 from billing.settings import BillingSettings
 from billing.settler import BULK_CHUNK, LIVE_CHUNK, Settler
 from billing.store import Store
+from billing.stream import export
 from billing.tables import config
-from billing.times import now_ms, parse_month
+from billing.times import instant_of, now_ms, parse_month
 
 __all__ = ["Billing", "IngestReport"]
 
@@ -98,6 +102,46 @@ class Billing:
         self.settle()
         return self._closing.close_due(at_ms=now_ms() if at_ms is None else at_ms)
 
+    def migrate(
+        self, account_id: str, at: str, *, product: str | None = None, contract: str | None = None
+    ) -> AccountConfig:
+        """Move an account to another product or contract at an instant, on record (R17, D8).
+
+        `at` is a date, meaning midnight in the account's zone, or a time with offset. Running
+        legs are split there; their sessions go on.
+        """
+        return self._books.migrate(account_id, at, product=product, contract=contract)
+
+    def history(self, account_id: str) -> list[dict[str, Any]]:
+        """Return every version of an account on record, by the instant it holds from."""
+        return self._books.history(account_id)
+
+    def problems(self) -> list[Problem]:
+        """Return what was set aside and why, oldest first."""
+        return open_problems(self._store)
+
+    def retry_problems(self) -> IngestReport:
+        """Try everything set aside again, and settle what has become possible."""
+        report = retry(self._store, self._intake)
+        self.settle()
+        return report
+
+    def dismiss_problem(self, number: int) -> Problem:
+        """Close a problem without charging what it set aside."""
+        problem = dismiss(self._store, number)
+        self.settle()
+        return problem
+
+    def export(self, *, settled: bool = True, since: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield `usage.settled` events, or facts, that ended at `since` or later."""
+        since_ms = 0 if since is None else _instant("since", since)
+        return export(self._store, settled=settled, since_ms=since_ms)
+
+    def replay(self) -> tuple[int, int, int]:
+        """Fold and settle all stored facts again: (facts, subjects mended, legs changed)."""
+        total, mended = replay(self._store)
+        return total, mended, self.settle()
+
     def explain(self, leg: str) -> Explanation:
         """Return a leg's facts, its settlement and the arithmetic of its charges."""
         return explain(self._store, self._books, leg)
@@ -111,3 +155,11 @@ class Billing:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _instant(place: str, text: str) -> int:
+    try:
+        return instant_of(text, "UTC")
+    except ValueError:
+        expected = "a date, or a time like 2026-02-10T14:04:00Z"
+        raise BillingInputError(place, text, expected) from None

@@ -28,6 +28,10 @@ DUE: Final = 1
 HELD: Final = 2
 
 
+REVERSAL: Final = -1
+"""`live` of a row that takes another back."""
+
+
 class Settler:
     """The statements of settlement, compiled once for a store."""
 
@@ -167,7 +171,7 @@ def _due_select() -> Any:
 def _reversal(row: Row) -> Row:
     """Return the row that takes a settled part back: the same, with its quantities negative."""
     values = list(row)
-    values[3] = 0
+    values[3] = REVERSAL
     for index in QUANTITIES.values():
         values[index] = -values[index]
     return tuple(values)

@@ -6,8 +6,8 @@ are integer milliseconds, amounts integer micro-units, months integers like 2026
 billing_facts        every fact as it came, once for each (source, id)
 billing_legs         what the facts of one leg say together; settlement reads only this
 billing_occurrences  the same of one occurrence
-billing_usage        settled usage, append-only: `live` rows are what holds now; a row that no
-                     longer holds stays, with a reversal beside it, so that the stream sums right
+billing_usage        settled usage, append-only: rows with `live` 1 are what holds now; one that
+                     no longer holds stays (0), with its reversal (-1): so the stream sums right
 billing_invoices, billing_lines   finalized invoices; they never change
 billing_config       contracts, accounts and settings, effective-dated
 billing_problems     what was set aside, and why
@@ -28,6 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import TEXT
 
 metadata: Final = MetaData()
 
@@ -35,8 +36,12 @@ _Key = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only when the column is called INTEGER."""
 
 
+_Text = Text().with_variant(TEXT(collation="C"), "postgresql")
+"""Text in the order of its code points, as SQLite has it: ids are looked up by their prefix."""
+
+
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="")
+    return Column(name, _Text, nullable=False, server_default="")
 
 
 def _count(name: str) -> Column[int]:
@@ -47,7 +52,7 @@ sources = Table(
     "billing_sources",
     metadata,
     Column("no", Integer, primary_key=True),
-    Column("source", Text, nullable=False, unique=True),
+    Column("source", _Text, nullable=False, unique=True),
 )
 
 facts = Table(
@@ -55,11 +60,11 @@ facts = Table(
     metadata,
     Column("seq", _Key, primary_key=True),
     Column("source", Integer, nullable=False),
-    Column("id", Text, nullable=False),
+    Column("id", _Text, nullable=False),
     Column("type", SmallInteger, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("extra", Text),
+    Column("data", _Text, nullable=False),
+    Column("extra", _Text),
     UniqueConstraint("source", "id", name="billing_facts_once"),
 )
 
@@ -68,22 +73,22 @@ legs = Table(
     metadata,
     Column("no", _Key, primary_key=True),
     Column("source", Integer, nullable=False),
-    Column("leg", Text, nullable=False),
-    Column("kind", Text),
-    Column("country", Text),
-    Column("did", Text),
-    Column("ani", Text),
-    Column("direction", Text),
+    Column("leg", _Text, nullable=False),
+    Column("kind", _Text),
+    Column("country", _Text),
+    Column("did", _Text),
+    Column("ani", _Text),
+    Column("direction", _Text),
     Column("answered_ms", BigInteger),
     Column("left_ms", BigInteger),
     Column("duration_ms", BigInteger),
-    Column("left_reason", Text),
-    Column("session", Text),
-    Column("account", Text),
-    Column("occurrence", Text),
-    Column("name", Text),
-    Column("charge_code", Text),
-    Column("role", Text),
+    Column("left_reason", _Text),
+    Column("session", _Text),
+    Column("account", _Text),
+    Column("occurrence", _Text),
+    Column("name", _Text),
+    Column("charge_code", _Text),
+    Column("role", _Text),
     _count("let_in"),
     Column("first_ms", BigInteger),
     _count("facts"),
@@ -91,7 +96,7 @@ legs = Table(
     _count("clash"),
     Column("state", SmallInteger, nullable=False, server_default="1"),
     _count("version"),
-    Column("hold", Text),
+    Column("hold", _Text),
     UniqueConstraint("source", "leg", name="billing_legs_once"),
 )
 Index("billing_legs_of_occurrence", legs.c.source, legs.c.occurrence)
@@ -107,10 +112,10 @@ occurrences = Table(
     metadata,
     Column("no", _Key, primary_key=True),
     Column("source", Integer, nullable=False),
-    Column("occurrence", Text, nullable=False),
-    Column("session", Text),
-    Column("account", Text),
-    Column("charge_code", Text),
+    Column("occurrence", _Text, nullable=False),
+    Column("session", _Text),
+    Column("account", _Text),
+    Column("charge_code", _Text),
     _count("organizer"),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),
@@ -128,20 +133,20 @@ usage = Table(
     Column("part", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("live", SmallInteger, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("account", _Text, nullable=False),
     Column("month", Integer, nullable=False),
     Column("currency", String(3), nullable=False),
-    Column("product", Text, nullable=False),
-    Column("seller", Text, nullable=False),
-    Column("contract", Text, nullable=False),
-    Column("rate_key", Text, nullable=False),
-    Column("jurisdiction", Text, nullable=False),
+    Column("product", _Text, nullable=False),
+    Column("seller", _Text, nullable=False),
+    Column("contract", _Text, nullable=False),
+    Column("rate_key", _Text, nullable=False),
+    Column("jurisdiction", _Text, nullable=False),
     Column("from_ms", BigInteger, nullable=False),
     Column("to_ms", BigInteger, nullable=False),
     Column("billable_seconds", Integer, nullable=False),
     Column("billed_seconds", Integer, nullable=False),
-    Column("increment", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("increment", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
 )
 Index("billing_usage_of_leg", usage.c.leg_no)
 Index("billing_usage_of_month", usage.c.account, usage.c.month)
@@ -149,18 +154,18 @@ Index("billing_usage_of_month", usage.c.account, usage.c.month)
 config = Table(
     "billing_config",
     metadata,
-    Column("kind", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
+    Column("kind", _Text, primary_key=True),
+    Column("id", _Text, primary_key=True),
     Column("valid_from_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("body", Text, nullable=False),
-    Column("note", Text, nullable=False),
+    Column("body", _Text, nullable=False),
+    Column("note", _Text, nullable=False),
     Column("recorded_ms", BigInteger, nullable=False),
 )
 
 meta = Table(
     "billing_meta",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", _Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 
@@ -168,11 +173,11 @@ problems = Table(
     "billing_problems",
     metadata,
     Column("no", _Key, primary_key=True),
-    Column("key", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("key", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("detail", _Text, nullable=False),
     Column("leg_no", BigInteger),
-    Column("event", Text),
+    Column("event", _Text),
     Column("open", SmallInteger, nullable=False, server_default="1"),
     Column("seen_ms", BigInteger, nullable=False),
     UniqueConstraint("key", "reason", name="billing_problems_once"),
@@ -183,18 +188,18 @@ invoices = Table(
     "billing_invoices",
     metadata,
     Column("no", _Key, primary_key=True),
-    Column("account", Text, nullable=False),
+    Column("account", _Text, nullable=False),
     Column("month", Integer, nullable=False),
-    Column("seller", Text, nullable=False),
+    Column("seller", _Text, nullable=False),
     Column("currency", String(3), nullable=False),
-    Column("status", Text, nullable=False),
-    Column("claim", Text, nullable=False),
-    Column("number", Text),
+    Column("status", _Text, nullable=False),
+    Column("claim", _Text, nullable=False),
+    Column("number", _Text),
     Column("sequence", Integer),
     Column("mark", BigInteger, nullable=False, server_default="0"),
     Column("touched", SmallInteger, nullable=False, server_default="0"),
     Column("total_micros", BigInteger, nullable=False, server_default="0"),
-    Column("head", Text, nullable=False, server_default="{}"),
+    Column("head", _Text, nullable=False, server_default="{}"),
     Column("finalized_ms", BigInteger),
     Column("mailed_ms", BigInteger),
     UniqueConstraint("account", "month", "seller", "currency", name="billing_invoices_once"),
@@ -206,8 +211,8 @@ lines = Table(
     metadata,
     Column("no", _Key, primary_key=True),
     Column("invoice", BigInteger, nullable=False),
-    Column("category", Text, nullable=False),
-    Column("key", Text, nullable=False),
+    Column("category", _Text, nullable=False),
+    Column("key", _Text, nullable=False),
     Column("month", Integer, nullable=False),
     Column("amount_micros", BigInteger, nullable=False),
     Column("billed_seconds", Integer, nullable=False),
@@ -237,10 +242,10 @@ Index("billing_lines_of_invoice", lines.c.invoice)
 sinks = Table(
     "billing_sinks",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", _Text, primary_key=True),
     Column("usage_seq", BigInteger, nullable=False, server_default="0"),
     Column("facts_seq", BigInteger, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("retry_ms", BigInteger, nullable=False, server_default="0"),
-    Column("last_error", Text, nullable=False, server_default=""),
+    Column("last_error", _Text, nullable=False, server_default=""),
 )

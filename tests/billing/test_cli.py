@@ -33,9 +33,9 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture
-def config(tmp_path: Path, store_url: str) -> Path:
+def config(tmp_path: Path, sqlite_url: str) -> Path:
     path = tmp_path / "bridge.toml"
-    path.write_text(TOML.format(url=store_url))
+    path.write_text(TOML.format(url=sqlite_url))
     return path
 
 
@@ -60,9 +60,9 @@ def test_ten_lines_from_a_file_of_facts_to_an_invoice(config: Path, facts_file: 
 
 
 def test_invoice_drains_the_outbox_of_the_same_file(
-    config: Path, store_url: str, tmp_path: Path
+    config: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    Billing(store_url).close()
+    Billing(sqlite_url).close()
     with sqlite3.connect(tmp_path / "billing.db") as db:
         db.execute(
             "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, source TEXT,"

@@ -38,6 +38,8 @@ READ_BATCH_MAX: Final = 64
 """Packets read in one turn of the loop, so that nothing else waits for long."""
 
 TOKEN_BYTES: Final = 8
+FAR_AWAY: Final = ("192.0.2.1", 9)
+FAR_AWAY_6: Final = ("2001:db8::1", 9)
 _ANY_HOST: Final = frozenset({"", "0.0.0.0", "::"})
 _METHODS: Final = {
     name.encode(): name
@@ -54,12 +56,24 @@ def fresh_token() -> str:
 
 
 def configured(core_config: CoreConfig, bound: Address) -> SipConfig:
-    """Return the core's configuration; contact port 0 and any-hosts become the bound ones."""
-    if not isinstance(core_config, SipConfig):
-        return core_config(bound)
-    host, port = core_config.contact
+    """Return the core's configuration; a contact without host or port gets the bound one."""
+    if bound.host in _ANY_HOST:
+        bound = Address(routed_host(bound.host), bound.port)
+    config = core_config if isinstance(core_config, SipConfig) else core_config(bound)
+    host, port = config.contact
     contact = Address(bound.host if host in _ANY_HOST else host, port or bound.port)
-    return replace(core_config, contact=contact)
+    return replace(config, contact=contact)
+
+
+def routed_host(any_host: str) -> str:
+    """Return the address of this machine that packets to far away come from; sends nothing."""
+    six = ":" in any_host
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(FAR_AWAY_6 if six else FAR_AWAY)
+        except OSError:
+            return "::1" if six else "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 class SipUdp:

@@ -264,7 +264,9 @@ def parse_via(text: str) -> Via:
     port = None if port_text is None else int(port_text)
     if port is not None and not 0 < port <= PORT_MAX:
         raise ValueError("Via port out of range")
-    return Via(transport.upper(), host.lower(), port, parse_params(params) if params else {})
+    return Via(
+        transport.upper(), host.lower(), port, {} if params is None else parse_params(params)
+    )
 
 
 def parse_cseq(text: str) -> tuple[int, str]:

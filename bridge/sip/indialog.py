@@ -17,8 +17,7 @@ from bridge.sip.sdp import Sdp, parse_sdp
 from bridge.sip.server_tx import ServerTx
 
 RETRY_AFTER_S = 1
-_TALKING = (CallState.ANSWERED, CallState.CONFIRMED)
-_EARLY = (CallState.INVITED, *_TALKING)
+_OPEN = (CallState.INVITED, CallState.ANSWERED, CallState.CONFIRMED, CallState.DIALLING)
 
 
 def request(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> None:
@@ -32,7 +31,7 @@ def request(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> No
     method = message.method
     if method == "BYE":
         _bye(exchange, call, tx)
-    elif call.state not in _EARLY:
+    elif call.state not in _OPEN:
         exchange.refuse(tx, 481, "call_is_over", source=source)
     elif method == "PRACK":
         uas.prack(exchange, call, tx, source)
@@ -109,6 +108,8 @@ def _offer(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> Non
 def _blocked(call: Call, message: Request, *, with_offer: bool) -> tuple[int, str] | None:
     """Return how to refuse an offer that crosses another one (RFC 3261 §14.2, RFC 3311 §5.2)."""
     invite = message.method == "INVITE"
+    if call.state is CallState.DIALLING:
+        return (491, "glare")
     if call.state is CallState.INVITED:
         # The first offer has no answer yet.
         return (500, "offer_too_early") if invite or with_offer else None

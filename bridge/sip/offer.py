@@ -76,13 +76,16 @@ def choose_again(sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: Rem
     """Take the stream of a later offer, which is at the same place; it may be switched off."""
     if index >= len(sdp.media):
         raise BadSdp("m= line was removed")
-    media = sdp.media[index]
-    if media.port == 0:
-        return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
-    chosen = _usable(index, media, codecs)
-    if chosen is None:
-        raise NoCommonCodec
-    return chosen
+    if sdp.media[index].port:
+        chosen = _usable(index, sdp.media[index], codecs)
+        if chosen is None:
+            raise NoCommonCodec
+        return chosen
+    for other, media in enumerate(sdp.media):
+        chosen = _usable(other, media, codecs)
+        if chosen is not None:
+            return chosen
+    return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
 
 
 def read_answer(

@@ -55,7 +55,7 @@ class Transactions:
         vias = compose.stamped_vias(request, source)
         tx = ServerTx(self.desk, key, request, flow, vias)
         self.servers[key] = tx
-        if not request.to_tag:
+        if not request.to_tag and request.from_tag:
             self.merges.setdefault(_merge_key(request), key)
         return tx
 

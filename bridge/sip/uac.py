@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 from zlib import crc32
 
-from bridge.errors import SipRemoteError
+from bridge.errors import LocalMisuse, SipRemoteError
 from bridge.sip import compose, limits, session_timer
 from bridge.sip.api import (
     Address,
@@ -25,6 +25,7 @@ from bridge.sip.compose import Pairs
 from bridge.sip.desk import Flow
 from bridge.sip.dialog import Dialog, dialog_of_response
 from bridge.sip.exchange import Exchange
+from bridge.sip.headers import parse_uri
 from bridge.sip.indialog import own_offer
 from bridge.sip.messages import Response
 from bridge.sip.offer import Chosen, NoCommonCodec, layout_of, offer_text, read_answer
@@ -37,12 +38,22 @@ _GONE: Final = (408, 481)
 _GLARE_STEP_MS: Final = 10
 
 
+class BadTarget(LocalMisuse):
+    """A call was ordered to something that is no URI."""
+
+    code = "bad_target"
+
+
 # --- dialling -----------------------------------------------------------------------------
 
 
 def dial(exchange: Exchange, order: Dial) -> None:
     """Make a call."""
     assert order.leg not in exchange.legs, f"{order.leg} is in use"
+    try:
+        parse_uri(order.target)
+    except ValueError as fault:
+        raise BadTarget(f"not a URI: {order.target!r}") from fault
     ids = exchange.desk.ids
     tag = ids()
     name = compose.quoted(order.display_name) + " " if order.display_name else ""
@@ -209,6 +220,7 @@ def _answered(exchange: Exchange, tx: ClientTx, response: Response, source: Addr
         exchange.retire(call)
         return
     chosen = _read_answer(exchange, call, response, source)
+    call.early_answer = None
     if chosen is None:
         return
     exchange.keep_alive(call, session_timer.agreed_by(response))
@@ -279,7 +291,6 @@ def reinvite(exchange: Exchange, call: Call, order: Reinvite) -> None:
     """Offer new media; it waits while another offer is under way."""
     call.go(CallEvent.REINVITE)
     call.queued = Reoffer(order.media, ordered=True)
-    exchange.desk.timers.disarm(call, Timer.OFFER_AGAIN)
     offer_next(exchange, call)
 
 
@@ -318,6 +329,8 @@ def offer_next(exchange: Exchange, call: Call) -> None:
 def _heard_reinvite(exchange: Exchange, tx: ClientTx, response: Response, source: Address) -> None:
     call, status = tx.call, response.status
     if status < 200:
+        # Nobody may ring for ever within a call.
+        exchange.desk.arm(tx, Timer.CANCELLED, exchange.desk.give_up_ns)
         return
     if status < 300:
         _reinvite_accepted(exchange, tx, response, source)

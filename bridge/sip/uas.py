@@ -144,7 +144,9 @@ def ring(exchange: Exchange, call: Call) -> None:
     if "100rel" not in tx.request.require:
         exchange.reply(tx, 180, headers=headers)
         return
-    if call.reliable is not None:
+    if call.reliable is not None or call.offer is None:
+        # One is on its way; or it would have to hold our offer, before media is known
+        # (RFC 3261 §13.2.1).
         return
     call.rseq += 1
     headers = (*headers, ("Require", "100rel"), ("RSeq", str(call.rseq)))

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+from typing import TypeVar
 
 from bridge.sip.api import (
     Accept,
     Address,
     CallAnswered,
     CallIncoming,
-    CallMedia,
     Dial,
     LocalMedia,
     Received,
@@ -29,6 +29,7 @@ PHONE = Address("192.0.2.20", 5062)
 BRIDGE_MEDIA = LocalMedia("192.0.2.10", 40_000)
 PHONE_MEDIA = LocalMedia("192.0.2.20", 30_000)
 
+_Notice = TypeVar("_Notice", bound=SipNotice)
 Loses = Callable[[bytes, int], bool]
 """Says of a message and its number on the wire whether it is lost."""
 
@@ -54,7 +55,7 @@ class End:
     react: Callable[[SipNotice], Iterator[SipEvent]] | None = None
     wake_ns: int | None = None
 
-    def of(self, kind: type) -> list[SipNotice]:
+    def of(self, kind: type[_Notice]) -> list[_Notice]:
         """Return the notices of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -131,9 +132,7 @@ class Pair:
     @property
     def leg(self) -> LegId:
         """The leg of the last call that came in at the bridge."""
-        incoming = self.bridge.of(CallIncoming)[-1]
-        assert isinstance(incoming, CallIncoming)
-        return incoming.leg
+        return self.bridge.of(CallIncoming)[-1].leg
 
     def connect(self) -> None:
         """Set up one call that the bridge accepts at once."""
@@ -141,11 +140,6 @@ class Pair:
         self.dial()
         self.run(20 * MS)
         assert self.phone.of(CallAnswered)
-
-    def remote_of(self, end: End) -> object:
-        """Return the media that an end heard of last."""
-        found = [event for event in end.events if isinstance(event, CallMedia)]
-        return found[-1].remote if found else None
 
 
 def accept_all(notice: SipNotice) -> Iterator[SipEvent]:

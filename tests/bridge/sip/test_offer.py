@@ -1,0 +1,205 @@
+"""Offer and answer (RFC 3264): the matrix of codecs, directions, addresses and m= lines."""
+
+import re
+from itertools import product
+
+import pytest
+
+from bridge.sip.api import Address, Codec, Direction, LocalMedia
+from bridge.sip.offer import (
+    Chosen,
+    NoCommonCodec,
+    answer_text,
+    choose,
+    choose_again,
+    layout_of,
+    offer_text,
+    read_answer,
+)
+from bridge.sip.sdp import BadSdp, Sdp, parse_sdp, with_origin
+
+CODECS = (Codec("PCMU", 0), Codec("PCMA", 8))
+LOCAL = LocalMedia("192.0.2.10", 40_000)
+
+
+def offer(*lines: str, host: str = "192.0.2.20") -> Sdp:
+    family = "IP6" if ":" in host else "IP4"
+    head = ("v=0", f"o=a 1 1 IN {family} {host}", "s=-", f"c=IN {family} {host}", "t=7 8")
+    return parse_sdp("\r\n".join((*head, *lines, "")).encode())
+
+
+def read(text: str) -> Sdp:
+    return parse_sdp(with_origin(text, "192.0.2.10", 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("formats", "codec", "payload_type"),
+    [
+        ("0", "PCMU", 0),
+        ("8 0", "PCMA", 8),
+        ("18 9 8", "PCMA", 8),
+        ("0 8 101", "PCMU", 0),
+        ("96 0", "PCMA", 96),  # rtpmap below
+    ],
+)
+def test_the_remote_order_of_codecs_wins(formats: str, codec: str, payload_type: int) -> None:
+    sdp = offer(f"m=audio 30000 RTP/AVP {formats}", "a=rtpmap:96 pcma/8000")
+    chosen = choose(sdp, CODECS)
+    assert chosen.remote.codec == Codec(codec, payload_type)
+    answer = read(answer_text(sdp, chosen, LOCAL))
+    assert answer.media[0].formats[0].payload_type == payload_type
+    assert answer.media[0].formats[0].name == codec
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "m=audio 30000 RTP/AVP 18",
+        "m=audio 30000 RTP/SAVP 0",
+        "m=audio 0 RTP/AVP 0",
+        "m=video 30000 RTP/AVP 31",
+        "m=audio 30000 RTP/AVP 101",
+    ],
+)
+def test_no_stream_that_can_be_used(line: str) -> None:
+    with pytest.raises(NoCommonCodec) as caught:
+        choose(offer(line, "a=rtpmap:101 PCMU/16000"), CODECS)
+    assert caught.value.status == 488
+
+
+def test_stereo_and_other_clock_rates_are_not_the_same_codec() -> None:
+    sdp = offer(
+        "m=audio 30000 RTP/AVP 96 97 8", "a=rtpmap:96 PCMU/8000/2", "a=rtpmap:97 PCMU/16000"
+    )
+    assert choose(sdp, CODECS).remote.codec == Codec("PCMA", 8)
+
+
+def test_telephone_event_is_taken_with_the_remote_payload_type_and_the_codecs_clock() -> None:
+    lines = ("a=rtpmap:96 telephone-event/48000", "a=rtpmap:97 telephone-event/8000")
+    sdp = offer("m=audio 30000 RTP/AVP 0 96 97", *lines)
+    chosen = choose(sdp, CODECS)
+    assert chosen.remote.dtmf_payload_type == 97
+    text = answer_text(sdp, chosen, LOCAL)
+    assert "m=audio 40000 RTP/AVP 0 97\r\n" in text
+    assert "a=rtpmap:97 telephone-event/8000\r\na=fmtp:97 0-15\r\n" in text
+    assert choose(offer("m=audio 3 RTP/AVP 0"), CODECS).remote.dtmf_payload_type is None
+
+
+def test_every_media_line_is_answered_in_its_place() -> None:
+    sdp = offer(
+        "m=video 5000 RTP/AVP 31 99",
+        "m=audio 0 RTP/AVP 0",
+        "m=audio 30000 RTP/AVP 0",
+        "m=audio 30002 RTP/AVP 0",
+        "m=application 9 UDP/TLS webrtc-datachannel",
+    )
+    chosen = choose(sdp, CODECS)
+    assert chosen.index == 2
+    text = answer_text(sdp, chosen, LOCAL)
+    assert re.findall(r"m=(\w+) (\d+) (\S+) (.*)\r\n", text) == [
+        ("video", "0", "RTP/AVP", "31 99"),
+        ("audio", "0", "RTP/AVP", "0"),
+        ("audio", "40000", "RTP/AVP", "0"),
+        ("audio", "0", "RTP/AVP", "0"),
+        ("application", "0", "UDP/TLS", "webrtc-datachannel"),
+    ]
+    assert "t=7 8\r\n" in text
+
+
+@pytest.mark.parametrize(("theirs", "ours"), list(product(Direction, Direction)))
+def test_the_answered_direction_is_what_both_want(theirs: Direction, ours: Direction) -> None:
+    sdp = offer("m=audio 30000 RTP/AVP 0", f"a={theirs.value}")
+    chosen = choose(sdp, CODECS)
+    sends = theirs in (Direction.SENDRECV, Direction.SENDONLY)
+    hears = theirs in (Direction.SENDRECV, Direction.RECVONLY)
+    assert (chosen.remote.remote_sends, chosen.remote.remote_hears) == (sends, hears)
+    assert chosen.remote.held is (theirs is not Direction.SENDRECV)
+    answer = read(answer_text(sdp, chosen, LocalMedia("192.0.2.10", 1, ours))).media[0].direction
+    we_send = answer in (Direction.SENDRECV, Direction.SENDONLY)
+    we_hear = answer in (Direction.SENDRECV, Direction.RECVONLY)
+    assert we_send == (hears and ours in (Direction.SENDRECV, Direction.SENDONLY))
+    assert we_hear == (sends and ours in (Direction.SENDRECV, Direction.RECVONLY))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_old_hold_by_address_has_no_address_and_hears_nothing(host: str) -> None:
+    sdp = offer("m=audio 30000 RTP/AVP 0", host=host)
+    chosen = choose(sdp, CODECS)
+    assert chosen.remote.address is None
+    assert not chosen.remote.remote_hears
+    assert chosen.remote.remote_sends
+    assert read(answer_text(sdp, chosen, LOCAL)).media[0].direction is Direction.RECVONLY
+
+
+def test_a_host_name_gives_no_address_but_is_no_hold() -> None:
+    remote = choose(offer("m=audio 30000 RTP/AVP 0", host="media.example"), CODECS).remote
+    assert remote.address is None
+    assert not remote.held
+
+
+def test_ipv6_both_ways() -> None:
+    sdp = offer("m=audio 30000 RTP/AVP 0", host="2001:db8::20")
+    chosen = choose(sdp, CODECS)
+    assert chosen.remote.address == Address("2001:db8::20", 30_000)
+    text = answer_text(sdp, chosen, LocalMedia("2001:db8::10", 40_000))
+    assert "c=IN IP6 2001:db8::10\r\n" in text
+
+
+def test_a_later_offer_stays_at_its_line_or_switches_it_off() -> None:
+    before = choose(offer("m=audio 30000 RTP/AVP 0 101"), CODECS).remote
+    moved = choose_again(offer("m=audio 30010 RTP/AVP 8"), CODECS, index=0, before=before)
+    assert moved.remote.address == Address("192.0.2.20", 30_010)
+    sdp = offer("m=audio 0 RTP/AVP 0")
+    off = choose_again(sdp, CODECS, index=0, before=before)
+    assert off.refused
+    assert off.remote.address is None
+    assert off.remote.codec == before.codec
+    assert not off.remote.remote_sends
+    assert not off.remote.remote_hears
+    assert "m=audio 0 RTP/AVP 0\r\n" in answer_text(sdp, off, LOCAL)
+
+
+def test_a_later_offer_may_switch_to_another_audio_line() -> None:
+    before = choose(offer("m=audio 30000 RTP/AVP 0"), CODECS).remote
+    sdp = offer("m=audio 0 RTP/AVP 0", "m=audio 30002 RTP/AVP 8")
+    chosen = choose_again(sdp, CODECS, index=0, before=before)
+    assert (chosen.index, chosen.remote.codec) == (1, Codec("PCMA", 8))
+
+
+def test_a_later_offer_without_our_line_or_codec_is_refused() -> None:
+    before = choose(offer("m=audio 30000 RTP/AVP 0"), CODECS).remote
+    with pytest.raises(BadSdp):
+        choose_again(offer(), CODECS, index=0, before=before)
+    with pytest.raises(NoCommonCodec):
+        choose_again(offer("m=audio 30000 RTP/AVP 18"), CODECS, index=0, before=before)
+
+
+def test_our_offer_lists_codecs_events_ptime_and_direction() -> None:
+    text = offer_text(CODECS, 101, LocalMedia("192.0.2.10", 40_000, Direction.SENDONLY))
+    media = read(text).media[0]
+    assert [item.name for item in media.formats] == ["PCMU", "PCMA", "TELEPHONE-EVENT"]
+    assert media.ptime_ms == 20
+    assert media.direction is Direction.SENDONLY
+
+
+def test_our_later_offers_keep_refused_lines_in_place() -> None:
+    layout = layout_of(offer("m=video 5000 RTP/AVP 31", "m=audio 30000 RTP/AVP 0"))
+    text = offer_text(CODECS, 101, LOCAL, layout=layout, index=1)
+    assert [(m.kind, m.port) for m in read(text).media] == [("video", 0), ("audio", 40_000)]
+
+
+def test_answers_to_our_offer() -> None:
+    chosen = read_answer(offer("m=audio 30000 RTP/AVP 8"), CODECS, index=0, before=None)
+    assert chosen.remote.codec == Codec("PCMA", 8)
+    with pytest.raises(NoCommonCodec):
+        read_answer(offer(), CODECS, index=0, before=None)
+    with pytest.raises(NoCommonCodec):
+        read_answer(offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=None)
+    off: Chosen = read_answer(offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=chosen.remote)
+    assert off.refused
+
+
+def test_the_wire_form() -> None:
+    assert with_origin("s=-\r\n", "2001:db8::1", 5, 2) == (
+        b"v=0\r\no=- 5 2 IN IP6 2001:db8::1\r\ns=-\r\n"
+    )

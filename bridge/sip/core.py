@@ -100,7 +100,7 @@ class SipCore:
             case HangUp():
                 call.reason = order.reason_text
                 (uas if call.inbound else uac).hang_up(exchange, call)
-            case Reinvite():
+            case _:
                 uac.reinvite(exchange, call, order)
 
     # --- messages -------------------------------------------------------------------------

@@ -140,11 +140,6 @@ class ServerTx(TimerOwner):
         self.last = b""
         self.call: Call | None = None
 
-    @property
-    def answered(self) -> bool:
-        """True once a final answer was given."""
-        return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)
-
     def respond(self, status: int, data: bytes) -> None:
         """Send an answer and remember it for repetitions."""
         desk = self._desk
@@ -154,6 +149,8 @@ class ServerTx(TimerOwner):
             self._go(ServerEvent.PROVISIONAL)
             return
         self._go(ServerEvent.SUCCESS if status < 300 else ServerEvent.FAILURE)
+        # What is kept for 32 s is kept small: under load the collector walks over all of it.
+        self.request.headers, self.request.body = {}, b""
         if self._table is NON_INVITE_SERVER:
             desk.arm(self, Timer.J, 0 if self.flow.reliable else desk.give_up_ns)
         elif self.state is ServerState.ACCEPTED:

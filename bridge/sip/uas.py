@@ -74,12 +74,12 @@ def invite(exchange: Exchange, tx: ServerTx, source: Address) -> None:
 
 def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: Address) -> None:
     """Answer with the status of a fault and the headers that explain it."""
-    headers: Pairs = ()
+    headers: Pairs
     if isinstance(fault, UnsupportedBody):
         headers = fault.headers
-    elif fault.status == 422:
+    elif isinstance(fault, session_timer.IntervalTooSmall):
         headers = (("Min-SE", str(limits.MIN_SE_S)),)
-    elif fault.status == 488:
+    else:
         code = 305 if isinstance(fault, NoCommonCodec) else 399
         host, port = exchange.desk.config.contact
         headers = (("Warning", f'{code} {bracketed(host)}:{port} "{fault.reason}"'),)

@@ -33,6 +33,7 @@ def test_sdp_is_found_in_a_multipart_body() -> None:
     [
         (MULTIPART.replace("Application/SDP", "text/sdp"), "multipart/mixed;boundary=b1"),
         (MULTIPART, "multipart/mixed"),
+        (MULTIPART, "multipart/mixed;start=1"),
         (MULTIPART, "multipart/mixed;boundary=b1;;"),
         (MULTIPART, "multipart/mixed;boundary=other"),
         ("x", "application/isup"),

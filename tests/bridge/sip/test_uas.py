@@ -14,7 +14,6 @@ from bridge.sip.api import (
     Codec,
     EndCause,
     HangUp,
-    LocalMedia,
     Reinvite,
     Reject,
     RemoteMedia,
@@ -25,7 +24,6 @@ from bridge.units import LegId
 from tests.bridge.sip.bench import (
     CORE,
     MEDIA,
-    MS,
     OFFER,
     PEER,
     Bench,
@@ -413,124 +411,3 @@ def test_orders_that_no_state_allows_are_our_own_bug() -> None:
     for order in (Ring(bench.leg), Accept(bench.leg, MEDIA), Reject(bench.leg, 486, "x")):
         with pytest.raises(IllegalTransition):
             bench.step(order)
-
-
-# --- reliable provisional answers (RFC 3262) ----------------------------------------------
-
-
-def reliable_ringing(bench: Bench) -> str:
-    bench.hear(invite(headers="Require: 100rel"))
-    (ringing,) = bench.step(Ring(bench.leg))
-    assert ringing.header("Require") == "100rel"
-    assert ringing.header("RSeq") == "1"
-    return ringing.to_tag
-
-
-def test_a_required_reliable_180_is_repeated_until_its_prack() -> None:
-    bench = Bench()
-    tag = reliable_ringing(bench)
-    assert bench.step(Ring(bench.leg)) == []
-    assert times_ms(bench.wait(4 * S)) == [500, 1_500, 3_500]
-    prack = request("PRACK", to_tag=tag, branch="p", cseq=2, headers="RAck: 1 1 INVITE")
-    assert [answer.status for answer in bench.hear(prack)] == [200]
-    assert bench.wait(40 * S) == []
-    (second,) = bench.step(Ring(bench.leg))
-    assert second.header("RSeq") == "2"
-
-
-def test_a_prack_for_nothing_is_481() -> None:
-    bench = Bench()
-    tag = reliable_ringing(bench)
-    prack = request("PRACK", to_tag=tag, branch="p", cseq=2, headers="RAck: 9 1 INVITE")
-    assert [answer.status for answer in bench.hear(prack)] == [481]
-
-
-def test_without_a_prack_in_32_s_the_invite_gets_504() -> None:
-    bench = Bench()
-    reliable_ringing(bench)
-    assert 504 in [message.status for message in bench.wait(33 * S)]
-    assert bench.ends == [CallEnded(bench.leg, EndCause.NO_ACK, 504)]
-
-
-def test_the_200_may_overtake_the_prack() -> None:
-    bench = Bench()
-    tag = reliable_ringing(bench)
-    bench.step(Accept(bench.leg, MEDIA))
-    prack = request("PRACK", to_tag=tag, branch="p", cseq=2, headers="RAck: 1 1 INVITE")
-    assert [answer.status for answer in bench.hear(prack)] == [200]
-    bench.hear(request("ACK", to_tag=tag, branch="x"))
-    assert len(confirmed(bench)) == 1
-
-
-def test_a_late_offer_is_not_rung_reliably_since_that_would_have_to_offer() -> None:
-    bench = Bench()
-    bench.hear(request("INVITE", headers="Require: 100rel"))
-    assert bench.step(Ring(bench.leg)) == []
-
-
-# --- where requests of ours go ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("contact", "source", "expected"),
-    [
-        ("sip:ann@192.0.2.77:5090", PEER, Address("192.0.2.77", 5_090)),
-        ("sip:ann@192.0.2.77", PEER, Address("192.0.2.77", 5_060)),
-        ("sip:ann@phone.invalid:5090", PEER, PEER),  # nothing is looked up
-        ("sip:ann@192.0.2.77:99999", PEER, PEER),
-        ("sip:ann@192.0.2.77:0", PEER, PEER),
-        ("sips:ann@192.0.2.77:5061", PEER, PEER),
-        ("sip:ann@[2001:db8::7]:5090", PEER, PEER),  # not from an IPv4 socket
-        ("sip:ann@192.168.1.7:5060", Address("8.8.8.8", 1_024), Address("8.8.8.8", 1_024)),
-        ("sip:ann@[2001:db8::7]:5090", Address("2001:db8::8", 1), Address("2001:db8::7", 5_090)),
-    ],
-)
-def test_bye_goes_to_the_contact_or_else_where_the_invite_came_from(
-    contact: str, source: Address, expected: Address
-) -> None:
-    bench = Bench()
-    bench.hear(invite().replace("sip:ann@192.0.2.20:5062>", f"{contact}>"), source)
-    (ok,) = bench.step(Accept(bench.leg, MEDIA))
-    bench.hear(request("ACK", to_tag=ok.to_tag, branch="x"), source)
-    (bye,) = bench.step(HangUp(bench.leg))
-    assert bye.destination == expected
-    assert bye.start == f"BYE {contact} SIP/2.0"
-
-
-def test_loose_routes_are_followed_in_the_order_of_record_route() -> None:
-    bench = Bench()
-    bench.confirmed_call(headers="Record-Route: <sip:192.0.2.51;lr>, <sip:192.0.2.52:5070;lr>")
-    (bye,) = bench.step(HangUp(bench.leg))
-    assert bye.start == "BYE sip:ann@192.0.2.20:5062 SIP/2.0"
-    assert bye.headers("Route") == ["<sip:192.0.2.51;lr>", "<sip:192.0.2.52:5070;lr>"]
-    assert bye.destination == Address("192.0.2.51", 5_060)
-
-
-def test_a_strict_router_gets_itself_as_request_uri_and_the_target_last() -> None:
-    bench = Bench()
-    bench.confirmed_call(headers="Record-Route: <sip:192.0.2.51>, <sip:192.0.2.52;lr>")
-    (bye,) = bench.step(HangUp(bench.leg))
-    assert bye.start == "BYE sip:192.0.2.51 SIP/2.0"
-    assert bye.headers("Route") == ["<sip:192.0.2.52;lr>", "<sip:ann@192.0.2.20:5062>"]
-
-
-def test_over_ipv6() -> None:
-    core = Address("2001:db8::10", 5_060)
-    bench = Bench(SipConfig(core))
-    source = Address("2001:db8::20", 5_062)
-    via = "SIP/2.0/UDP [2001:db8::20]:5062;branch=z9hG4bK6"
-    body = OFFER.replace("IP4 192.0.2.20", "IP6 2001:db8::20")
-    bench.hear(invite(body=body, via=via), source)
-    (ok,) = bench.step(Accept(bench.leg, LocalMedia("2001:db8::10", 40_000)))
-    assert ok.destination == source
-    assert ok.header("Via") == via
-    assert ok.header("Contact") == "<sip:bridge@[2001:db8::10]:5060>"
-    assert "c=IN IP6 2001:db8::10" in ok.body
-    bench.hear(request("ACK", to_tag=ok.to_tag, branch="x"), source)
-    assert confirmed(bench)[0].proven
-
-
-def test_config_times_scale_with_t1() -> None:
-    bench = Bench(SipConfig(CORE, t1_ns=10 * MS))
-    bench.answered_call()
-    assert times_ms(bench.wait(100 * MS)) == [10, 30, 70]

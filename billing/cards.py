@@ -7,10 +7,11 @@ bisection, so that settling a million legs asks no database and builds nothing.
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from billing.config import AccountConfig, ContractConfig, RateConfig
-from billing.money import minor_unit, parse_micros
+from billing.errors import UnknownAccount
+from billing.money import minor_unit, parse_micros, plain_text
 from billing.settings import (
     DEFAULT_PRODUCTS,
     DEFAULT_SELLERS,
@@ -217,3 +218,38 @@ def _segments(
 def _in_force(versions: Sequence[tuple[int, _T]], at_ms: int) -> _T | None:
     found = [version for start, version in versions if start <= at_ms]
     return found[-1] if found else None
+
+
+def rate_card(book: Book, account: str, at_ms: int) -> dict[str, Any]:
+    """Describe what is in force for an account at an instant."""
+    timeline = book.timelines.get(account)
+    segment = timeline.at(at_ms) if timeline else None
+    if segment is None:
+        known = ", ".join(sorted(book.timelines)[:10]) or "none is configured"
+        raise UnknownAccount("account", account, f"one with a contract then, of: {known}")
+    card = segment.card
+    return {
+        "account": account,
+        "contract": card.contract,
+        "product": segment.product,
+        "label": segment.label,
+        "seller": book.sellers[segment.seller].name,
+        "currency": card.currency,
+        "increment": card.increment,
+        "included_minutes": {kind: s // 60 for kind, s in sorted(card.included_s.items())},
+        "monthly_minimum": plain_text(card.monthly_minimum),
+        "rates": [
+            {
+                "kind": kind,
+                "key": key,
+                "rate": plain_text(rate.micros),
+                "connect_fee": plain_text(rate.connect_fee),
+                "tiers": [
+                    {"above_minutes": mark // 60, "rate": plain_text(micros)}
+                    for mark, micros in rate.tiers
+                ],
+            }
+            for kind, rows in card.rates.items()
+            for key, rate in sorted(rows.items())
+        ],
+    }

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from billing.cli_admin import admin
 from billing.clikit import (
     EXIT_FAILED,
     AccountOption,
@@ -20,18 +21,30 @@ from billing.clikit import (
     opened,
 )
 from billing.errors import BillingInputError
+from billing.page import Page, invoice_page
+from billing.words import LANGUAGES
 
 app = typer.Typer(no_args_is_help=True, help="Settle usage, print invoices, explain charges.")
+app.add_typer(admin)
 
 
 class Format(StrEnum):
-    """How an invoice is printed."""
+    """How an invoice or a report is printed."""
 
-    JSON = "json"
     TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+    PDF = "pdf"
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Write to a file; PDF always does.", metavar="FILE")
+]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="en, fr, it, de, es, pt or nl (HTML and PDF).")
+]
 
 
 @app.command(epilog="Example: tollbridge billing invoice --account acme --month 2026-02")
@@ -40,24 +53,52 @@ def invoice(
     month: MonthOption,
     style: FormatOption = Format.TEXT,
     seller: SellerOption = None,
+    out: OutOption = None,
+    language: LanguageOption = None,
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Print the invoice of a month: as finalized, or as a draft of what is known now.
 
-    A month with several sellers prints one invoice after the other (JSON: a list).
+    A month with several sellers prints one invoice after the other (JSON: a list); HTML and PDF
+    want --seller then.
     """
     with opened(store, config) as billing:
-        if seller is not None:
+        _check(style, out, language)
+        if seller is not None or style in (Format.HTML, Format.PDF):
             found = [billing.invoice(account, month, seller)]
         else:
             found = billing.invoices(account, month)
         if style is Format.TEXT:
-            typer.echo("\n".join(one.to_text() for one in found), nl=False)
-        elif len(found) == 1:
-            typer.echo(found[0].to_json())
+            _put("\n".join(one.to_text() for one in found), out)
+        elif style is Format.CSV:
+            _put("".join(one.to_csv() for one in found), out)
+        elif style is Format.JSON:
+            texts = [one.to_json() for one in found]
+            _put((texts[0] if len(texts) == 1 else "[" + ",\n".join(texts) + "]") + "\n", out)
         else:
-            typer.echo("[" + ",\n".join(one.to_json() for one in found) + "]")
+            _print(invoice_page(found[0], language), style, out)
+
+
+@app.command(epilog="Example: tollbridge billing usage --account acme --month 2026-02")
+def usage(
+    account: AccountOption,
+    month: MonthOption,
+    style: FormatOption = Format.TEXT,
+    out: OutOption = None,
+    language: LanguageOption = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Report who used the account in a month, when, how long and how they joined."""
+    with opened(store, config) as billing:
+        _check(style, out, language)
+        report = billing.usage(account, month)
+        if style in (Format.HTML, Format.PDF):
+            _print(report.page(language), style, out)
+        else:
+            texts = {Format.TEXT: report.to_text, Format.CSV: report.to_csv}
+            _put(texts.get(style, lambda: report.to_json() + "\n")(), out)
 
 
 @app.command(epilog="Example: tollbridge billing finalize --account acme --month 2026-02")
@@ -114,13 +155,6 @@ def ingest(
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command(epilog="Example: tollbridge billing settle")
-def settle(store: StoreOption = None, config: ConfigOption = None) -> None:
-    """Take in the outbox and settle what is final; other commands do so by themselves."""
-    with opened(store, config) as billing:
-        typer.echo(f"{len(billing.accounts())} accounts, nothing left to settle")
-
-
 @app.command(epilog="Example: tollbridge billing explain leg-4f9k2m")
 def explain(
     leg: Annotated[str, typer.Argument(help="Leg id.")],
@@ -132,6 +166,30 @@ def explain(
     with opened(store, config) as billing:
         found = billing.explain(leg)
         typer.echo(found.to_json() if as_json else found.to_text().rstrip("\n"))
+
+
+def _check(style: Format, out: Path | None, language: str | None) -> None:
+    if style is Format.PDF and out is None:
+        raise BillingInputError("--out", None, "a file to write the PDF to")
+    if language is not None and language not in LANGUAGES:
+        raise BillingInputError("--language", language, f"one of {', '.join(LANGUAGES)}")
+
+
+def _put(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8", newline="")
+
+
+def _print(page: Page, style: Format, out: Path | None) -> None:
+    from billing.paper import to_html, to_pdf
+
+    if style is Format.HTML:
+        _put(to_html(page), out)
+    else:
+        assert out is not None, "checked before"
+        out.write_bytes(to_pdf(page))
 
 
 def _lines(files: list[Path]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from billing.book import Books
+from billing.cards import rate_card
 from billing.closing import Closing
 from billing.config import AccountConfig, ContractConfig
 from billing.errors import BillingInputError
@@ -16,6 +17,7 @@ from billing.ledger import Ledger
 from billing.outbox import drain
 from billing.problems import Problem, dismiss, open_problems, retry
 from billing.replay import replay
+from billing.report import UsageReport, usage_report
 from billing.settings import BillingSettings
 from billing.settler import BULK_CHUNK, LIVE_CHUNK, Settler
 from billing.store import Store
@@ -91,6 +93,10 @@ class Billing:
         """Return the invoices of a month, one for each seller and currency."""
         return self._ledger.invoices(account_id, parse_month(month))
 
+    def usage(self, account_id: str, month: str) -> UsageReport:
+        """Return who used the account in a month, when, how long and how they joined."""
+        return usage_report(self._store, self._books, account_id, parse_month(month))
+
     def finalize(self, account_id: str, month: str, *, at_ms: int | None = None) -> list[Invoice]:
         """Finalize a month that is over: its invoices get numbers and never change (D14)."""
         self.settle()
@@ -115,6 +121,12 @@ class Billing:
     def history(self, account_id: str) -> list[dict[str, Any]]:
         """Return every version of an account on record, by the instant it holds from."""
         return self._books.history(account_id)
+
+    def rates(self, account_id: str, at: str | None = None) -> dict[str, Any]:
+        """Return the contract, product and rate card in force for an account at an instant."""
+        at_ms = now_ms() if at is None else _instant("at", at)
+        with self._store.read() as connection:
+            return rate_card(self._books.current(connection), account_id, at_ms)
 
     def problems(self) -> list[Problem]:
         """Return what was set aside and why, oldest first."""

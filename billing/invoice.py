@@ -4,6 +4,8 @@ The JSON's keys are described in docs/billing.md and stay. Amounts and rates are
 seconds and milliseconds integers; `minutes` are for display.
 """
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -11,13 +13,40 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from billing.money import amount_text, minutes_text
+from billing.money import amount_text, minutes_text, plain_text
 from billing.sheet import ADJUSTMENT, MINIMUM, TAX, USAGE, Free, Line
 from billing.times import iso, local, month_text
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"
 ADJUSTED: Final = "adjusted"
+
+
+CSV_COLUMNS: Final = (
+    "leg",
+    "part",
+    "session",
+    "occurrence",
+    "charge_code",
+    "name",
+    "kind",
+    "country",
+    "ani",
+    "answered_at",
+    "started_at",
+    "ended_at",
+    "duration_ms",
+    "billable_seconds",
+    "billed_seconds",
+    "included_seconds",
+    "increment",
+    "minutes",
+    "rate",
+    "working",
+    "reason",
+    "jurisdiction",
+    "amount",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +157,27 @@ class Invoice:
         """Return the invoice as JSON text."""
         return to_json(self.to_dict())
 
+    def to_csv(self) -> str:
+        """Return every line as CSV: usage, minimum, taxes and adjustments."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow(("category", "month", *CSV_COLUMNS, "currency"))
+        for line in self.lines:
+            shown = self._csv(line)
+            month = month_text(line.month)
+            cells = [csv_cell(shown.get(name, "")) for name in CSV_COLUMNS]
+            writer.writerow((line.category, month, *cells, self.currency))
+        return out.getvalue()
+
+    def _csv(self, line: Line) -> dict[str, Any]:
+        if line.category == USAGE:
+            return {**self._usage(line), "minutes": minutes_text(line.billed_seconds)}
+        what = {"leg": line.leg or line.key, "kind": line.kind, "working": line.working}
+        if line.category == ADJUSTMENT:
+            what |= {"session": line.session, "country": line.country}
+            what["billed_seconds"] = str(line.billed_seconds)
+        return {**what, "amount": self.money(line.amount_micros)}
+
     def to_text(self) -> str:
         """Return the invoice as plain text for a terminal."""
         rows = [
@@ -224,6 +274,7 @@ class Invoice:
             "of": what,
             "name": line.kind,
             "percent": line.rate,
+            "base": plain_text(line.base_micros),
             "working": line.working,
             "amount": self.money(line.amount_micros),
         }
@@ -253,6 +304,17 @@ def kind_totals(lines: Iterable[Line]) -> dict[str, dict[str, int]]:
         kind["seconds"] += line.billed_seconds
         kind["micros"] += line.amount_micros
     return dict(sorted(totals.items()))
+
+
+def csv_cell(value: object) -> object:
+    """Keep a spreadsheet from taking somebody's name for a formula.
+
+    >>> csv_cell("=1+1"), csv_cell("+12125550111"), csv_cell(-5)
+    ("'=1+1", '+12125550111', -5)
+    """
+    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value:
+        return value if value[0] == "+" and value[1:].isdecimal() else f"'{value}"
+    return value
 
 
 _NUMERAL: Final = re.compile(r'"\\u0001(-?[0-9.]+)"')

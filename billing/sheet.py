@@ -58,6 +58,7 @@ class Line(NamedTuple):
     working: str = ""
     reason: str = ""
     jurisdiction: str = ""
+    base_micros: int = 0
 
 
 class Free(NamedTuple):
@@ -341,4 +342,5 @@ def _tax_line(tax: Tax, month: int) -> Line:
         kind=tax.name,
         rate=tax.percent,
         working=tax.working,
+        base_micros=tax.base_micros,
     )

@@ -236,6 +236,7 @@ lines = Table(
     _text("working"),
     _text("reason"),
     _text("jurisdiction"),
+    Column("base_micros", BigInteger, nullable=False, server_default="0"),
 )
 Index("billing_lines_of_invoice", lines.c.invoice)
 

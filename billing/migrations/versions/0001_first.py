@@ -118,6 +118,7 @@ def upgrade() -> None:
     sa.Column('working', TEXT, server_default='', nullable=False),
     sa.Column('reason', TEXT, server_default='', nullable=False),
     sa.Column('jurisdiction', TEXT, server_default='', nullable=False),
+    sa.Column('base_micros', sa.BigInteger(), server_default='0', nullable=False),
     sa.PrimaryKeyConstraint('no')
     )
     op.create_index('billing_lines_of_invoice', 'billing_lines', ['invoice'], unique=False)

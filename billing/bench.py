@@ -1,0 +1,127 @@
+"""`tollbridge bench billing`: how long facts, settlement and invoices of many legs take.
+
+Knows the façade, and for the times of its phases nothing else. Facts are made as text while they
+are taken in, by a rule and not by chance, and their making is timed apart.
+"""
+
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from billing.config import AccountConfig, ContractConfig
+from billing.facade import Billing
+from billing.times import DAY_MS, iso, parse_time_ms
+
+LEGS_PER_OCCURRENCE: Final = 20
+LEGS_PER_ACCOUNT: Final = 1_000
+MONTH: Final = "2026-02"
+SPREAD_DAYS: Final = 26
+_SCRAMBLE: Final = 2_654_435_761
+"""Knuth's multiplier: leg ids come in no order, as a bridge's do."""
+
+_EVENT: Final = (
+    '{{"specversion":"1.0","id":"{subject}/{n}","source":"/tollbridge/bench","type":"{what}",'
+    '"subject":"{subject}","time":"{at}","datacontenttype":"application/json","data":{{{data}}}}}'
+)
+
+
+def facts(legs: int) -> Iterator[str]:
+    """Yield the facts of that many legs as JSON text: three a leg, three an occurrence."""
+    begin = parse_time_ms(f"{MONTH}-02T00:00:00Z")
+    accounts = accounts_of(legs)
+    occurrences = legs // LEGS_PER_OCCURRENCE
+    for number in range(occurrences):
+        at = begin + number * SPREAD_DAYS * DAY_MS // occurrences
+        account = f"acct{number % accounts:05d}"
+        occurrence = f"s{number % 9_973}.{number:07x}"
+        place = f'"session":"s{number % 9_973}","account":"{account}","occurrence":"{occurrence}"'
+        yield _event(occurrence, 1, "organizer.joined", at, f'{place},"leg":"leg-org"')
+        yield _event(occurrence, 2, "session.started", at, f'{place},"by":"leg-org"')
+        for index in range(LEGS_PER_OCCURRENCE):
+            yield from _leg(number * LEGS_PER_OCCURRENCE + index, at, place)
+        end = f'{place},"reason":"organizer","started":true'
+        yield _event(occurrence, 3, "session.ended", at + 7_200_000, end)
+
+
+def _leg(number: int, at: int, place: str) -> Iterator[str]:
+    leg = f"leg-{(number * _SCRAMBLE) % 2**40:010x}"
+    kind, country = ("toll_free", "US") if number % 5 else ("voip", "")
+    duration = 61_000 + number * 977 % 3_600_000
+    answered = (
+        f'"leg":"{leg}","kind":"{kind}","country":"{country}","did":"+18005550100",'
+        f'"ani":"+1212555{number % 10_000:04d}","direction":"inbound"'
+    )
+    yield _event(leg, 1, "leg.answered", at, answered)
+    yield _event(leg, 2, "leg.joined", at + 9_000, f'"leg":"{leg}",{place},"role":"participant"')
+    left = f'"leg":"{leg}",{place},"reason":"hung_up","duration_ms":{duration}'
+    yield _event(leg, 3, "leg.left", at + duration, left)
+
+
+def _event(subject: str, n: int, what: str, at: int, data: str) -> str:
+    return _EVENT.format(subject=subject, n=n, what=what, at=iso(at), data=data)
+
+
+def accounts_of(legs: int) -> int:
+    """Return how many accounts share that many legs."""
+    return max(legs // LEGS_PER_ACCOUNT, 1)
+
+
+def run(legs: int = 1_000_000, *, directory: Path | None = None) -> dict[str, Any]:
+    """Take in, settle and invoice that many legs on SQLite; return counts and times.
+
+    Times are milliseconds of wall clock. `make_ms`, the making of the text, is measured by
+    itself and is contained in `ingest_ms`.
+    """
+    legs = max(legs // LEGS_PER_OCCURRENCE, 1) * LEGS_PER_OCCURRENCE
+    with TemporaryDirectory(dir=directory) as place:
+        path = Path(place) / "bench.db"
+        began = time.perf_counter_ns()
+        count = sum(1 for _ in facts(legs))
+        found: dict[str, Any] = {"legs": legs, "facts": count, "make_ms": _since(began)}
+        with Billing(f"sqlite:///{path}", bulk=True) as billing:
+            found |= _measured(billing, legs)
+        found["database_mb"] = path.stat().st_size // 1_000_000
+    found["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_000
+    return found
+
+
+def _measured(billing: Billing, legs: int) -> dict[str, Any]:
+    names = [f"acct{number:05d}" for number in range(accounts_of(legs))]
+    billing.configure(
+        [ContractConfig(id="c1", currency="USD", toll_free={"US": "0.06"})],
+        [AccountConfig(id=name, contract="c1", time_zone="America/New_York") for name in names],
+    )
+    began = time.perf_counter_ns()
+    report = billing.ingest_lines(facts(legs))
+    ingest_ms = _since(began)
+    began = time.perf_counter_ns()
+    settled = billing.settle()
+    settle_ms = _since(began)
+    began = time.perf_counter_ns()
+    total = sum(i.total_micros for name in names for i in billing.finalize(name, MONTH))
+    invoice_ms = _since(began)
+    assert report.problems == 0, report
+    assert settled == legs, settled
+    began = time.perf_counter_ns()
+    again = billing.ingest_lines(facts(legs))
+    again_ms = _since(began)
+    began = time.perf_counter_ns()
+    changed = billing.settle()
+    assert again.accepted == changed == 0, (again, changed)
+    return {
+        "accounts": len(names),
+        "total_micros": total,
+        "ingest_ms": ingest_ms,
+        "settle_ms": settle_ms,
+        "invoice_ms": invoice_ms,
+        "ingest_again_ms": again_ms,
+        "settle_again_ms": _since(began),
+        "us_per_leg": (ingest_ms + settle_ms + invoice_ms) * 1_000 // legs,
+    }
+
+
+def _since(began_ns: int) -> int:
+    return (time.perf_counter_ns() - began_ns) // 1_000_000

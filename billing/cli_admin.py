@@ -1,0 +1,127 @@
+"""`tollbridge billing` for operators: rates, migration, problems, export, replay."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from billing.clikit import (
+    EXIT_FAILED,
+    AccountOption,
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    opened,
+)
+
+admin = typer.Typer()
+
+
+@admin.command(epilog="Example: tollbridge billing rates --account acme --at 2026-03-01")
+def rates(
+    account: AccountOption,
+    at: Annotated[
+        str | None, typer.Option("--at", help="Date or time; now when not given.")
+    ] = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print the contract, product and rate card in force for an account at an instant."""
+    with opened(store, config) as billing:
+        found = billing.rates(account, at)
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+            return
+        typer.echo(
+            f"{found['account']}: contract {found['contract']}, {found['label']} by "
+            f"{found['seller']}, {found['currency']}, {found['increment']}"
+        )
+        for rate in found["rates"]:
+            extra = f", connect fee {rate['connect_fee']}" if rate["connect_fee"] != "0.00" else ""
+            for tier in rate["tiers"]:
+                extra += f", {tier['rate']} above {tier['above_minutes']} min"
+            typer.echo(f"  {rate['kind']:<10} {rate['key']:<6} {rate['rate']}/min{extra}")
+
+
+@admin.command(
+    epilog="Example: tollbridge billing migrate --account acme --at 2026-03-10 "
+    "--product integrated --contract c1"
+)
+def migrate(
+    account: AccountOption,
+    at: Annotated[str, typer.Option("--at", help="Date (local midnight) or time with offset.")],
+    product: Annotated[str | None, typer.Option("--product", help="The product after.")] = None,
+    contract: Annotated[str | None, typer.Option("--contract", help="The contract after.")] = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Move an account to another product or contract at an instant; sessions go on."""
+    with opened(store, config) as billing:
+        billing.migrate(account, at, product=product, contract=contract)
+        for version in billing.history(account):
+            typer.echo(
+                f"{version['valid_from'] or 'the beginning':<24}  {version['product']:<10}  "
+                f"{version['contract']:<10}  {version['note']}, {version['recorded_at']}"
+            )
+
+
+@admin.command(epilog="Example: tollbridge billing problems --retry")
+def problems(
+    retry: Annotated[bool, typer.Option("--retry", help="Try all of them again first.")] = False,
+    dismiss: Annotated[
+        int | None,
+        typer.Option("--dismiss", help="Close one without charging it.", metavar="NO"),
+    ] = None,
+    as_json: JsonOption = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List what was set aside instead of being charged, and why. Exit code 1 when there is any."""
+    with opened(store, config) as billing:
+        if retry:
+            billing.retry_problems()
+        if dismiss is not None:
+            billing.dismiss_problem(dismiss)
+        found = billing.problems()
+        if as_json:
+            typer.echo(json.dumps([problem._asdict() for problem in found], indent=2))
+        else:
+            for problem in found:
+                what = problem.leg or problem.event[:60]
+                typer.echo(f"{problem.no:>6}  {problem.reason}: {problem.detail}  [{what}]")
+            if not found:
+                typer.echo("no problems")
+    if found:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@admin.command(epilog="Example: tollbridge billing export --since 2026-02-01 > settled.ndjson")
+def export(
+    since: Annotated[
+        str | None, typer.Option("--since", help="Date (UTC) or time; from the start if absent.")
+    ] = None,
+    facts: Annotated[bool, typer.Option("--facts", help="The facts instead.")] = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print usage.settled events, exactly as charged, as NDJSON of CloudEvents."""
+    with opened(store, config) as billing:
+        for event in billing.export(settled=not facts, since=since):
+            typer.echo(json.dumps(event, separators=(",", ":")))
+
+
+@admin.command(epilog="Example: tollbridge billing replay")
+def replay(
+    as_json: JsonOption = False, store: StoreOption = None, config: ConfigOption = None
+) -> None:
+    """Fold and settle every stored fact again; it must change nothing. Exit code 1 if it did."""
+    with opened(store, config, bulk=True) as billing:
+        total, mended, changed = billing.replay()
+        counts: dict[str, Any] = {"facts": total, "mended": mended, "changed": changed}
+        if as_json:
+            typer.echo(json.dumps(counts))
+        else:
+            typer.echo(f"{total} facts replayed, {mended} mended, {changed} legs changed")
+    if mended or changed:
+        raise typer.Exit(EXIT_FAILED)

@@ -93,7 +93,9 @@ def take(
     counters.add("bad_event", np.count_nonzero(~sound))
     at = np.flatnonzero(sound)
     # One line per leg and timestamp, with the longest duration and whether an end has come.
-    pair = slot[at].astype(np.uint64) << np.uint64(32) | heads.ts[at]
+    # Timestamps count from half a circle before the leg's last event, so that they sort in time.
+    origin = events.ts + np.uint32(1 << 31)
+    pair = slot[at].astype(np.uint64) << np.uint64(32) | heads.ts[at] - origin[slot[at]]
     pairs, inverse = np.unique(pair, return_inverse=True)
     ended = np.zeros(len(pairs), np.bool_)
     np.logical_or.at(ended, inverse, body[at, 1] & 0x80 != 0)
@@ -109,7 +111,7 @@ def take(
         now = np.flatnonzero(rank == turn)
         if not len(now):
             break
-        ts = (pairs[now] & np.uint64(0xFFFF_FFFF)).astype(np.uint32)
+        ts = (pairs[now] & np.uint64(0xFFFF_FFFF)).astype(np.uint32) + origin[legs[now]]
         keys += _one_each(events, legs[now], ts, code[now], duration[now], ended[now], tick)
     return keys
 

@@ -52,7 +52,7 @@ RUN_MAX: Final = 99
 
 _UNSEEN: Final = 1_000  # slack of a window without a packet; steps of a few frames keep it large
 _HISTORY_CELLS: Final = 3
-_SPOKE: Final = 300
+SPOKE: Final = 300
 """Peak above which a frame is not silence, -41 dBFS."""
 
 
@@ -348,7 +348,7 @@ def _adjust(
     """
     rows = np.flatnonzero((state.late_by[:count] > 0) | (state.wish[:count] != 0))
     urgent = state.late_by[rows] > 0
-    quiet = ~good[rows] | (np.abs(state.ring[cell[rows]]).max(axis=1) < _SPOKE)
+    quiet = ~good[rows] | (np.abs(state.ring[cell[rows]]).max(axis=1) < SPOKE)
     state.wish_age[rows] += 1
     forced = state.wish_age[rows] > FORCE_AFTER
     grow = urgent | (state.wish[rows] > 0) & quiet

@@ -412,11 +412,15 @@ class Plane:
             return
         legs, hole = legs[which], hole[which]
         self.counters.add("patched", len(legs))
-        past = jitter.history(state, legs)
+        row = jitter.own(state, played, legs)
+        frame = state.ring[row]
+        known = np.concatenate([jitter.history(state, legs), np.where(hole, 0, frame)], axis=1)
+        began = hole.argmax(axis=1)[:, None]
+        past = np.take_along_axis(known, began + np.arange(conceal.HISTORY), axis=1)
         pitch = conceal.pitch_of(past)
         made = conceal.extrapolate(past, pitch, np.zeros(len(legs), np.int64), FRAME)
-        row = jitter.own(state, played, legs)
-        state.ring[row] = np.where(hole, np.clip(made, -32_767, 32_767), state.ring[row])
+        made = np.take_along_axis(made, np.maximum(np.arange(FRAME) - began, 0), axis=1)
+        state.ring[row] = np.where(hole, np.clip(made, -32_767, 32_767), frame)
         jitter.keep(state, legs, state.ring[row])
 
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:

@@ -1,0 +1,95 @@
+"""The words of the conference core: kinds, roles, states, sessions, settings; plain frozen values.
+
+Must not know what happens to any of them.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from bridge.units import ConfMs, NowNs, SessionId
+
+
+class Instant(NamedTuple):
+    """One moment on both clocks (D19)."""
+
+    now_ns: NowNs
+    conf_ms: ConfMs
+
+
+class LegKind(Enum):
+    """How a leg came in; decides what it may cost (R1, R2, R4, R14)."""
+
+    TOLL_FREE = "toll_free"
+    TOLL = "toll"
+    VOIP = "voip"
+    CALL_ME = "call_me"
+
+
+class Role(Enum):
+    """What a participant may do."""
+
+    PARTICIPANT = "participant"
+    ORGANIZER = "organizer"
+
+
+class StartPolicy(Enum):
+    """When a session starts (D2)."""
+
+    ON_JOIN = "on_join"
+    ON_COMMAND = "on_command"
+
+
+class LegState(Enum):
+    """Where a leg is in its life."""
+
+    INVITED = "invited"  # its number or code is fine; media is being set up
+    ANSWERED = "answered"  # 200 is on its way, the ACK has not come
+    PROMPTED = "prompted"  # hears the greeting, keys the access code
+    WAITING = "waiting"  # in the waiting room (D3); an organizer here is hosting (D2)
+    JOINED = "joined"  # in the conference
+    LEAVING = "leaving"  # hears a last prompt, then is hung up
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """A scheduled session.
+
+    Attributes:
+        toll_free: ISO 3166 alpha-2 countries whose toll-free numbers are offered (R11).
+        opens, closes: time window; None for a standing room that works by occurrences (D6).
+    """
+
+    id: SessionId
+    account: str
+    access_code: str
+    organizer_pin: str
+    start: StartPolicy = StartPolicy.ON_JOIN
+    toll_free: frozenset[str] = frozenset()
+    opens: ConfMs | None = None
+    closes: ConfMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConferenceConfig:
+    """What the core is told once. Names in comments are those of the configuration file.
+
+    Zero means: for `waiting_timeout_ms` no time-out, for a warning no warning, for
+    `empty_close_ms` and `organizer_gone_ms` at once.
+    """
+
+    waiting_timeout_ms: int = 300_000  # waiting_room.timeout_s (D1)
+    waiting_warning_ms: int = 30_000  # waiting_room.warning_s: before the end
+    waiting_keys_count: bool = True  # waiting_room.keys_count
+    code_tries: int = 3  # conference.tries
+    code_timeout_ns: int = 20_000_000_000  # conference.code_timeout_s: no key at the prompt
+    key_timeout_ns: int = 3_000_000_000  # conference.key_timeout_s: between keys
+    last_prompt_ns_max: int = 15_000_000_000  # a leg that is LEAVING is hung up by then
+    empty_close_ms: int = 1_800_000  # conference.empty_close_s (D6)
+    organizer_gone_ms: int = 3_600_000  # conference.continue_s (D17)
+    organizer_gone_warning_ms: int = 60_000  # conference.continue_warning_s
+    participants_max: int = 500  # conference.participants_max (R18)
+    entry_tones: bool = True  # conference.entry_tones
+    pin_window_ns: int = 10_000_000_000  # after the code, `*` begins a PIN for this long
+    control_pause_ns: int = 1_500_000_000  # within that, a lone `*d` acts after this pause

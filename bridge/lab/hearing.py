@@ -73,7 +73,9 @@ class Listener:
         last_ns = begin_ns + int(PATIENCE_S * NS_PER_S)
         while True:
             try:
-                latest = await self._analyse(end_ns - int(LISTEN_S * NS_PER_S), end_ns)
+                latest = await self._analyse(
+                    end_ns - int(LISTEN_S * NS_PER_S), end_ns, self._asked()
+                )
                 prompts = await self._prompts(end_ns)
             except CallFailed as failure:
                 return Heard(False, str(failure))
@@ -81,16 +83,18 @@ class Listener:
             if not missing or end_ns >= last_ns:
                 break
             end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
-        whole = await self._analyse(begin_ns, end_ns)
+        whole = await self._analyse(begin_ns, end_ns, sound_pcm())
         wrong = self._wrong(whole)
-        return Heard(not missing and not wrong, self._observed(latest, prompts, missing + wrong))
+        return Heard(not missing and not wrong, self._observed(whole, prompts, missing + wrong))
 
-    async def _analyse(self, from_ns: int, to_ns: int) -> Hearing:
+    def _asked(self) -> Mapping[str, Pcm]:
+        """Return the sounds to look for while we wait: a search for all of them takes long."""
+        return {HOLD_MUSIC: sound_pcm()[HOLD_MUSIC]} if HOLD_MUSIC in self.audio.hears else {}
+
+    async def _analyse(self, from_ns: int, to_ns: int, clips: Mapping[str, Pcm]) -> Hearing:
         window = await self.caller.heard(from_ns - CONTEXT_NS, to_ns + CONTEXT_NS)
         frames = CONTEXT_NS // FRAME_NS
-        return await asyncio.to_thread(
-            analyse, window, self.tones, sound_pcm(), context_frames=frames
-        )
+        return await asyncio.to_thread(analyse, window, self.tones, clips, context_frames=frames)
 
     async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
         """Return the prompts that were heard since the story's last action."""
@@ -130,14 +134,14 @@ class Listener:
         return wrong
 
     def _observed(
-        self, latest: Hearing, prompts: Mapping[str, SoundReport], faults: list[str]
+        self, whole: Hearing, prompts: Mapping[str, SoundReport], faults: list[str]
     ) -> str:
-        parts = [f"{name} {tone}" for name, tone in latest.tones.items() if not tone.absent]
-        found = {**latest.sounds, **prompts}
+        parts = [f"{name} {tone}" for name, tone in whole.tones.items() if not tone.absent]
+        found = {**whole.sounds, **prompts}
         parts += [f"{name} {one}" for name, one in found.items() if one.matched_ms > ABSENT_MS]
-        heard = ", ".join(parts) or f"silence ({latest.level_dbfs:.0f} dBFS)"
-        lost = f", {latest.lost:.0%} of frames lost" if latest.lost else ""
-        text = f"in the last {latest.seconds:.1f} s: {heard}{lost}"
+        heard = ", ".join(parts) or f"silence ({whole.level_dbfs:.0f} dBFS)"
+        lost = f", {whole.lost:.0%} of frames lost" if whole.lost else ""
+        text = f"in {whole.seconds:.1f} s: {heard}{lost}"
         return f"{'; '.join(faults)} ({text})" if faults else text
 
 

@@ -144,19 +144,20 @@ class Recorder:
         if file.file is not None:
             try:
                 file.file.truncate(_HEADER_BYTES + order.frames * _FRAME_BYTES)
-                file.file.close()
             except OSError as error:
                 file.error = file.error or str(error)
+            file.file.close()
         return Finished(order.key, file.path, order.frames, file.error)
 
 
 def _opened(path: str) -> _File:
     try:
         file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - closed by _closed
-        file.write(wav_header(0))
     except OSError as error:
         return _File(path, None, error=str(error))
-    return _File(path, file)
+    made = _File(path, file)
+    _written(made, 0, np.zeros(0, np.int16), 0)
+    return made
 
 
 def _written(file: _File, frame: int, samples: NDArray[np.int16], frames: int) -> None:

@@ -1,0 +1,242 @@
+"""Reading stories: what is right is read whole, what is wrong is told with line and suggestion."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from billing import words as billing_words
+from bridge.lab.schema import story_schema
+from bridge.lab.selection import load_checked
+from bridge.lab.source import NODES_MAX, StoryRefused
+from bridge.lab.steps import AdvanceStep, CallerStep, TogetherStep
+from bridge.lab.story import Story, load_story
+from bridge.lab.verdicts import Check, StoryResult, Verdict, add_unreached, checks_of
+from bridge.lab.words import SETTLED_REASONS
+
+GOOD = """\
+scenario: Late organizer is charged for those who waited
+rules: [R5, R7, B3]
+session: {toll_free: [US], start: on_command}
+starts_at: 2026-02-10T09:00-05:00
+settings: {waiting_room.timeout_s: 300, rtp.timeout_s: 1.5}
+callers:
+  ann:    {via: toll-free, country: US, from: "+12125550111", codec: PCMU, voice: tone 440}
+  olivia: {via: voip, role: organizer}
+steps:
+  - ann: join
+  - advance: 9:59.999
+  - olivia: join
+  - expect: {waiting: [ann], hosting: [olivia]}
+  - expect: {olivia: {hears: [hold-music], not_hears: [ann]}}
+  - expect: {left: {ann: waiting-timeout}}
+  - ann: say tone 900 for 2s
+  - advance: to ann.warning
+  - {ann: press 12#, olivia: mute}
+  - [ann, olivia]: hang up
+  - cancel
+expect:
+  bill: {minutes: {toll_free: 7}, total: 0.42 USD, lines: [{country: US, amount: 0.42}]}
+  events: [leg.waiting, session.cancelled]
+  never: [session.started]
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "story.yaml"
+    file.write_text(text)
+    return file
+
+
+def faults(tmp_path: Path, text: str) -> list[str]:
+    file = written(tmp_path, text)
+    with pytest.raises(StoryRefused) as refused:
+        load_checked(file)
+    return [message.removeprefix(f"{file}:") for message in refused.value.messages()]
+
+
+def changed(old: str, new: str) -> str:
+    assert GOOD.count(old) >= 1
+    return GOOD.replace(old, new, 1)
+
+
+def test_a_whole_story_is_read(tmp_path: Path) -> None:
+    story = load_checked(written(tmp_path, GOOD))
+    assert story.voices()["ann"].tone_hz == 440
+    assert story.voices()["olivia"].tone_hz == 510
+    assert story.begins == 1_770_732_000_000
+    assert isinstance(story.steps[0], CallerStep)
+    assert story.steps[1] == AdvanceStep(line=11, text="advance: 9:59.999", by_ms=599_999)
+    assert isinstance(story.steps[8], TogetherStep)
+    assert story.steps[6].line == 16
+    assert story.expect is not None
+    bill = story.expect.bill[""]
+    assert bill.total is not None
+    assert bill.total.amount == Decimal("0.42")
+    assert story.expect.never == ("session.started",)
+
+
+def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> None:
+    story = load_story(written(tmp_path, changed("waiting-timeout", "waiting_timeout")))
+    assert "left.ann" in [check.name for check in checks_of(story)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("rules:", "rulez:", "2: unknown key 'rulez', did you mean 'rules'?"),
+        ("[R5,", "[X5,", "2: 'X5' is no rule: R, D or B and a number, as in domain.md"),
+        ("via: voip", "via: vopi", "8: unknown way to call in 'vopi', did you mean 'voip'?"),
+        ("via: voip", "via: call-me", "8: via 'call-me' is part of the format and not built yet"),
+        ("PCMU", "G722", "7: codec 'G722' is part of the format and not built yet: PCMU or PCMA"),
+        ("PCMU", "PCMX", "7: unknown codec 'PCMX', did you mean 'PCMU'?"),
+        ("tone 440", "speech", "7: voice 'speech' is part of the format and not built yet: "),
+        ("tone 440", "tone 44", "7: tone 44 is out of range: 300 to 3400 Hz"),
+        ("country: US", "country: UX", "7: unknown country 'UX'"),
+        ("country: US, ", "", "7: a toll-free caller needs the country whose number he dials"),
+        ("via: voip", "via: voip, country: US", "8: a VoIP caller dials no country's number"),
+        ("via: voip", "via: voip, count: 3", "8: a crowd cannot be the organizer"),
+        ("via: voip", "via: voip, voice: tone 470", "8: tones of ann (440 Hz) and olivia (470 Hz)"),
+        ("via: voip", "via: voip, agent: pjsip", "8: agent 'pjsip' is part of the format and not"),
+        ("+12125550111", "2125550111", "7: '2125550111' is no number: write +12125550111"),
+        ("  olivia:", "  Olivia:", "8: 'Olivia' cannot be a caller's name"),
+        ("- ann: join", "- an: join", "10: unknown step or caller 'an', did you mean 'ann'?"),
+        ("- ann: join", "- ann: joi", "10: unknown step 'joi', did you mean 'join'?"),
+        ("- ann: join", "- ann: press 12x", "10: '12x' are no keys"),
+        ("- ann: join", "- ann: say tone 440", "10: 'say tone 440': write"),
+        ("- ann: join", "- call-me: ann", "10: step 'call-me' is part of the format and not built"),
+        ("- ann: join", "- kill worker", "10: step 'kill worker' is part of the format and not"),
+        ("- ann: join", "- organizer: lock", "10: organizer: 'lock' is part of the format and not"),
+        ("- ann: join", "- organizer: kick bob", "10: unknown caller 'bob'"),
+        ("- ann: join", "- {ann: join, wait: 2s}", "10: 'wait' cannot happen at the same time"),
+        ("9:59.999", "9:61", "11: '9:61' is no time: minutes and seconds end at 59"),
+        ("9:59.999", "4 m", "11: '4 m' is no time: write 4m, 61s, 10m0.9s or 9:59.999"),
+        ("9:59.999", "0s", "11: '0s' is out of range: more than 0, at most 400d"),
+        ("9:59.999", "0.0001s", "11: '0.0001s' is finer than a millisecond"),
+        ("9:59.999", "401d", "11: '401d' is out of range"),
+        ("9:59.999", "4s2m", "11: '4s2m' is no time: each unit once, the largest first"),
+        ("to ann.warning", "to ann.warnin", "17: unknown moment of ann 'warnin', did you mean"),
+        ("to ann.warning", "to month-ende", "17: unknown moment 'month-ende', did you mean 'month"),
+        ("waiting: [ann]", "waitin: [ann]", "13: unknown key or caller 'waitin', did you mean"),
+        ("waiting: [ann]", "waiting: [bob]", "13: unknown caller 'bob'"),
+        (
+            "hears: [hold-music]",
+            "hears: [hold-musik]",
+            "14: unknown caller or sound 'hold-musik', ",
+        ),
+        ("hears: [hold-music]", "hears: [ann]", "14: 'ann' stands in hears and in not_hears"),
+        ("waiting-timeout", "waiting-timeot", "15: unknown reason 'waiting_timeot', did you mean"),
+        ("minutes: {toll_free", "minutes: {tollfree", "22: unknown key 'tollfree', did you mean"),
+        ("0.42 USD", "0.42", "22: '0.42' is no amount: write 0.42 USD"),
+        ("total: 0.42 USD", "usf: 0.1", "22: 'usf' is part of the format and not built yet"),
+        ("session.started", "session.startd", "24: unknown event 'session.startd', did you mean"),
+        ("never:", "waiting: [ann]\n  never:", "24: 'waiting' is over at the end: expect it in a"),
+        (
+            "never:",
+            "recording: {length: 3s}\n  never:",
+            "24: nothing is recorded: add `organizer: ",
+        ),
+        (
+            "start: on_command",
+            "start: on_comand",
+            "3: session.start: unknown word 'on_comand', did",
+        ),
+        ("09:00-05:00", "09:00", "4: '2026-02-10T09:00' has no UTC offset"),
+        (
+            "waiting_room.timeout_s",
+            "waiting_room.timeout",
+            "5: waiting_room.timeout: 300: expected",
+        ),
+        (
+            "settings:",
+            "network: {ann: {loss: 1%}}\nsettings:",
+            "5: 'network' is part of the format",
+        ),
+        ("- cancel", "- cancel: now", "20: 'cancel' takes nothing, not 'now'"),
+        ("- cancel", "- {}", "20: a step is one of"),
+        ("- cancel", "- expect: {}", "20: says nothing: an expectation that checks nothing cannot"),
+        ("- cancel", "- expect: {ann: {}}", "20: says nothing: give hears, not_hears or silence"),
+        ("scenario: Late", "scenario: x\nscenario: Late", "2: key 'scenario' stands twice"),
+    ],
+)
+def test_faults_name_the_line_and_suggest(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    found = faults(tmp_path, changed(old, new))
+    assert any(fault.startswith(expected) for fault in found), found
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = changed("- ann: join", "- an: join").replace("rules:", "rulez:").replace("UTC", "")
+    assert len(faults(tmp_path, text.replace("via: voip", "via: vopi"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1: is empty"),
+        ("- a\n", "1: a story is a mapping: scenario, callers, steps, expect"),
+        ("scenario: [\n", "2: is not YAML: "),
+        ("scenario: x\n\tsteps: y\n", "2: is not YAML: "),
+        ("scenario: only a sentence\n", "1: callers is missing"),
+        ("scenario: no steps\ncallers: {ann: {via: voip}}\n", "1: steps must be a list"),
+        ("a: &a [*a]\n", "1: "),
+        (f"a: [{'x,' * (NODES_MAX + 1)}]\n", "1: nested too deep"),
+    ],
+)
+def test_what_is_no_story_is_refused_with_its_line(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert any(fault.startswith(expected) for fault in faults(tmp_path, text))
+
+
+def test_a_file_that_cannot_be_read_or_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoryRefused, match="cannot be read"):
+        load_story(tmp_path / "missing.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StoryRefused, match="is not UTF-8"):
+        load_story(tmp_path / "binary.yaml")
+
+
+def test_a_story_that_checks_nothing_is_refused(tmp_path: Path) -> None:
+    text = "scenario: Nothing\ncallers: {ann: {via: voip}}\nsteps: [{ann: join}]\n"
+    assert faults(tmp_path, text) == ["1: expects nothing: a story that checks nothing cannot fail"]
+
+
+def test_norway_is_a_country_and_not_a_boolean(tmp_path: Path) -> None:
+    text = changed("country: US", "country: NO").replace("toll_free: [US]", "toll_free: [NO]")
+    story = load_story(written(tmp_path, text))
+    assert story.callers["ann"].country == "NO"
+    assert story.session.toll_free == ("NO",)
+
+
+def test_every_expectation_is_a_check_and_unreached_ones_fail(tmp_path: Path) -> None:
+    story = load_story(written(tmp_path, GOOD))
+    names = [check.name for check in checks_of(story)]
+    assert names == [
+        *("waiting", "hosting", "olivia", "left.ann", "events", "never"),
+        *("bill.lines", "bill.minutes", "bill.total"),
+    ]
+    result = StoryResult(story, verdicts=[Verdict(13, "waiting", True, "ann", "ann")])
+    add_unreached(result)
+    assert not result.ok
+    unreached = [Check(verdict.line, verdict.name) for verdict in result.failures()]
+    assert unreached == [check for check in checks_of(story) if check.name != "waiting"]
+
+
+def test_a_result_without_verdicts_is_no_success(tmp_path: Path) -> None:
+    assert not StoryResult(load_story(written(tmp_path, GOOD))).ok
+
+
+def test_the_words_of_settlement_are_those_of_billing() -> None:
+    assert set(SETTLED_REASONS) == set(billing_words.REASONS)
+
+
+def test_the_schema_knows_every_key_of_the_format() -> None:
+    schema = story_schema()
+    json.dumps(schema)
+    assert set(schema["properties"]) == set(Story.model_fields)
+    assert "from" in schema["$defs"]["CallerSpec"]["properties"]
+    assert "waiting" in schema["$defs"]["Expect"]["properties"]
+    assert "audio" not in schema["$defs"]["Expect"]["properties"]

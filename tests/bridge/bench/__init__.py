@@ -1,0 +1,1 @@
+"""Tests; each package mirrors the code it tests."""

@@ -218,6 +218,11 @@ class Bridge:
         """Where SIP is heard."""
         return self._sip.address
 
+    @property
+    def sip_counters(self) -> dict[str, int]:
+        """Messages by direction and method or status ("in.INVITE", "out.200"), and drops."""
+        return self._sip.counters
+
     # --- what others ask ----------------------------------------------------------------
 
     @property

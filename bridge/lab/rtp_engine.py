@@ -213,7 +213,7 @@ class Engine:
     def _put_on_wire(self, row: int, kind: int, ts: int, payload: bytes) -> None:
         callers = self.callers
         header = HEADER.pack(0x80, kind, int(callers.seq[row]), ts, int(callers.ssrc[row]))
-        callers.seq[row] += np.uint16(1)
+        callers.seq[row] = (int(callers.seq[row]) + 1) % (1 << 16)
         try:
             self.sockets[row].sendto(header + payload, self.remotes[row])
             self.counters["tx"] += 1

@@ -183,7 +183,14 @@ class Outbox:
         """
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(OPEN).order_by(OPEN.c.is_leg.desc())).all()
-            facts = [_left_open(row) if row.is_leg else _ended_open(row) for row in rows]
+            lasted: dict[str, int] = {}
+            for row in rows:
+                subject = row.occurrence if row.is_leg else row.subject
+                lasted[subject] = max(lasted.get(subject, 0), row.opened_ms + row.elapsed_ms)
+            facts = [
+                _left_open(row) if row.is_leg else _ended_open(row, ConfMs(lasted[row.subject]))
+                for row in rows
+            ]
             if facts:
                 self._write(connection, facts)
         return facts
@@ -203,7 +210,7 @@ class Outbox:
         try:
             with self._engine.begin() as connection:
                 known = set(connection.execute(sa.select(SESSION.c.id)).scalars())
-                new = [_session_row(spec) for spec in specs if spec.id not in known]
+                new = [session_row(spec) for spec in specs if spec.id not in known]
                 if new:
                     connection.execute(SESSION.insert(), new)
         except SQLAlchemyError as fault:
@@ -213,7 +220,7 @@ class Outbox:
         """Return the sessions that are not cancelled."""
         query = sa.select(SESSION).where(sa.not_(SESSION.c.cancelled)).order_by(SESSION.c.id)
         with self._engine.connect() as connection:
-            return [_session_spec(row._mapping) for row in connection.execute(query)]
+            return [session_spec(row._mapping) for row in connection.execute(query)]
 
 
 def _open_row(fact: Fact) -> dict[str, Any]:
@@ -285,11 +292,12 @@ def _left_open(row: Any) -> Fact:
     )
 
 
-def _ended_open(row: Any) -> Fact:
+def _ended_open(row: Any, at: ConfMs) -> Fact:
+    """End an occurrence with the last of its legs."""
     return Fact(
         id=f"{row.subject}/{row.facts + 1}",
         type="session.ended",
-        at=ConfMs(row.opened_ms + row.elapsed_ms),
+        at=at,
         subject=row.subject,
         data={
             "occurrence": row.subject,
@@ -301,7 +309,8 @@ def _ended_open(row: Any) -> Fact:
     )
 
 
-def _session_row(spec: SessionSpec) -> dict[str, Any]:
+def session_row(spec: SessionSpec) -> dict[str, Any]:
+    """Return a session as a row of its table."""
     return {
         "id": spec.id,
         "account": spec.account,
@@ -314,7 +323,8 @@ def _session_row(spec: SessionSpec) -> dict[str, Any]:
     }
 
 
-def _session_spec(row: sa.RowMapping) -> SessionSpec:
+def session_spec(row: sa.RowMapping) -> SessionSpec:
+    """Return the session that a row of its table holds."""
     return SessionSpec(
         id=SessionId(row["id"]),
         account=row["account"],

@@ -81,7 +81,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S: Final = 5
 CHECKPOINTS_PER_INTERVAL: Final = 2
-"""A checkpoint is as old as the worker's last status; written twice an interval, D13 holds."""
+"""Twice, so that D13 holds also when a commit waits for the disk."""
 
 RECORDING_CLOSE_S: Final = 10.0
 BYE_POLL_S: Final = 0.02
@@ -458,14 +458,12 @@ class Bridge:
         )
 
     def _on_checkpoint(self) -> None:
-        """Write how long each open leg is known to have lasted (D13)."""
-        now = now_ns()
-        checkpoints = tuple(
-            Elapsed(record.leg, self._stepper.clock.at(now if record.held else last))
-            for record in self._legs
-            if (last := record.last_packet_ns) is not None
-        )
-        self._stepper.checkpoint(checkpoints)
+        """Write how long each open leg has lasted (D13).
+
+        A silent leg counts as there until D12 declares it dead: it may be muted or on hold.
+        """
+        now = self._stepper.now_conf()
+        self._stepper.checkpoint(tuple(Elapsed(record.leg, now) for record in self._legs))
         self._arm_checkpoint()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -94,6 +94,7 @@ def test_a_kill_closes_legs_at_the_last_time_written(outbox: Outbox) -> None:
     assert recovered["leg-2/2"].data["duration_ms"] == 0, "never longer than what was written"
     ended = recovered["s1.a/1"]
     assert (ended.type, ended.data["started"]) == ("session.ended", False)
+    assert ended.at == 61_000, "no earlier than the last of its legs"
     assert outbox.recover() == []
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 START_S = 20.0
 ROOT = Path(__file__).parents[2]
@@ -87,10 +88,14 @@ def _wait_until_listening(process: subprocess.Popen[str], folder: Path) -> None:
     raise AssertionError(f"the bridge did not start: {(folder / 'serve.log').read_text()}")
 
 
-def facts(store: Path) -> list[dict[str, str]]:
-    """Return the types, subjects and data of the facts in a store, in order."""
+def events(store: Path) -> list[dict[str, Any]]:
+    """Return the facts in a store as CloudEvents, in order."""
     connection = sqlite3.connect(store)
     rows = connection.execute("SELECT event FROM outbox ORDER BY seq").fetchall()
     connection.close()
-    events = [json.loads(row[0]) for row in rows]
-    return [{"type": e["type"], "subject": e["subject"], **e["data"]} for e in events]
+    return [json.loads(row[0]) for row in rows]
+
+
+def facts(store: Path) -> list[dict[str, Any]]:
+    """Return the types, subjects and data of the facts in a store, in order."""
+    return [{"type": e["type"], "subject": e["subject"], **e["data"]} for e in events(store)]

@@ -2,8 +2,6 @@
 
 import collections
 import contextlib
-import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
@@ -11,24 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.conference.api import LegKind
-from bridge.conference.numberplan import NumberPlan
 from tests.peers.bridge_process import config, facts, serving
+from tests.peers.needs import need
+from tests.peers.sipp_caller import sipp, write_keys
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
-SCENARIO = Path(__file__).parent / "sipp" / "key_the_code.xml"
 CODES = [f"48291{n}" for n in range(10)]
 CALLS = 500
 LOSS_PERCENT = 3
-
-
-def need(*programs: str) -> None:
-    missing = [program for program in programs if not shutil.which(program)]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have {', '.join(missing)}: .ci/run installs them")
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not installed")
 
 
 @contextlib.contextmanager
@@ -59,56 +48,22 @@ def lossy_namespace(port: int) -> Iterator[Sequence[str]]:
 
 
 def dial(port: int, folder: Path, *, prefix: Sequence[str] = ()) -> str:
-    """Place the calls and return SIPp's last screen; SIPp exits 0 when every call succeeded."""
-    did = NumberPlan.build().did("US", LegKind.TOLL_FREE)
-    assert did
-    codes = folder / "codes.csv"
-    codes.write_text("SEQUENTIAL\n" + "".join(f"{code};\n" for code in CODES))
+    """Place the calls and return SIPp's last screen; every call must succeed."""
+    keys = write_keys(folder / "keys.csv", [f"{code}#" for code in CODES])
+    screen = folder / "sipp.screen"
     done = subprocess.run(
         [
             *prefix,
-            "sipp",
-            f"127.0.0.1:{port}",
-            "-sf",
-            str(SCENARIO),
-            "-inf",
-            str(codes),
-            "-key",
-            "did",
-            did.e164,
-            "-i",
-            "127.0.0.1",
-            "-p",
-            "6099",
-            "-mp",
-            "20000",
-            "-m",
-            str(CALLS),
-            "-r",
-            "50",
-            "-l",
-            "600",
-            "-timeout",
-            "150s",
-            "-nostdin",
-            "-trace_err",
-            "-error_file",
-            str(folder / "sipp.err"),
-            "-trace_screen",
-            "-screen_file",
-            str(folder / "sipp.screen"),
+            *sipp(port, keys, calls=CALLS, stay_ms=5_000),
+            *f"-trace_screen -screen_file {screen}".split(),
         ],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
     )
-    screen = folder / "sipp.screen"
     text = screen.read_text() if screen.exists() else done.stdout
-    errors = folder / "sipp.err"
-    assert done.returncode == 0, text[-4_000:] + (
-        errors.read_text()[-2_000:] if errors.exists() else ""
-    )
+    assert done.returncode == 0, text[-4_000:]
     return text
 
 

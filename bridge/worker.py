@@ -385,7 +385,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.sched_setaffinity(0, {options.cpu})
     sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
     control = socket.socket(fileno=options.fd)
-    worker = Worker(control, Clips(prompts.load(options.prompts)))
+    worker = Worker(control, Clips(prompts.load_all(options.prompts)))
     gc.collect()
     gc.freeze()
     gc.disable()  # the loop makes no cycles; a collection in the middle of a tick would show

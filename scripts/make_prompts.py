@@ -2,24 +2,40 @@
 
     python scripts/make_prompts.py
 
-The texts are in `bridge/prompts/<language>/prompts.toml`. Every file is 16-bit mono 8 kHz WAV.
+The texts are in `bridge/prompts/<language>/prompts.toml`. Every file is mono 8 kHz G.711 µ-law WAV.
 """
 
 import argparse
 import shutil
+import struct
 import subprocess
 import sys
 import tomllib
-import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.g711 import ENCODE
+from bridge.media.shape import PCMU
+
 ROOT: Final = Path(__file__).resolve().parent.parent / "bridge" / "prompts"
 VOICES: Final = {"en": "en-us"}
+HUNDRED_AND: Final = {
+    "es": {100: "ciento"},
+    "pt": {
+        100: "cento e",
+        200: "duzentos e",
+        300: "trezentos e",
+        400: "quatrocentos e",
+        500: "quinhentos e",
+    },
+}
+"""Hundreds that more follows, where they are said otherwise than alone."""
 RATE: Final = 8_000
+ULAW: Final = 7
 SPEECH_DBFS: Final = -18.0
 MUSIC_DBFS: Final = -20.0
 BEEP_DBFS: Final = -22.0
@@ -48,6 +64,9 @@ def main() -> int:
         texts = tomllib.loads((ROOT / language / "prompts.toml").read_text(encoding="utf-8"))
         for name, text in texts.items():
             write(ROOT / language / f"{name}.wav", speak(text, voice))
+        (ROOT / language / "numbers").mkdir(exist_ok=True)
+        for name, text in numbers(language):
+            write(ROOT / language / "numbers" / f"{name}.wav", speak(text, voice))
     sounds = ROOT / "sounds"
     sounds.mkdir(exist_ok=True)
     write(sounds / "hold-music.wav", hold_music())
@@ -56,10 +75,19 @@ def main() -> int:
     return 0
 
 
+def numbers(language: str) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the spoken numbers: see `bridge.conference.prompts.number`."""
+    for value in range(100):
+        yield f"n-{value}", str(value)
+    for value in range(100, 600, 100):
+        yield f"n-{value}", str(value)
+        yield f"n-{value}-and", HUNDRED_AND.get(language, {}).get(value, str(value))
+
+
 def speak(text: str, voice: str) -> NDArray[np.float64]:
     """Return speech at 8 kHz, silence trimmed, in [-1, 1]."""
     made = subprocess.run(
-        ["espeak-ng", "-v", voice, "-s", "150", "-a", "100", "--stdout", text],
+        ["espeak-ng", "-v", voice, "-s", "160", "-a", "100", "--stdout", text],
         check=True,
         capture_output=True,
     ).stdout
@@ -146,13 +174,16 @@ def beep(first_hz: float, second_hz: float) -> NDArray[np.float64]:
 
 def write(path: Path, samples: NDArray[np.float64]) -> None:
     """Write a WAV file and say so."""
-    data = np.clip(np.round(samples * 32_767), -32_768, 32_767).astype("<i2")
-    with wave.open(str(path), "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(RATE)
-        wav.writeframes(data.tobytes())
-    print(f"{path.parent.name}/{path.name}: {len(data) / RATE:.1f} s")
+    linear = np.clip(np.round(samples * 32_767), -32_768, 32_767).astype(np.int16)
+    data = ENCODE[PCMU][linear.view(np.uint16)].tobytes()
+    form = struct.pack("<HHIIHHH", ULAW, 1, RATE, RATE, 1, 8, 0)
+    fact = struct.pack("<I", len(data))
+    body = b"WAVE" + b"".join(
+        name + struct.pack("<I", len(chunk)) + chunk + bytes(len(chunk) % 2)
+        for name, chunk in ((b"fmt ", form), (b"fact", fact), (b"data", data))
+    )
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    print(f"{path.relative_to(ROOT)}: {len(data) / RATE:.1f} s")
 
 
 if __name__ == "__main__":

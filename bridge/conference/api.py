@@ -38,6 +38,7 @@ from bridge.conference.events import (
     Tick,
 )
 from bridge.conference.values import (
+    KEYS_DEFAULT,
     ConferenceConfig,
     Instant,
     LegKind,
@@ -49,6 +50,7 @@ from bridge.conference.values import (
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId, SessionId
 
 __all__ = [
+    "KEYS_DEFAULT",
     "Announce",
     "AnswerLeg",
     "CallMe",
@@ -80,6 +82,7 @@ __all__ = [
     "MuteAll",
     "MuteLeg",
     "Notice",
+    "OccurrenceView",
     "OpenMedia",
     "PlayPrompts",
     "PlayToMix",
@@ -91,6 +94,7 @@ __all__ = [
     "Role",
     "SessionSpec",
     "SetLecture",
+    "SetLegGain",
     "SetLegMuted",
     "SetTollFree",
     "SetVolume",
@@ -175,6 +179,14 @@ class SetLegMuted:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLegGain:
+    """How loud the leg's voice goes into the mix, in dB; 0 is as it came."""
+
+    leg: LegId
+    gain_db: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlayToMix:
     """Mix a sound into what everybody in an occurrence hears."""
 
@@ -200,6 +212,7 @@ ConferenceCommand = (
     | EnterMix
     | LeaveMix
     | SetLegMuted
+    | SetLegGain
     | PlayToMix
     | Refused
 )
@@ -276,3 +289,26 @@ class LegView:
     waiting_since: ConfMs | None
     joined_at: ConfMs | None
     display_name: str = ""
+    hand_raised: bool = False
+    gain_db: int = 0
+    floor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OccurrenceView:
+    """One open occurrence as the page shows it.
+
+    Attributes:
+        mute_all: participants who come late start muted.
+        participants: how many legs are let in, waiting or joined.
+    """
+
+    session: SessionId
+    occurrence: OccurrenceId
+    account: str
+    started: bool
+    locked: bool
+    lecture: bool
+    mute_all: bool
+    participants: int
+    organizers: int

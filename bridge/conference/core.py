@@ -19,6 +19,7 @@ from bridge.conference.api import (
     Instant,
     LegState,
     LegView,
+    OccurrenceView,
     SessionSpec,
 )
 from bridge.conference.entry import KEYS
@@ -68,6 +69,10 @@ class Conference:
     def sessions(self) -> tuple[SessionSpec, ...]:
         """Return every session that is not cancelled, in the order in which they were put."""
         return self._hall.sessions.specs()
+
+    def occurrences(self) -> tuple[OccurrenceView, ...]:
+        """Return every open occurrence, in the order in which they opened."""
+        return tuple(occurrence.view for occurrence in self._hall.open.values())
 
     def _fire_due(self, now: Instant) -> None:
         """Fire what is due: conference timers first, each at its time, then real ones at `now`."""
@@ -201,6 +206,13 @@ _ORDERS: Final[Mapping[type, Callable[[Hall, Any], None]]] = {
     api.CancelSession: orders.cancel_session,
     api.MuteLeg: orders.mute_leg,
     api.KickLeg: orders.kick_leg,
+    api.LockSession: orders.lock_session,
+    api.SetLecture: orders.set_lecture,
+    api.MuteAll: orders.mute_all,
+    api.RaiseHand: orders.raise_hand,
+    api.SetVolume: orders.set_volume,
+    api.MoveLeg: orders.move_leg,
+    api.Announce: orders.announce,
 }
 
 _LEG_ALARMS: Final[Mapping[Alarm, Callable[[Hall, LegId], None]]] = {

@@ -6,7 +6,7 @@ legs come in.
 
 from typing import Final
 
-from bridge.conference import api, prompts
+from bridge.conference import api, controls, prompts
 from bridge.conference.api import LegState, Role
 from bridge.conference.hall import Data, Hall, membership
 from bridge.conference.legs import HUNG_UP, Leg, Move
@@ -20,6 +20,7 @@ CONTINUE_MS_MAX: Final = 3_600_000
 SESSION_ENDED: Final = "session_ended"
 SESSION_CANCELLED: Final = "session_cancelled"
 ORGANIZER_GONE: Final = "organizer_gone"
+ROOM_EMPTY: Final = "room_empty"
 
 
 # --- one leg ------------------------------------------------------------------------------
@@ -67,12 +68,12 @@ def finish(
     if hang_up:
         hall.order(api.HangUpLeg(leg.id, reason))
     del hall.legs[leg.id]
-    _vacate(hall, leg)
+    vacate(hall, leg)
 
 
-def _vacate(hall: Hall, leg: Leg) -> None:
-    """Take a finished leg out of its occurrence, and do what follows there."""
-    occurrence = hall.open.get(leg.session) if leg.session is not None else None
+def vacate(hall: Hall, leg: Leg) -> None:
+    """Take a leg that goes out of its occurrence, and do what follows there."""
+    occurrence = hall.occurrence_of(leg)
     if occurrence is None:
         return
     occurrence.legs.pop(leg.id)
@@ -83,6 +84,7 @@ def _vacate(hall: Hall, leg: Leg) -> None:
     if not occurrence.legs:
         occurrence.empty_since = hall.at.conf_ms
         rearm(hall, occurrence)
+        controls.set_locked(hall, occurrence, locked=False, by=ROOM_EMPTY)
     if was_organizer and occurrence.started and not occurrence.organizers:
         _organizer_gone(hall, occurrence, hands_over=leg.hands_over)
 
@@ -121,7 +123,7 @@ def rearm(hall: Hall, occurrence: Occurrence) -> None:
 
 def on_empty(hall: Hall, session: SessionId) -> None:
     """Close an occurrence that has been empty for long enough (D6)."""
-    close(hall, hall.open[session], legs=SESSION_ENDED, ended="room_empty")
+    close(hall, hall.open[session], legs=SESSION_ENDED, ended=ROOM_EMPTY)
 
 
 def on_window_closed(hall: Hall, session: SessionId) -> None:
@@ -169,6 +171,7 @@ def on_gone(hall: Hall, session: SessionId) -> None:
 def organizer_back(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
     """Note an organizer's leg; what was to end for want of one goes on."""
     leg.role = Role.ORGANIZER
+    controls.on_freed(hall, leg, by=controls.ORGANIZER)
     occurrence.organizers[leg.id] = leg
     hall.disarm(Alarm.GONE, occurrence.spec.id)
 

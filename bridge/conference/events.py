@@ -135,10 +135,11 @@ class CancelSession:
 
 @dataclass(frozen=True, slots=True)
 class MuteLeg:
-    """Mute or unmute one leg."""
+    """Mute or unmute one leg. In lecture mode an unmuted participant has the floor (R18)."""
 
     leg: LegId
     muted: bool
+    by: str = "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ class RaiseHand:
 
     leg: LegId
     raised: bool
+    by: str = "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,10 @@ class MoveLeg:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Play a prompt or a file that the server made ready to everybody in a session, or to a leg."""
+    """Play a prompt or a file that the server made ready to everybody in a session, or to a leg.
+
+    `prompt` is one of `prompts.PROMPTS`, or begins with `prompts.CLIP` (a file made ready).
+    """
 
     session: SessionId
     prompt: str

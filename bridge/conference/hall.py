@@ -15,6 +15,7 @@ from bridge.conference.api import (
     ConferenceEffects,
     Fact,
     Instant,
+    Notice,
 )
 from bridge.conference.legs import Leg, Playing
 from bridge.conference.numberplan import NumberPlan
@@ -37,6 +38,7 @@ class Hall:
         open: the open occurrence of each session that has one.
         real, conf: timers of the monotonic and of the conference clock.
         at: the moment that is being worked on.
+        controls: the name of each control by its keys.
     """
 
     config: ConferenceConfig
@@ -48,19 +50,27 @@ class Hall:
     real: TimerQueue = field(default_factory=TimerQueue)
     conf: TimerQueue = field(default_factory=TimerQueue)
     at: Instant = _BEGINNING
+    controls: Mapping[str, str] = field(init=False)
     _facts: list[Fact] = field(default_factory=list)
     _commands: list[ConferenceCommand] = field(default_factory=list)
+    _notices: list[Notice] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Turn the configured keys round."""
+        self.controls = {keys: name for name, keys in self.config.keys.items() if keys}
 
     def effects(self) -> ConferenceEffects:
         """Hand out what was said since the last time, with the deadlines."""
         facts, self._facts = tuple(self._facts), []
         commands, self._commands = tuple(self._commands), []
+        notices, self._notices = tuple(self._notices), []
         due_ns, due_conf = self.real.next_due(), self.conf.next_due()
         return ConferenceEffects(
             facts,
             commands,
             deadline_ns=None if due_ns is None else NowNs(due_ns),
             deadline_conf=None if due_conf is None else ConfMs(due_conf),
+            notices=notices,
         )
 
     def order(self, command: ConferenceCommand) -> None:
@@ -71,7 +81,11 @@ class Hall:
         """Refuse an order."""
         self.order(api.Refused(code, message))
 
-    # --- facts ------------------------------------------------------------------------
+    def occurrence_of(self, leg: Leg) -> Occurrence | None:
+        """Return the open occurrence that a leg is in, None before its code was right."""
+        return self.open.get(leg.session) if leg.session is not None else None
+
+    # --- facts and notices ------------------------------------------------------------
 
     def leg_fact(self, leg: Leg, name: str, data: Data, at: ConfMs | None = None) -> None:
         """State a fact of a leg, by default at this moment."""
@@ -95,6 +109,21 @@ class Hall:
         }
         fact_id = f"{occurrence.id}/{occurrence.facts}"
         self._facts.append(Fact(fact_id, name, self.at.conf_ms, occurrence.id, {**known, **data}))
+
+    def notice(self, notice: Notice) -> None:
+        """Tell who watches; nobody is billed by it."""
+        self._notices.append(notice)
+
+    def leg_notice(self, leg: Leg, name: str, **data: Value) -> None:
+        """Tell of a change of a leg at this moment."""
+        account = leg.account or None
+        self.notice(Notice(name, self.at.conf_ms, leg.session, account, leg.id, data))
+
+    def room_notice(self, occurrence: Occurrence, name: str, **data: Value) -> None:
+        """Tell of a change of a conference at this moment."""
+        spec = occurrence.spec
+        named: Data = {"occurrence": occurrence.id, **data}
+        self.notice(Notice(name, self.at.conf_ms, spec.id, spec.account, None, named))
 
     # --- prompts ----------------------------------------------------------------------
 
@@ -121,6 +150,11 @@ class Hall:
         if self.config.entry_tones and occurrence.mixed:
             self.order(api.PlayToMix(occurrence.id, prompt))
 
+    def announce(self, occurrence: Occurrence, prompt: str) -> None:
+        """Say something to everybody in the mix, if anybody is in it."""
+        if occurrence.mixed:
+            self.order(api.PlayToMix(occurrence.id, prompt))
+
     # --- timers -----------------------------------------------------------------------
 
     def arm_real(self, alarm: Alarm, leg: Leg, after_ns: int) -> None:
@@ -139,8 +173,6 @@ class Hall:
 
 def membership(leg: Leg) -> Data:
     """Return the part of a fact that ties a leg to its session; null before it is identified."""
-    return {
-        "session": leg.session,
-        "account": leg.account if leg.session is not None else None,
-        "occurrence": leg.occurrence,
-    }
+    session, occurrence = leg.home or (None, None)
+    account = leg.account if leg.home else None
+    return {"session": session, "account": account, "occurrence": occurrence}

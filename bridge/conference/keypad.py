@@ -6,11 +6,12 @@ Knows what each control does. It must not know how keys become a PIN or a contro
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bridge.conference import api, departures, prompts, rooms
+from bridge.conference import controls, departures, prompts, rooms
 from bridge.conference.api import LegState, Role
 from bridge.conference.entry import ControlKeyed, Keyed, PinKeyed, Stage
 from bridge.conference.hall import Hall
 from bridge.conference.legs import Leg, Playing
+from bridge.conference.occurrences import Occurrence
 from bridge.conference.sessions import pin_matches
 from bridge.conference.timers import Alarm
 from bridge.units import LegId
@@ -48,9 +49,18 @@ def _take(hall: Hall, leg: Leg, keyed: Keyed | None) -> None:
     if isinstance(keyed, PinKeyed):
         _try_pin(hall, leg, keyed)
     elif isinstance(keyed, ControlKeyed):
-        control = CONTROLS.get(keyed.keys)
-        if control is not None:
-            control(hall, leg)
+        _use(hall, leg, hall.controls.get(keyed.keys, ""))
+
+
+def _use(hall: Hall, leg: Leg, name: str) -> None:
+    """Carry out a control, if there is one of that name for who keyed it."""
+    occurrence = hall.occurrence_of(leg)
+    assert occurrence is not None, "only admitted legs have controls"
+    control = CONTROLS.get(name)
+    if control is None and leg.role is Role.ORGANIZER:
+        control = ORGANIZER_CONTROLS.get(name)
+    if control is not None:
+        control(hall, leg, occurrence)
 
 
 def _try_pin(hall: Hall, leg: Leg, keyed: PinKeyed) -> None:
@@ -68,40 +78,74 @@ def _try_pin(hall: Hall, leg: Leg, keyed: PinKeyed) -> None:
 # --- controls -----------------------------------------------------------------------------
 
 
-def set_muted(hall: Hall, leg: Leg, *, muted: bool) -> None:
-    """Mute or unmute a leg. A leg not let in yet takes the setting along (D3)."""
-    changed = leg.muted is not muted
-    leg.muted = muted
-    if changed and leg.state in (LegState.WAITING, LegState.JOINED):
-        hall.order(api.SetLegMuted(leg.id, muted))
-
-
-def _toggle_mute(hall: Hall, leg: Leg) -> None:
-    set_muted(hall, leg, muted=not leg.muted)
+def _toggle_mute(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    if leg.muted and not controls.may_unmute(hall, leg):
+        hall.play(leg, prompts.LECTURE_MUTED)
+        return
+    by = leg.role.value
+    controls.set_muted(hall, leg, muted=not leg.muted, by=by, reason=controls.SELF)
     hall.play(leg, prompts.MUTED if leg.muted else prompts.UNMUTED)
 
 
-def _help(hall: Hall, leg: Leg) -> None:
-    hall.play(leg, prompts.HELP)
+def _toggle_hand(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    if leg.role is Role.PARTICIPANT:
+        controls.set_hand(hall, leg, raised=not leg.hand_raised, by=leg.role.value)
+        hall.play(leg, prompts.HAND_RAISED if leg.hand_raised else prompts.HAND_LOWERED)
 
 
-def _start(hall: Hall, leg: Leg) -> None:
-    assert leg.session is not None
-    occurrence = hall.open[leg.session]
-    if leg.role is Role.ORGANIZER and not occurrence.started:
+def _help(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    organizer = leg.role is Role.ORGANIZER
+    hall.play(leg, prompts.HELP_ORGANIZER if organizer else prompts.HELP)
+
+
+def _roll_call(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    people = occurrence.mixed if occurrence.started else occurrence.admitted
+    hall.play(leg, prompts.PEOPLE, *prompts.number(len(people)))
+
+
+def _start(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    if not occurrence.started:
         rooms.start(hall, occurrence, rooms.BY_ORGANIZER)
 
 
-def _hand_over(hall: Hall, leg: Leg) -> None:
-    if leg.role is Role.ORGANIZER:
-        departures.hand_over(hall, leg)
+def _hand_over(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    departures.hand_over(hall, leg)
 
 
-CONTROLS: Final[Mapping[str, Callable[[Hall, Leg], None]]] = {
-    "*1": _start,
-    "*2": _toggle_mute,
-    "*#": _help,
-    "#2": _hand_over,
+def _toggle_lock(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    locked = not occurrence.locked
+    controls.set_locked(hall, occurrence, locked=locked, by=controls.ORGANIZER)
+    hall.play(leg, prompts.NOW_LOCKED if locked else prompts.NOW_UNLOCKED)
+
+
+def _toggle_mute_all(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    muted = not occurrence.mute_all
+    controls.mute_all(hall, occurrence, muted=muted, by=controls.ORGANIZER)
+    if not occurrence.mixed:  # else everybody hears it
+        hall.play(leg, prompts.ALL_MUTED if muted else prompts.ALL_UNMUTED)
+
+
+def _toggle_lecture(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    on = not occurrence.lecture
+    controls.set_lecture(hall, occurrence, on=on, by=controls.ORGANIZER)
+    if not occurrence.mixed:
+        hall.play(leg, prompts.LECTURE_ON if on else prompts.LECTURE_OFF)
+
+
+CONTROLS: Final[Mapping[str, Callable[[Hall, Leg, Occurrence], None]]] = {
+    "mute": _toggle_mute,
+    "raise_hand": _toggle_hand,
+    "roll_call": _roll_call,
+    "help": _help,
 }
-"""What each control does. Keys that are none, and an organizer's controls on another's phone,
-do nothing."""
+"""What each control of everybody does."""
+
+ORGANIZER_CONTROLS: Final[Mapping[str, Callable[[Hall, Leg, Occurrence], None]]] = {
+    "start": _start,
+    "leave": _hand_over,
+    "lock": _toggle_lock,
+    "mute_all": _toggle_mute_all,
+    "lecture": _toggle_lecture,
+}
+"""What each control of an organizer does. On another's phone these keys do nothing, as do keys
+that are no control."""

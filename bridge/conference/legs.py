@@ -45,8 +45,16 @@ TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
         Move.LEAVE: LegState.LEAVING,
         Move.END: LegState.ENDED,
     },
-    LegState.WAITING: {Move.JOIN: LegState.JOINED, Move.END: LegState.ENDED},
-    LegState.JOINED: {Move.END: LegState.ENDED},
+    LegState.WAITING: {
+        Move.WAIT: LegState.WAITING,  # moved to another waiting room
+        Move.JOIN: LegState.JOINED,
+        Move.END: LegState.ENDED,
+    },
+    LegState.JOINED: {
+        Move.WAIT: LegState.WAITING,  # moved to a session that has not started
+        Move.JOIN: LegState.JOINED,  # moved to another conference
+        Move.END: LegState.ENDED,
+    },
     LegState.LEAVING: {Move.END: LegState.ENDED},
     LegState.ENDED: {},
 }
@@ -167,7 +175,10 @@ class Leg:
     Attributes:
         did: the DID dialled, "" for VoIP.
         wants: session of the access code that was dialled; None when the code is to be keyed.
+        muted_for: why it is muted, "" while it is not.
+        floor: it may speak in lecture mode.
         session, occurrence, account: None, None and "" until the code is right.
+        home: the session and occurrence of its facts: those it was first identified with.
         leaving: why it leaves, "" unless LEAVING.
         facts: how many facts it has, so the number of its last one.
         token: of its last play.
@@ -187,9 +198,14 @@ class Leg:
     state: LegState = LegState.INVITED
     role: Role = Role.PARTICIPANT
     muted: bool = False
+    muted_for: str = ""
+    floor: bool = False
+    hand_raised: bool = False
+    gain_db: int = 0
     session: SessionId | None = None
     occurrence: OccurrenceId | None = None
     account: str = ""
+    home: tuple[SessionId, OccurrenceId] | None = None
     answered_at: ConfMs | None = None
     waiting_since: ConfMs | None = None
     joined_at: ConfMs | None = None
@@ -233,6 +249,9 @@ class Leg:
             waiting_since=self.waiting_since,
             joined_at=self.joined_at,
             display_name=self.display_name,
+            hand_raised=self.hand_raised,
+            gain_db=self.gain_db,
+            floor=self.floor,
         )
 
 

@@ -5,7 +5,7 @@ Knows who is in it and where. It must not know when it starts or closes.
 
 from dataclasses import dataclass, field
 
-from bridge.conference.api import SessionSpec
+from bridge.conference.api import OccurrenceView, Role, SessionSpec
 from bridge.conference.legs import Leg
 from bridge.units import ConfMs, LegId, OccurrenceId
 
@@ -25,6 +25,9 @@ class Occurrence:
         gone_at: when it was last left without an organizer after the start (D17).
         gone_ms: how long it goes on from then.
         gone_warned: the warning of that end has been played.
+        locked: nobody else is let in.
+        lecture: participants are heard only with the floor.
+        mute_all: participants who come start muted.
     """
 
     id: OccurrenceId
@@ -39,3 +42,25 @@ class Occurrence:
     gone_at: ConfMs | None = None
     gone_ms: int = 0
     gone_warned: bool = False
+    locked: bool = False
+    lecture: bool = False
+    mute_all: bool = False
+
+    def participants(self) -> list[Leg]:
+        """Return the admitted legs that are no organizer's, in the order of coming."""
+        return [leg for leg in self.admitted.values() if leg.role is Role.PARTICIPANT]
+
+    @property
+    def view(self) -> OccurrenceView:
+        """What the page shows."""
+        return OccurrenceView(
+            session=self.spec.id,
+            occurrence=self.id,
+            account=self.spec.account,
+            started=self.started,
+            locked=self.locked,
+            lecture=self.lecture,
+            mute_all=self.mute_all,
+            participants=len(self.admitted),
+            organizers=len(self.organizers),
+        )

@@ -3,11 +3,14 @@
 Knows what an order needs to be possible. It must not know how it is carried out on a leg.
 """
 
-from bridge.conference import api, departures, keypad, rooms
-from bridge.conference.api import SessionSpec
+from bridge.conference import api, controls, departures, moves, rooms
+from bridge.conference.api import Role, SessionSpec
 from bridge.conference.hall import Hall
+from bridge.conference.legs import Leg
 from bridge.conference.numberplan import is_pin
-from bridge.units import SessionId
+from bridge.conference.occurrences import Occurrence
+from bridge.conference.prompts import CLIP, PROMPTS
+from bridge.units import LegId, SessionId
 
 
 def put_session(hall: Hall, order: api.PutSession) -> None:
@@ -71,12 +74,8 @@ def start_session(hall: Hall, order: api.StartSession) -> None:
 
 def end_session(hall: Hall, order: api.EndSession) -> None:
     """End the open occurrence."""
-    if _spec_or_refuse(hall, order.session) is None:
-        return
-    occurrence = hall.open.get(order.session)
-    if occurrence is None:
-        hall.refuse("not_open", f"session {order.session} has no open occurrence")
-    else:
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is not None:
         departures.close(hall, occurrence, legs=departures.SESSION_ENDED, ended="organizer")
 
 
@@ -105,18 +104,124 @@ def _spec_or_refuse(hall: Hall, session: SessionId) -> SessionSpec | None:
     return spec
 
 
+def _occurrence_or_refuse(hall: Hall, session: SessionId) -> Occurrence | None:
+    """Return the open occurrence of a session, or refuse the order that names it."""
+    if _spec_or_refuse(hall, session) is None:
+        return None
+    occurrence = hall.open.get(session)
+    if occurrence is None:
+        hall.refuse("not_open", f"session {session} has no open occurrence")
+    return occurrence
+
+
+# --- controls of a conference (R18) -------------------------------------------------------
+
+
+def lock_session(hall: Hall, order: api.LockSession) -> None:
+    """Lock or unlock the open occurrence."""
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is not None:
+        controls.set_locked(hall, occurrence, locked=order.locked, by=order.by)
+
+
+def set_lecture(hall: Hall, order: api.SetLecture) -> None:
+    """Switch lecture mode of the open occurrence."""
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is not None:
+        controls.set_lecture(hall, occurrence, on=order.on, by=order.by)
+
+
+def mute_all(hall: Hall, order: api.MuteAll) -> None:
+    """Mute or unmute everybody but organizers."""
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is not None:
+        controls.mute_all(hall, occurrence, muted=order.muted, by=order.by)
+
+
+def announce(hall: Hall, order: api.Announce) -> None:
+    """Play something to everybody in a conference, or to one leg of it."""
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is None:
+        return
+    if order.prompt not in PROMPTS and not order.prompt.startswith(CLIP):
+        hall.refuse("unknown_prompt", f"there is no prompt {order.prompt!r}")
+    elif order.leg is not None:
+        _announce_to(hall, occurrence, order)
+    elif not occurrence.mixed:
+        hall.refuse("nobody_there", f"nobody is in the conference of session {order.session}")
+    else:
+        hall.announce(occurrence, order.prompt)
+        name, by = "announcement.played", order.by
+        hall.room_notice(occurrence, name, by=by, prompt=order.prompt)
+
+
+def _announce_to(hall: Hall, occurrence: Occurrence, order: api.Announce) -> None:
+    leg = occurrence.admitted.get(LegId(order.leg or ""))
+    if leg is None:
+        hall.refuse("unknown_leg", f"leg {order.leg} is not in session {order.session}")
+        return
+    hall.play(leg, order.prompt)
+    hall.leg_notice(leg, "announcement.played", by=order.by, prompt=order.prompt)
+
+
 # --- one leg ------------------------------------------------------------------------------
+
+
+def _leg_or_refuse(hall: Hall, leg_id: LegId) -> Leg | None:
+    """Return a leg that is there to stay, or refuse the order that names it."""
+    leg = hall.legs.get(leg_id)
+    if leg is None:
+        hall.refuse("unknown_leg", f"there is no leg {leg_id}")
+    elif leg.leaving:
+        hall.refuse("leg_leaving", f"leg {leg_id} is leaving")
+    else:
+        return leg
+    return None
 
 
 def mute_leg(hall: Hall, order: api.MuteLeg) -> None:
     """Mute or unmute a leg; it is not told."""
-    leg = hall.legs.get(order.leg)
+    leg = _leg_or_refuse(hall, order.leg)
+    if leg is not None:
+        controls.mute_by_order(hall, leg, muted=order.muted, by=order.by)
+
+
+def raise_hand(hall: Hall, order: api.RaiseHand) -> None:
+    """Raise or lower a participant's hand."""
+    leg = _leg_or_refuse(hall, order.leg)
     if leg is None:
-        hall.refuse("unknown_leg", f"there is no leg {order.leg}")
-    elif leg.leaving:
-        hall.refuse("leg_leaving", f"leg {order.leg} is leaving")
+        return
+    if leg.session is None or leg.role is Role.ORGANIZER:
+        hall.refuse("no_participant", f"leg {order.leg} is no participant")
     else:
-        keypad.set_muted(hall, leg, muted=order.muted)
+        controls.set_hand(hall, leg, raised=order.raised, by=order.by, reason="order")
+
+
+def set_volume(hall: Hall, order: api.SetVolume) -> None:
+    """Set how loud a leg is."""
+    leg = _leg_or_refuse(hall, order.leg)
+    if leg is None:
+        return
+    low, high = controls.GAIN_DB_MIN, controls.GAIN_DB_MAX
+    if not low <= order.gain_db <= high:
+        hall.refuse("bad_volume", f"{order.gain_db} dB: expected {low} to {high}")
+    elif leg.answered_at is None:
+        hall.refuse("not_answered", f"leg {order.leg} is not answered")
+    else:
+        controls.set_gain(hall, leg, gain_db=order.gain_db, by=order.by)
+
+
+def move_leg(hall: Hall, order: api.MoveLeg) -> None:
+    """Take a leg into another session of its account."""
+    leg = _leg_or_refuse(hall, order.leg)
+    spec = _spec_or_refuse(hall, order.session) if leg is not None else None
+    if leg is None or spec is None:
+        return
+    code, message = moves.fault_of(hall, leg, spec)
+    if code:
+        hall.refuse(code, message)
+    else:
+        moves.move(hall, leg, spec, by=order.by)
 
 
 def kick_leg(hall: Hall, order: api.KickLeg) -> None:

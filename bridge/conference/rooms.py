@@ -4,7 +4,7 @@ Knows what a leg hears and which facts hold on its way in. It must not know how 
 was keyed.
 """
 
-from bridge.conference import api, prompts
+from bridge.conference import api, controls, prompts
 from bridge.conference.api import LegState, Role, SessionSpec, StartPolicy
 from bridge.conference.departures import (
     dismiss,
@@ -27,19 +27,28 @@ BY_ORGANIZER = "organizer"
 
 def identify(hall: Hall, leg: Leg, spec: SessionSpec) -> None:
     """Tie a leg to its session, then let it in at once or say why not."""
+    occurrence = enter_occurrence(hall, leg, spec)
+    hall.disarm(Alarm.CODE, leg.id)
+    hall.member_fact(leg, "leg.identified")
+    if not hall.sessions.offers(spec, leg.kind, leg.country):
+        dismiss(hall, leg, "not_offered", prompts.NOT_OFFERED)
+    elif occurrence.locked:
+        dismiss(hall, leg, "locked", prompts.LOCKED)
+    elif len(occurrence.admitted) >= hall.config.participants_max:
+        dismiss(hall, leg, "full", prompts.FULL)
+    else:
+        let_in(hall, occurrence, leg, keyed=leg.wants is None)
+
+
+def enter_occurrence(hall: Hall, leg: Leg, spec: SessionSpec) -> Occurrence:
+    """Tie a leg to the open occurrence of a session; one is opened when there is none."""
     occurrence = hall.open.get(spec.id) or open_occurrence(hall, spec)
     occurrence.legs[leg.id] = leg
     occurrence.empty_since = None
     rearm(hall, occurrence)
     leg.session, leg.occurrence, leg.account = spec.id, occurrence.id, spec.account
-    hall.disarm(Alarm.CODE, leg.id)
-    hall.member_fact(leg, "leg.identified")
-    if not hall.sessions.offers(spec, leg.kind, leg.country):
-        dismiss(hall, leg, "not_offered", prompts.NOT_OFFERED)
-    elif len(occurrence.admitted) >= hall.config.participants_max:
-        dismiss(hall, leg, "full", prompts.FULL)
-    else:
-        _let_in(hall, occurrence, leg)
+    leg.home = leg.home or (spec.id, occurrence.id)
+    return occurrence
 
 
 def open_occurrence(hall: Hall, spec: SessionSpec) -> Occurrence:
@@ -49,35 +58,53 @@ def open_occurrence(hall: Hall, spec: SessionSpec) -> Occurrence:
     return occurrence
 
 
-def _let_in(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
-    """Put a leg into the waiting room or the conference; nobody is held back for a PIN."""
-    keyed = leg.wants is None
+def let_in(hall: Hall, occurrence: Occurrence, leg: Leg, *, keyed: bool) -> None:
+    """Put a leg into the waiting room or the conference; nobody is held back for a PIN.
+
+    `keyed`: it keyed its code, so a PIN may follow.
+    """
     leg.collector.let_in(hall.at.now_ns + hall.config.pin_window_ns if keyed else None)
     occurrence.admitted[leg.id] = leg
+    controls.on_let_in(hall, occurrence, leg)
     if not occurrence.started:
         _wait(hall, leg, ask_pin=keyed)
         return
-    alone = not occurrence.mixed
+    others = len(occurrence.mixed)
     _enter_mix(hall, occurrence, leg)
     hall.tone(occurrence, prompts.BEEP_IN)
-    if alone:
-        hall.play(leg, prompts.ALONE)
+    names = _welcome(hall, occurrence, others)
+    if names:
+        hall.play(leg, *names)
+
+
+def _welcome(hall: Hall, occurrence: Occurrence, others: int) -> tuple[str, ...]:
+    """Return what a leg hears when it joins a conference that goes on."""
+    names = (prompts.LECTURE_MUTED,) if occurrence.lecture else ()
+    if others == 0:
+        return (*names, prompts.ALONE)
+    if hall.config.entry_count:
+        return (*names, prompts.PEOPLE, *prompts.number(others + 1))
+    return names
 
 
 def _wait(hall: Hall, leg: Leg, *, ask_pin: bool) -> None:
     leg.move(Move.WAIT)
+    if leg.waiting_since is None:
+        hall.member_fact(leg, "leg.waiting")
     leg.waiting_since = hall.at.conf_ms
-    hall.member_fact(leg, "leg.waiting")
+    if leg.muted:
+        hall.order(api.SetLegMuted(leg.id, muted=True))
     hall.play(leg, *((prompts.PIN, prompts.WAITING) if ask_pin else (prompts.WAITING,)))
     _watch(hall, leg)
 
 
 def _enter_mix(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
     leg.move(Move.JOIN)
-    leg.joined_at = hall.at.conf_ms
     occurrence.mixed[leg.id] = leg
     hall.disarm(Alarm.WAITING, leg.id)
-    hall.member_fact(leg, "leg.joined", role=leg.role.value)
+    if leg.joined_at is None:  # moved from another conference otherwise
+        hall.member_fact(leg, "leg.joined", role=leg.role.value)
+    leg.joined_at = hall.at.conf_ms
     if leg.muted:
         hall.order(api.SetLegMuted(leg.id, muted=True))
     hall.order(api.EnterMix(leg.id, occurrence.id))

@@ -3,9 +3,11 @@
 Must not know what happens to any of them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from bridge.units import ConfMs, NowNs, SessionId
 
@@ -71,6 +73,23 @@ class SessionSpec:
     closes: ConfMs | None = None
 
 
+KEYS_DEFAULT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "start": "*1",
+        "mute": "*2",
+        "record": "*3",
+        "mute_all": "*5",
+        "lock": "*7",
+        "lecture": "*8",
+        "raise_hand": "*9",
+        "help": "*#",
+        "leave": "#2",
+        "roll_call": "#3",
+    }
+)
+"""The keys of each control (R18). "" switches a control off; `*0` always begins a PIN (D20)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConferenceConfig:
     """What the core is told once. Names in comments are those of the configuration file.
@@ -93,3 +112,5 @@ class ConferenceConfig:
     entry_tones: bool = True  # conference.entry_tones
     pin_window_ns: int = 10_000_000_000  # after the code, `*` begins a PIN for this long
     control_pause_ns: int = 1_500_000_000  # within that, a lone `*d` acts after this pause
+    keys: Mapping[str, str] = field(default_factory=lambda: KEYS_DEFAULT)  # keys.*
+    entry_count: bool = False  # conference.entry_count: who joins late hears how many are there

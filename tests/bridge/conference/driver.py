@@ -15,11 +15,12 @@ from bridge.conference.api import (
     LegKind,
     LegState,
     LegView,
+    Notice,
     SessionSpec,
 )
 from bridge.conference.core import Conference
 from bridge.conference.numberplan import NumberPlan
-from bridge.conference.prompts import PROMPTS
+from bridge.conference.prompts import CLIP, NUMBERS, PROMPTS
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId, SessionId
 
 CONF0 = ConfMs(1_770_732_000_000)  # 2026-02-10 14:00 UTC
@@ -41,7 +42,9 @@ LegOrder = (
     | api.EnterMix
     | api.LeaveMix
     | api.SetLegMuted
+    | api.SetLegGain
 )
+PLAYABLE = PROMPTS | NUMBERS
 
 
 class Shell:
@@ -53,6 +56,7 @@ class Shell:
         self.gone: set[LegId] = set()
         self.mix: dict[LegId, OccurrenceId] = {}
         self.muted: set[LegId] = set()
+        self.gain: dict[LegId, int] = {}
         self.playing: dict[LegId, api.PlayPrompts] = {}
         self.tokens: dict[LegId, int] = {}
         self.facts: list[Fact] = []
@@ -102,7 +106,7 @@ class Shell:
             case api.PlayPrompts(leg=leg, token=token):
                 assert leg in self.answered
                 assert token > self.tokens.get(leg, 0)
-                assert PROMPTS.issuperset(command.prompts)
+                assert all(playable(name) for name in command.prompts)
                 self.tokens[leg] = token
                 self.playing[leg] = command
             case api.StopPrompts(leg=leg):
@@ -118,7 +122,14 @@ class Shell:
                 (self.muted.add if muted else self.muted.discard)(leg)
             case api.PlayToMix(occurrence=occurrence, prompt=prompt):
                 assert occurrence in self.mix.values(), "nobody would hear it"
-                assert prompt in PROMPTS
+                assert playable(prompt)
+            case api.SetLegGain(leg=leg, gain_db=gain_db):
+                assert leg in self.answered
+                self.gain[leg] = gain_db
+
+
+def playable(name: str) -> bool:
+    return name in PLAYABLE or name.startswith(CLIP)
 
 
 class Bridge:
@@ -135,6 +146,7 @@ class Bridge:
         self.shell = Shell()
         self.effects = ConferenceEffects()
         self.commands: list[ConferenceCommand] = []
+        self.notices: list[Notice] = []
         if spec is not None:
             self.step(api.PutSession(spec))
 
@@ -145,6 +157,7 @@ class Bridge:
         self.effects = self.core.step(event, at)
         self.shell.apply(self.effects)
         self.commands.extend(self.effects.commands)
+        self.notices.extend(self.effects.notices)
         return self.effects
 
     def advance(self, ms: int) -> None:
@@ -249,6 +262,10 @@ class Bridge:
 
     def tones(self) -> list[str]:
         return [c.prompt for c in self.commands if isinstance(c, api.PlayToMix)]
+
+    def told(self, *names: str) -> list[tuple[str, str | None]]:
+        """Every notice, or those of these types, as (type, leg)."""
+        return [(n.type, n.leg) for n in self.notices if not names or n.type in names]
 
     def refusals(self) -> list[str]:
         return [c.code for c in self.commands if isinstance(c, api.Refused)]

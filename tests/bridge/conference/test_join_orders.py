@@ -69,3 +69,28 @@ def test_each_may_leave_in_any_order(
         assert bridge.left(name) == ("hung_up", 3 * MIN - came[name])
     assert [f.data["reason"] for f in bridge.facts("session.ended")] == ["room_empty"]
     assert bridge.effects.deadline_conf is None
+
+
+@pytest.mark.parametrize("control", ["lock", "lecture"])
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_lock_and_lecture_hold_for_whoever_comes_after_them(
+    order: tuple[str, ...], policy: StartPolicy, control: str
+) -> None:
+    """The organizer locks, or lectures, as soon as there; who came before is in either way."""
+    bridge = Bridge(SPEC if policy is StartPolicy.ON_JOIN else on_command())
+    for name in order:
+        if name == "olivia":
+            bridge.organizer(name)
+            bridge.keys(name, "*7" if control == "lock" else "*8")
+        else:
+            bridge.join(name)
+    if policy is StartPolicy.ON_COMMAND:
+        bridge.keys("olivia", "*1")
+    before = set(order[: order.index("olivia") + 1])
+    inside = before if control == "lock" else set(order)
+    assert bridge.mixed() == inside
+    assert bridge.shell.muted == (set() if control == "lock" else set(order) - {"olivia"})
+    for name in set(order) - inside:
+        bridge.played(name)
+        assert bridge.left(name)[0] == "locked"

@@ -212,7 +212,7 @@ def test_a_participant_has_no_hash_2() -> None:
     assert bridge.state("ann") is LegState.WAITING
 
 
-@pytest.mark.parametrize("keys", ["*9", "#3", "#0", "*7", "12345", "A", "D"])
+@pytest.mark.parametrize("keys", ["*4", "*6", "#0", "#7", "*7", "12345", "A", "D"])
 def test_keys_that_are_no_control_do_nothing(keys: str) -> None:
     bridge = Bridge()
     bridge.organizer("olivia")

@@ -25,6 +25,7 @@ from tests.bridge.conference.driver import (
 )
 
 OTHER = SessionSpec(SessionId("s2"), "beta", "555000", "4444", toll_free=frozenset({"US"}))
+TEAM = SessionSpec(SessionId("s3"), "acme", "555333", "4444")
 CONFIGS = [
     ConferenceConfig(),
     ConferenceConfig(participants_max=2, organizer_gone_ms=0, entry_tones=False),
@@ -36,6 +37,7 @@ PHRASES = [
     f"{CODE}#*{PIN}#",
     "555000#",
     "555000#*4444#",
+    "555333#*4444#",
     "999999#",
     f"*0{PIN}#",
     "*04444#",
@@ -43,6 +45,11 @@ PHRASES = [
     "*2",
     "*1",
     "#2",
+    "*5",
+    "*7",
+    "*8",
+    "*9",
+    "#3",
     "#",
     "*",
     "5",
@@ -82,6 +89,7 @@ class Stories(RuleBasedStateMachine):
     def choose(self, config: ConferenceConfig, spec: SessionSpec) -> None:
         self.bridge = Bridge(spec, config)
         self.bridge.step(api.PutSession(OTHER))
+        self.bridge.step(api.PutSession(TEAM))
 
     @rule(spec=st.sampled_from([SPEC, on_command(), OTHER]), window=st.integers(0, 3))
     def put(self, spec: SessionSpec, window: int) -> None:
@@ -157,6 +165,28 @@ class Stories(RuleBasedStateMachine):
         if leg := self.any_leg(data):
             order = api.KickLeg(leg, "api") if what == 2 else api.MuteLeg(leg, muted=what == 1)
             self.bridge.step(order)
+
+    @rule(data=st.data(), on=st.booleans(), what=st.integers(0, 2))
+    def control_session(self, data: st.DataObject, on: bool, what: int) -> None:
+        session = data.draw(st.sampled_from([SID, OTHER.id, TEAM.id]))
+        orders = (
+            api.LockSession(session, locked=on, by="web"),
+            api.SetLecture(session, on=on, by="web"),
+            api.MuteAll(session, muted=on, by="web"),
+        )
+        self.bridge.step(orders[what])
+
+    @rule(data=st.data(), what=st.integers(0, 3))
+    def control_leg(self, data: st.DataObject, what: int) -> None:
+        if leg := self.any_leg(data):
+            session = data.draw(st.sampled_from([SID, OTHER.id, TEAM.id]))
+            orders = (
+                api.RaiseHand(leg, raised=True),
+                api.SetVolume(leg, 3, "web"),
+                api.MoveLeg(leg, session, "web"),
+                api.Announce(session, "alone", "web", leg=leg),
+            )
+            self.bridge.step(orders[what])
 
     # --- time -----------------------------------------------------------------------
 

@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
-from billing.cards import Book, compile_book
+from billing.cards import ANY, Book, compile_book
 from billing.config import AccountConfig, ContractConfig, Strict, body_of, from_start
 from billing.errors import BillingInputError, ConfigConflict, UnknownAccount
 from billing.settings import DEFAULT_SELLERS, BillingSettings
 from billing.store import Store
 from billing.tables import config, invoices, legs, meta
 from billing.times import TIME_MIN_MS, instant_of, iso, month_text, months_of, now_ms
+from billing.words import CHARGED_KINDS
 
 REVISION: Final = "config_revision"
 CONTRACT: Final = "contract"
@@ -52,7 +53,7 @@ class Books:
         note: str = "configured",
     ) -> bool:
         """Store what is new or changed; return whether anything was."""
-        wanted: dict[tuple[str, str, int], str] = {}
+        wanted: dict[Key, str] = {}
         for kind, models in ((CONTRACT, list(contracts)), (ACCOUNT, list(accounts))):
             for model in models:
                 key = (kind, model.id, from_start(model))
@@ -66,8 +67,9 @@ class Books:
                 return False
         with self._store.write() as connection:
             changed = _changed(connection, wanted)
+            before = _bodies(connection)
             _record(connection, self._store, changed, note)
-            _check(connection, changed)
+            _check(connection, changed, before)
             self._book = None
         return bool(changed)
 
@@ -116,19 +118,23 @@ class Books:
             ]
 
 
-def _changed(
-    connection: Connection, wanted: Mapping[tuple[str, str, int], str]
-) -> dict[tuple[str, str, int], str]:
+Key = tuple[str, str, int]
+"""Kind, id and the instant a version holds from."""
+
+
+def _bodies(connection: Connection) -> dict[Key, str]:
     columns = (config.c.kind, config.c.id, config.c.valid_from_ms, config.c.body)
-    known = {
+    return {
         (kind, name, at): body for kind, name, at, body in connection.execute(sa.select(*columns))
     }
+
+
+def _changed(connection: Connection, wanted: Mapping[Key, str]) -> dict[Key, str]:
+    known = _bodies(connection)
     return {key: body for key, body in wanted.items() if known.get(key) != body}
 
 
-def _record(
-    connection: Connection, store: Store, changed: Mapping[tuple[str, str, int], str], note: str
-) -> None:
+def _record(connection: Connection, store: Store, changed: Mapping[Key, str], note: str) -> None:
     recorded = now_ms()
     insert = store.insert(config)
     upsert = insert.on_conflict_do_update(
@@ -147,7 +153,7 @@ def _record(
     )
 
 
-def _check(connection: Connection, changed: Mapping[tuple[str, str, int], str]) -> None:
+def _check(connection: Connection, changed: Mapping[Key, str], before: Mapping[Key, str]) -> None:
     """Refuse what does not fit together or rewrites the past; mark the legs it concerns as due."""
     contracts, accounts = _versions(connection, CONTRACT), _versions(connection, ACCOUNT)
     settings = _settings(connection)
@@ -164,6 +170,7 @@ def _check(connection: Connection, changed: Mapping[tuple[str, str, int], str]) 
                     f"account {name}: contract", body["contract"], "a configured contract"
                 )
     for kind, name, at in changed:
+        moves = _moves_money(kind, before.get((kind, name, at)), changed[kind, name, at])
         concerned = None if kind == SETTINGS else {name}
         if kind == CONTRACT:
             concerned = {
@@ -171,21 +178,47 @@ def _check(connection: Connection, changed: Mapping[tuple[str, str, int], str]) 
                 for account, versions in accounts.items()
                 if any(body["contract"] == name for _, body in versions)
             }
-        if at == 0 and kind != SETTINGS:
+        if at == 0 and kind != SETTINGS and moves:
             _refuse_rewriting(connection, kind, name, concerned or set())
-        due = sa.update(legs).where(
-            legs.c.state != 1, sa.or_(legs.c.left_ms > at, legs.c.hold.is_not(None))
-        )
+        held = legs.c.hold.is_not(None)
+        again = sa.or_(legs.c.left_ms > at, held) if moves else held
+        due = sa.update(legs).where(legs.c.state != 1, again)
         if concerned is not None:
             due = due.where(legs.c.account.in_(concerned))
         connection.execute(due.values(state=1))
-        if kind != SETTINGS:
+        if kind != SETTINGS and moves:
             first = months_of("UTC").month(max(at, TIME_MIN_MS)) - 1  # a zone may be behind UTC
             connection.execute(
                 sa.update(invoices)
                 .where(invoices.c.account.in_(concerned or set()), invoices.c.month >= first)
                 .values(touched=1)
             )
+
+
+PAPER: Final = frozenset({"name", "address", "billing_email", "language", "vat_id"})
+"""What of an account is only printed."""
+
+
+def _moves_money(kind: str, before: str | None, after: str) -> bool:
+    """Tell whether a change can make a charge, that was right before, different."""
+    if before is None and kind != SETTINGS:
+        return True
+    old, new = json.loads(before) if before else body_of(BillingSettings()), json.loads(after)
+    if kind == SETTINGS:
+        return any(old[key] != new[key] for key in ("bridge_state", "products"))
+    if kind == ACCOUNT:
+        return any(old[key] != new[key] for key in old if key not in PAPER)
+    return not _only_adds_countries(old, new)
+
+
+def _only_adds_countries(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Countries that no rate covered before change no charge; legs wait for them (no_rate)."""
+    for kind in CHARGED_KINDS:
+        added = new[kind].keys() - old[kind].keys()
+        if (added and ANY in old[kind]) or not all(key.isalpha() for key in added):
+            return False
+    kept = {**new, **{k: {c: new[k].get(c) for c in old[k]} for k in CHARGED_KINDS}}
+    return kept == old
 
 
 def _refuse_rewriting(connection: Connection, kind: str, name: str, accounts: set[str]) -> None:

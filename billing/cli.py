@@ -119,10 +119,16 @@ def finalize(
 
 @app.command(epilog="Example: tollbridge billing close")
 def close(store: StoreOption = None, config: ConfigOption = None) -> None:
-    """Finalize every month whose grace period is over."""
+    """Finalize every month whose grace period is over, and mail what waits for it."""
+    failed = False
     with opened(store, config) as billing:
         for one in billing.close_due():
             typer.echo(f"{one.number} {one.account.id} {one.total} {one.currency}")
+        for mail in billing.mail_due():
+            typer.echo(f"{mail.number} to {mail.to}: {mail.error or 'sent'}")
+            failed = failed or bool(mail.error)
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command(epilog="Example: tollbridge billing ingest facts.ndjson --store sqlite:///usage.db")

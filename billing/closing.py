@@ -102,8 +102,8 @@ class Closing:
         done, changed = finalized_months(connection, account)
         if changed:
             wanted.add(month_after(done[-1]))
-        if done and timeline.segments[-1].card.monthly_minimum:
-            month = month_after(done[-1])
+        if (done or wanted) and timeline.segments[-1].card.monthly_minimum:
+            month = month_after(done[-1] if done else min(wanted))
             while months.bounds(month)[1] <= latest:
                 wanted.add(month)
                 month = month_after(month)
@@ -177,6 +177,7 @@ def _finish(connection: Connection, book: Book, claim: _Claim, view: _View, *, a
             total_micros=draft.total_micros,
             head=_head(draft),
             finalized_ms=at_ms,
+            mailed_ms=None if _wants_mail(book, draft.account.id) else 0,
         )
     )
     corrected = sorted({line.month for line in draft.of(ADJUSTMENT)})
@@ -189,6 +190,12 @@ def _finish(connection: Connection, book: Book, claim: _Claim, view: _View, *, a
         )
         .values(mark=view.mark, touched=0)
     )
+
+
+def _wants_mail(book: Book, account: str) -> bool:
+    """Only what is finalized while mail is configured is sent; old invoices stay where they are."""
+    billing_email = book.timelines[account].segments[-1].account.billing_email
+    return book.settings.smtp is not None and bool(billing_email)
 
 
 def _newest(connection: Connection) -> int:

@@ -57,6 +57,7 @@ NOT_EMPTY: Final = frozenset(
 )
 OPTIONAL: Final = ("name", "charge_code")
 """Strings that any fact may add, for reports: who somebody is, whom a session is charged to."""
+_ALLOWED_NULL: Final = (*OPTIONAL, *_PLACE)
 
 _ENVELOPE: Final = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
@@ -88,7 +89,7 @@ class Fact(NamedTuple):
 
 def read_fact(event: object) -> Fact:
     """Check one event and take it apart."""
-    if not isinstance(event, Mapping):
+    if type(event) is not dict and not isinstance(event, Mapping):
         raise BadEvent("not_an_event", f"expected a JSON object, got {_short(event)}")
     try:
         version, identity, source = event["specversion"], event["id"], event["source"]
@@ -103,7 +104,7 @@ def read_fact(event: object) -> Fact:
     _check_text("id", identity)
     _check_text("source", source)
     subject, n = _taken_apart(identity)
-    if not isinstance(data, Mapping):
+    if type(data) is not dict and not isinstance(data, Mapping):
         raise BadEvent("bad_data", f"data is {_short(data)}: expected an object")
     text = canonical(data)
     _check_data(kind, data)
@@ -177,7 +178,7 @@ def _check_data(kind: int, data: Mapping[str, Any]) -> None:
         value = data.get(name)
         if type(value) is not str or len(value) > TEXT_MAX or (not value and name in NOT_EMPTY):
             raise BadEvent("bad_data", f"data.{name} is {_short(value)}: expected 1-512 characters")
-    for name in OPTIONAL:
+    for name in OPTIONAL if kind != LEFT else _ALLOWED_NULL:
         if name in data:
             _check_optional(name, data)
     if kind == ANSWERED:
@@ -208,11 +209,11 @@ def _check_left(data: Mapping[str, Any]) -> None:
         raise BadEvent(
             "bad_duration", f"data.duration_ms is {_short(duration)}: expected 0 to 31 days"
         )
-    for name in _PLACE:
-        _check_optional(name, data)
 
 
 def _check_text(name: str, value: object) -> None:
+    if type(value) is str and 0 < len(value) <= TEXT_MAX and value.isprintable():
+        return  # what is printable has no null character and no half of a surrogate pair
     if type(value) is not str or not 0 < len(value) <= TEXT_MAX or not _storable(value):
         raise BadEvent("bad_data", f"{name} is {_short(value)}: expected 1-512 characters")
 

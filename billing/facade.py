@@ -14,8 +14,10 @@ from billing.explain import Explanation, explain
 from billing.ingest import BULK_BATCH, LIVE_BATCH, IngestReport, Intake
 from billing.invoice import Invoice
 from billing.ledger import Ledger
+from billing.mail import Mailed, mail_due
 from billing.outbox import drain
 from billing.problems import Problem, dismiss, open_problems, retry
+from billing.pump import SinkState, push, rewind
 from billing.replay import replay
 from billing.report import UsageReport, usage_report
 from billing.settings import BillingSettings
@@ -153,6 +155,19 @@ class Billing:
         """Fold and settle all stored facts again: (facts, subjects mended, legs changed)."""
         total, mended = replay(self._store)
         return total, mended, self.settle()
+
+    def push(self, *, sink: str | None = None, at_ms: int | None = None) -> list[SinkState]:
+        """Send the configured sinks what they have not acknowledged yet, in order."""
+        at = now_ms() if at_ms is None else at_ms
+        return push(self._store, self._books, at_ms=at, only=sink)
+
+    def rewind(self, sink: str) -> None:
+        """Make a sink get the whole stream again, with the same ids."""
+        rewind(self._store, sink)
+
+    def mail_due(self) -> list[Mailed]:
+        """Send finalized invoices to their billing addresses, when SMTP is configured."""
+        return mail_due(self._store, self._books, self._ledger)
 
     def explain(self, leg: str) -> Explanation:
         """Return a leg's facts, its settlement and the arithmetic of its charges."""

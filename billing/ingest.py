@@ -75,11 +75,7 @@ class Intake:
     def __init__(self, store: Store) -> None:
         self._store = store
         fact_columns = ("source", "id", "type", "time_ms", "data", "extra")
-        self._insert_facts = Batch(
-            store,
-            store.insert(facts).on_conflict_do_nothing(index_elements=["source", "id"]),
-            fact_columns,
-        )
+        self._insert_facts = Batch(store, _fact_upsert(store), fact_columns)
         self._upsert_legs = Batch(store, _leg_upsert(store), ("source", "leg", *LEG_COLUMNS))
         self._upsert_occurrences = Batch(
             store, _occurrence_upsert(store), ("source", "occurrence", *OCCURRENCE_COLUMNS)
@@ -118,12 +114,12 @@ class Intake:
         rows: list[Row] = [
             (numbers[f.source], f.id, f.type, f.time_ms, f.text, f.extra) for f in ready
         ]
-        fresh = self._store_facts(connection, rows)
+        fresh, differing = self._store_facts(connection, rows)
         folds = Folds()
         if len(fresh) == len(rows):
             for fact, row in zip(ready, rows, strict=True):
                 folds.add(row[0], fact)
-        else:
+        elif fresh or differing:
             refused = refused + _fold_known(connection, ready, rows, fresh, folds)
         self._store_folds(connection, folds)
         seen = now_ms()
@@ -133,14 +129,23 @@ class Intake:
         reused = sum(r.reason == ID_REUSED_REASON for r in refused)
         return IngestReport(len(fresh), len(rows) - len(fresh) - reused, len(refused))
 
-    def _store_facts(self, connection: Connection, rows: list[Row]) -> set[tuple[int, str]]:
-        """Insert what is new and return its keys; this transaction is the only writer."""
+    def _store_facts(
+        self, connection: Connection, rows: list[Row]
+    ) -> tuple[set[tuple[int, str]], int]:
+        """Insert what is new; return its keys, and how many known ids came with other content.
+
+        This transaction is the only writer, so what is newer than before is what it inserted.
+        """
         newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(facts.c.seq), 0)))
-        self._insert_facts.run(connection, rows)
-        found = connection.execute(
-            sa.select(facts.c.source, facts.c.id).where(facts.c.seq > newest)
-        )
-        return {(source, identity) for source, identity in found}
+        written = self._insert_facts.run(connection, rows)
+        newer = facts.c.seq > newest
+        count = connection.scalar(sa.select(sa.func.count()).select_from(facts).where(newer)) or 0
+        if count == len(rows):
+            return {(row[0], row[1]) for row in rows}, 0
+        if count == 0:
+            return set(), written
+        found = connection.execute(sa.select(facts.c.source, facts.c.id).where(newer))
+        return {(source, identity) for source, identity in found}, written - count
 
     def _store_folds(self, connection: Connection, folds: Folds) -> None:
         self._upsert_legs.run(
@@ -252,6 +257,22 @@ def _differs(column: Any, incoming: Any) -> Any:
 def _twice(column: Any, incoming: Any, bit: int) -> Any:
     both = sa.and_(column.is_not(None), incoming.is_not(None))
     return sa.case((both, sa.literal_column(str(bit))), else_=_ZERO)
+
+
+def _fact_upsert(store: Store) -> Any:
+    """Insert a fact; one that is known with other content is written over with itself.
+
+    So the rows written are the new ones and the differing ones: a batch that was all known
+    before is recognized without reading it back.
+    """
+    insert = store.insert(facts)
+    new, old = insert.excluded, facts.c
+    differs = sa.or_(
+        *(old[name].is_distinct_from(new[name]) for name in ("type", "time_ms", "data", "extra"))
+    )
+    return insert.on_conflict_do_update(
+        index_elements=["source", "id"], set_={"extra": old.extra}, where=differs
+    )
 
 
 def _leg_upsert(store: Store) -> Any:

@@ -126,16 +126,17 @@ class Batch:
         order = self._columns if self._named else tuple(compiled.positiontup)
         assert order == self._columns, (order, self._columns)
 
-    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Execute the statement once for each row."""
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Execute the statement once for each row; return how many rows were written."""
         if not rows:
-            return
+            return 0
         if self._named:
             names = self._columns
             parameters = [dict(zip(names, row, strict=True)) for row in rows]
-            connection.exec_driver_sql(self._sql, cast(Any, parameters))
+            result = connection.exec_driver_sql(self._sql, cast(Any, parameters))
         else:
-            connection.exec_driver_sql(self._sql, cast(Any, rows))
+            result = connection.exec_driver_sql(self._sql, cast(Any, rows))
+        return int(result.rowcount)
 
 
 def _checked_url(text: str, *, must_exist: bool) -> sa.URL:

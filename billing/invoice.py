@@ -306,14 +306,17 @@ def kind_totals(lines: Iterable[Line]) -> dict[str, dict[str, int]]:
     return dict(sorted(totals.items()))
 
 
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
 def csv_cell(value: object) -> object:
     """Keep a spreadsheet from taking somebody's name for a formula.
 
-    >>> csv_cell("=1+1"), csv_cell("+12125550111"), csv_cell(-5)
-    ("'=1+1", '+12125550111', -5)
+    >>> csv_cell("=1+1"), csv_cell("+12125550111"), csv_cell("-0.60")
+    ("'=1+1", '+12125550111', '-0.60')
     """
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value:
-        return value if value[0] == "+" and value[1:].isdecimal() else f"'{value}"
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value if _PLAIN_NUMBER.fullmatch(value) else f"'{value}"
     return value
 
 

@@ -5,6 +5,7 @@ same page, so they cannot say different things.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +18,7 @@ from billing.money import minor_digits, minutes_text
 from billing.sheet import ADJUSTMENT, MINIMUM, TAX, USAGE, Line
 from billing.times import EPOCH, MS, local
 
+_CODE_BEFORE_DIGIT: Final = re.compile(r"([A-Z])(?=[0-9-])")
 LEFT: Final = "left"
 RIGHT: Final = "right"
 
@@ -78,9 +80,8 @@ class Speech:
         pattern = parse_pattern(self._locale.currency_formats["standard"].pattern)
         pattern.frac_prec = (digits, digits)
         value = Decimal(micros).scaleb(-6)
-        return str(
-            pattern.apply(value, self._locale, currency=self._currency, currency_digits=False)
-        )
+        shown = pattern.apply(value, self._locale, currency=self._currency, currency_digits=False)
+        return _CODE_BEFORE_DIGIT.sub("\\1\N{NO-BREAK SPACE}", str(shown))
 
     def number(self, text: str) -> str:
         """Write a decimal with the language's separators."""

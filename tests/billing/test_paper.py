@@ -1,0 +1,152 @@
+"""Invoices and reports as a person gets them: CSV, HTML, PDF, seven languages (R18, R19)."""
+
+import csv
+import io
+import json
+import string
+
+import pytest
+
+from billing import AccountConfig, Billing, ContractConfig
+from billing.invoice import Invoice, csv_cell
+from billing.page import Speech, _all_words, invoice_page
+from billing.paper import to_html, to_pdf
+from billing.words import KINDS, LANGUAGES, REASONS
+from tests.billing.test_bills import JURISDICTIONS, b1
+from tests.billing.test_closing import late_leg
+
+
+@pytest.fixture
+def b7(billing: Billing) -> Billing:
+    account = AccountConfig(
+        id="acme",
+        contract="ovi",
+        product="ovi",
+        name="Acme & <Sons> #1",
+        address=("1 Example Street",),
+        time_zone="America/New_York",
+        vat_id="US-1",
+    )
+    billing.configure([], [account])
+    story = b1(anis=JURISDICTIONS)
+    for event in story.events:
+        if event["type"] == "leg.identified":
+            event["data"] |= {"charge_code": "PROJ-77", "name": "=Ann *bold*"}
+    billing.ingest(story.events)
+    billing.settle()
+    return billing
+
+
+def test_every_language_has_every_word() -> None:
+    words = _all_words()
+    assert set(words) == set(LANGUAGES)
+    assert len({frozenset(said) for said in words.values()}) == 1
+    assert {*KINDS, *REASONS, "usf", "vat"} <= set(words["en"])
+    assert all(text for said in words.values() for text in said.values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_html_and_pdf_say_the_same_total_in_every_language(b7: Billing, language: str) -> None:
+    invoice = b7.invoice("acme", "2026-02")
+    page = invoice_page(invoice, language)
+    html = to_html(page)
+    assert f'<html lang="{language}">' in html
+    assert page.total[1] in html
+    assert {"3", "7", "5"} == set(page.total[1]) & set(string.digits)
+    assert "&lt;Sons&gt;" in html
+    assert "<Sons>" not in html
+    assert "PROJ-77" in html
+    assert to_pdf(page).startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("language", "currency", "shown"),
+    [
+        ("en", "USD", "$1,234.50"),
+        ("de", "EUR", "1.234,50\xa0€"),
+        ("en", "JPY", "¥1,235"),
+        ("en", "KWD", "KWD\xa01,234.500"),
+        ("fr", "USD", "1\u202f234,50\xa0$US"),
+    ],
+)
+def test_money_is_shown_with_iso_4217_decimals(language: str, currency: str, shown: str) -> None:
+    micros = 1_235_000_000 if currency == "JPY" else 1_234_500_000
+    assert Speech(language, currency, "UTC").money(micros) == shown
+
+
+def test_the_page_groups_by_session_country_and_kind_and_says_what_was_free(b7: Billing) -> None:
+    page = invoice_page(b7.invoice("acme", "2026-02"), "en")
+    tables = {table.title: table.rows for table in page.tables}
+    assert tables["By session"] == [["s1", "PROJ-77", "3", "30", "$3.00"]]
+    assert tables["By country"] == [["United States", "Toll-free", "0.10", "3", "30", "$3.00"]]
+    assert tables["By way of joining"] == [["Toll-free", "3", "30", "$3.00"]]
+    assert tables["Not charged"] == [["Included", "Computer audio", "1", "11"]]
+    assert tables["Taxes and fees"] == [["Universal Service Fund 2026Q1, 37.6 %", "$2.00", "$0.75"]]
+    assert page.total == ["Total", "$3.75"]
+    assert page.facts[0] == ["Invoice number", "Draft"]
+
+
+def test_adjustments_and_minimums_are_on_the_page(billing: Billing) -> None:
+    minimum = ContractConfig(
+        id="m", currency="USD", toll_free={"*": "0.06"}, monthly_minimum="5.00"
+    )
+    billing.configure([minimum], [AccountConfig(id="acme", contract="m")])
+    billing.ingest(b1().events)
+    billing.finalize("acme", "2026-02")
+    billing.ingest(late_leg(100).events)
+    billing.settle()
+    page = invoice_page(billing.invoice("acme", "2026-03"), "en")
+    tables = {table.title: table.rows for table in page.tables}
+    assert tables["Adjustments of earlier months"] == [
+        ["2026-02", "leg-late", "100", "$6.00"],
+        ["2026-02", "minimum:m", "0", "-$3.20"],
+    ]
+    assert page.total == ["Total", "$7.80"]
+    assert page.note == "Nothing was charged."
+    assert ["Monthly minimum", "$5.00"] in page.totals
+    text = billing.invoice("acme", "2026-03").to_text()
+    assert "adjustment 2026-02: leg-late: 6.00" in text
+    rows = list(csv.DictReader(io.StringIO(billing.invoice("acme", "2026-03").to_csv())))
+    assert [row["amount"] for row in rows] == ["5.00", "6.00", "-3.20"]
+
+
+def test_the_csv_has_every_line_and_no_formula(b7: Billing) -> None:
+    rows = list(csv.DictReader(io.StringIO(b7.invoice("acme", "2026-02").to_csv())))
+    assert [row["category"] for row in rows] == ["usage"] * 3 + ["tax"]
+    assert rows[0]["name"] == "'=Ann *bold*"
+    assert rows[0]["ani"] == "+12125550111"
+    assert [row["amount"] for row in rows] == ["1.00", "1.00", "1.00", "0.75"]
+    assert csv_cell("") == ""
+
+
+def test_the_usage_report_says_who_when_how_long_and_how(b7: Billing) -> None:
+    report = b7.usage("acme", "2026-02")
+    rows = json.loads(report.to_json())["rows"]
+    assert [(r["leg"], r["kind"], r["role"], r["duration_ms"]) for r in rows] == [
+        ("leg-org", "voip", "organizer", 660_000),
+        ("leg-a", "toll_free", "participant", 600_000),
+        ("leg-b", "toll_free", "participant", 600_000),
+        ("leg-c", "toll_free", "participant", 600_000),
+    ]
+    assert {r["charge_code"] for r in rows} == {"PROJ-77"}
+    assert "2026-02-10 09:01:00   0:10:00" in report.to_text()
+    assert len(report.to_csv().splitlines()) == 5
+    page = report.page("nl")
+    assert page.kind == "Gebruiksrapport"
+    assert page.tables[0].title == "Sessie s1 (Kostencode PROJ-77)"
+    assert to_pdf(page).startswith(b"%PDF")
+    assert "Organisator" in to_html(page)
+    assert b7.usage("acme", "2026-05").page("en").note == "Nothing was charged."
+
+
+def test_json_is_read_back_as_it_was(b7: Billing) -> None:
+    invoice: Invoice = b7.invoice("acme", "2026-02")
+    document = json.loads(invoice.to_json())
+    assert document == json.loads(json.dumps(invoice.to_dict()))
+    assert set(document) >= {
+        "account", "month", "currency", "seller", "label", "lines", "free", "total",
+    }  # fmt: skip
+    assert set(document["lines"][0]) >= {
+        "leg", "session", "kind", "country", "ani", "answered_at", "ended_at", "duration_ms",
+        "billable_seconds", "billed_seconds", "minutes", "rate", "amount", "reason",
+    }  # fmt: skip

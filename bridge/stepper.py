@@ -21,6 +21,7 @@ from bridge.conference.api import (
     ConferenceEvent,
     Fact,
     Instant,
+    LegInvited,
     LegReady,
     Tick,
 )
@@ -84,6 +85,10 @@ class Stepper:
         if effects.facts or effects.commands:
             batch = _Batch(effects.commands, effects.facts, committed=not effects.facts)
             self._batches.append(batch)
+            if isinstance(event, LegInvited) and batch.committed:
+                # Nothing of a new leg can be in the queue: while the store takes no facts, the
+                # call is not to wait behind them, but to be refused.
+                self._batches.rotate(1)
             if effects.facts:
                 self._submit(batch, event.leg if isinstance(event, LegReady) else None)
         self._flush()

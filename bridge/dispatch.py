@@ -17,11 +17,12 @@ from bridge.conference.api import (
     PlayPrompts,
     PlayToMix,
     RefuseLeg,
+    SetLegGain,
     SetLegMuted,
     StopPrompts,
 )
 from bridge.legtable import LegRecord, LegTable
-from bridge.link import Play, PlayToGroup, SetGroup, SetMuted, StopPlay, ToWorker
+from bridge.link import Play, PlayToGroup, SetGain, SetGroup, SetMuted, StopPlay, ToWorker
 from bridge.sip.api import Accept, HangUp, LocalMedia, Reject, SipEvent
 
 NO_GROUP: Final = -1
@@ -62,6 +63,7 @@ class Dispatcher:
                 | EnterMix(leg)
                 | LeaveMix(leg)
                 | SetLegMuted(leg)
+                | SetLegGain(leg)
             ):
                 record = self.legs.get(leg)
                 if record:
@@ -72,7 +74,7 @@ class Dispatcher:
     def _media_order(
         self,
         record: LegRecord,
-        command: PlayPrompts | StopPrompts | EnterMix | LeaveMix | SetLegMuted,
+        command: PlayPrompts | StopPrompts | EnterMix | LeaveMix | SetLegMuted | SetLegGain,
     ) -> ToWorker:
         number = record.number
         match command:
@@ -86,3 +88,5 @@ class Dispatcher:
                 return SetGroup(number, NO_GROUP)
             case SetLegMuted(_, muted):
                 return SetMuted(number, muted)
+            case SetLegGain(_, gain_db):
+                return SetGain(number, gain_db)

@@ -103,6 +103,22 @@ class SetMuted:
 
 
 @dataclass(frozen=True, slots=True)
+class SetGain:
+    """How loud its group hears the leg, in dB; 0 is as it came."""
+
+    leg_no: int
+    gain_db: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadClip:
+    """Make a mono 8 kHz WAV file playable under a name; answered by `ClipLoaded`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlayToGroup:
     """Mix a clip into what everybody in a group hears (entry and exit tones)."""
 
@@ -209,6 +225,14 @@ class RecordingDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipLoaded:
+    """The clip can be played; `error` says why not, "" when it can."""
+
+    name: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ResetDone:
     """Everything is closed and the new settings are in force."""
 
@@ -241,13 +265,23 @@ ToWorker = (
     | StopPlay
     | SetGroup
     | SetMuted
+    | SetGain
+    | LoadClip
     | PlayToGroup
     | StartRecording
     | StopRecording
     | Reset
 )
 FromWorker = (
-    LegOpened | LegRefused | KeyPressed | PlayDone | LegSilent | RecordingDone | ResetDone | Status
+    LegOpened
+    | LegRefused
+    | KeyPressed
+    | PlayDone
+    | LegSilent
+    | RecordingDone
+    | ClipLoaded
+    | ResetDone
+    | Status
 )
 
 _CLASSES: Final[dict[str, type[Any]]] = {

@@ -30,6 +30,7 @@ from bridge.conference.api import (
     LegPlayed,
     LegReady,
     LegView,
+    OccurrenceView,
     OpenMedia,
     PutSession,
     Refused,
@@ -38,6 +39,7 @@ from bridge.conference.api import (
 )
 from bridge.conference.core import Conference
 from bridge.conference.numberplan import NumberPlan
+from bridge.conference.prompts import CLIP
 from bridge.config import Settings
 from bridge.dispatch import Dispatcher
 from bridge.errors import OperatingTrouble, WorkerLost
@@ -52,13 +54,12 @@ from bridge.link import (
     OpenLeg,
     PlayDone,
     RecordingDone,
-    StartRecording,
     Status,
-    StopRecording,
     ToWorker,
 )
 from bridge.metering import Elapsed, Outbox
 from bridge.net.sip_udp import SipUdp
+from bridge.recordings import Recordings
 from bridge.sip.api import (
     Address,
     CallConfirmed,
@@ -73,7 +74,7 @@ from bridge.sip.api import (
     SipConfig,
     SipNotice,
 )
-from bridge.stepper import Stepper, conf_ms_now, now_ns
+from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
 from bridge.worker_link import MediaWorker
 
@@ -83,7 +84,6 @@ RETRY_AFTER_S: Final = 5
 CHECKPOINTS_PER_INTERVAL: Final = 2
 """Twice, so that D13 holds also when a commit waits for the disk."""
 
-RECORDING_CLOSE_S: Final = 10.0
 BYE_POLL_S: Final = 0.02
 BYE_POLLS_MAX: Final = 100
 
@@ -135,7 +135,7 @@ class Bridge:
         self._legs = LegTable()
         self._worker = worker
         self._worker_lost = False
-        self._recordings: dict[int, asyncio.Future[RecordingDone]] = {}
+        self._recordings = Recordings(self._send_worker)
         self._tasks: set[asyncio.Task[None]] = set()
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -246,6 +246,14 @@ class Bridge:
         """Return the sessions that can be dialled into."""
         return self._stepper.conference.sessions()
 
+    def occurrences(self) -> tuple[OccurrenceView, ...]:
+        """Return every open occurrence."""
+        return self._stepper.conference.occurrences()
+
+    def subscribe(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell of every committed fact and every notice, in order; return what ends that."""
+        return self._stepper.subscribe(watcher)
+
     async def order(self, event: ConferenceEvent) -> tuple[Refused, ...]:
         """Carry out an order and wait until its facts are committed; return what was refused."""
         commands = self._stepper.step(event)
@@ -266,22 +274,23 @@ class Bridge:
 
     async def start_recording(self, occurrence: OccurrenceId, path: Path) -> None:
         """Record an occurrence's whole mix from now on."""
-        group = self._legs.group_of(occurrence)
-        self._recordings[group] = asyncio.get_running_loop().create_future()
-        self.worker.send(StartRecording(group, str(path)))
+        self._recordings.start(self._legs.group_of(occurrence), path)
 
     async def stop_recording(self, occurrence: OccurrenceId) -> RecordingDone:
-        """Close the recording and return what it holds.
+        """Close the recording and return what it holds; `OperatingTrouble` when it failed."""
+        return await self._recordings.stop(self._legs.group_of(occurrence))
+
+    async def load_clip(self, path: Path) -> str:
+        """Make a WAV file playable; return the name that `Announce` takes for it.
 
         Raises:
-            OperatingTrouble: the file could not be written.
+            OperatingTrouble: it is no mono 8 kHz WAV file, or longer than two minutes.
         """
-        group = self._legs.group_of(occurrence)
-        self.worker.send(StopRecording(group))
-        done = await asyncio.wait_for(self._recordings[group], RECORDING_CLOSE_S)
-        if done.error:
-            raise OperatingTrouble(f"{done.path}: {done.error}")
-        return done
+        name = f"{CLIP}{new_id()}"
+        loaded = await self.worker.load_clip(name, path)
+        if loaded.error:
+            raise OperatingTrouble(loaded.error)
+        return name
 
     async def invoice(self, account: str, month: str) -> Invoice:
         """Settle what is final and return an account's invoice of a month ("2026-02")."""
@@ -361,10 +370,8 @@ class Bridge:
         match message:
             case Status():
                 self._on_status(message)
-            case RecordingDone(group):
-                waiter = self._recordings.get(group)
-                if waiter and not waiter.done():
-                    waiter.set_result(message)
+            case RecordingDone():
+                self._recordings.on_done(message)
             case KeyPressed(number) | PlayDone(number) | LegSilent(number):
                 record = self._legs.by_number(number)
                 if record:

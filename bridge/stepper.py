@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from bridge.conference.api import (
     Instant,
     LegInvited,
     LegReady,
+    Notice,
     Tick,
 )
 from bridge.conference.core import Conference
@@ -34,15 +36,19 @@ COMMIT_WAIT_S: Final = 60.0
 FACTS_KEPT_MAX: Final = 200_000
 """Committed facts kept in memory for rosters and tests; the store has them all."""
 
+Watcher = Callable[[Fact | Notice], None]
+"""Told of what became true and of what changed."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Batch:
-    """The commands of one step, held back until its facts are committed."""
+    """The commands and notices of one step, held back until its facts are committed."""
 
     commands: tuple[ConferenceCommand, ...]
     facts: tuple[Fact, ...]
+    notices: tuple[Notice, ...]
     committed: bool
 
 
@@ -72,6 +78,7 @@ class Stepper:
         self._refuse = refuse
         self._guard = guard
         self._batches: deque[_Batch] = deque()
+        self._watchers: list[Watcher] = []
         self._timer: asyncio.TimerHandle | None = None
         self._effects = ConferenceEffects()
         self._stopped = False
@@ -82,8 +89,10 @@ class Stepper:
         effects = self.conference.step(event, Instant(now, self.clock.at(now)))
         self._effects = effects
         self._arm()
-        if effects.facts or effects.commands:
-            batch = _Batch(effects.commands, effects.facts, committed=not effects.facts)
+        if effects.facts or effects.commands or effects.notices:
+            batch = _Batch(
+                effects.commands, effects.facts, effects.notices, committed=not effects.facts
+            )
             self._batches.append(batch)
             if isinstance(event, LegInvited) and batch.committed:
                 # Nothing of a new leg can be in the queue: while the store takes no facts, the
@@ -158,7 +167,7 @@ class Stepper:
     ) -> None:
         batch.committed = True
         if fault and refusable:
-            batch.commands, batch.facts = (), ()
+            batch.commands, batch.facts, batch.notices = (), (), ()
             self._refuse(refusable, fault)
         self._flush()
 
@@ -169,10 +178,26 @@ class Stepper:
             for fact in batch.facts:
                 log.info(fact.type, id=fact.id, **fact.data)
             self.facts.extend(batch.facts)
+            for fact in batch.facts:
+                self._tell(fact)
+            for notice in batch.notices:
+                self._tell(notice)
             for command in batch.commands:
                 self._carry_out(command)
         del self.facts[:-FACTS_KEPT_MAX]
         self.changed.set()
+
+    def subscribe(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell `watcher` of every fact once it is on disk, and of every notice, in their order.
+
+        Return what ends that. A watcher that raises is logged and hears the next one.
+        """
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
+
+    def _tell(self, event: Fact | Notice) -> None:
+        for watcher in tuple(self._watchers):
+            self._guard(partial(watcher, event))
 
     def _arm(self) -> None:
         """Set the one timer to whichever of the two clocks' deadlines comes first."""

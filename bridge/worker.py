@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge import link, prompts
+from bridge.errors import InputError
 from bridge.media import rtp
 from bridge.media.plays import Clips
 from bridge.media.recording import Piece
@@ -103,6 +104,8 @@ class Worker:
             link.StopPlay: self._stop_play,
             link.SetGroup: self._set_group,
             link.SetMuted: self._set_muted,
+            link.SetGain: self._set_gain,
+            link.LoadClip: self._load_clip,
             link.PlayToGroup: self._play_to_group,
             link.StartRecording: self._start_recording,
             link.StopRecording: self._stop_recording,
@@ -337,6 +340,19 @@ class Worker:
     def _set_muted(self, order: link.SetMuted) -> None:
         if leg := self._leg(order.leg_no):
             self._plane.muted[leg.slot] = order.muted
+
+    def _set_gain(self, order: link.SetGain) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.gain[leg.slot] = 10 ** (order.gain_db / 20)
+
+    def _load_clip(self, order: link.LoadClip) -> None:
+        error = ""
+        try:
+            if not self._clips.add(order.name, prompts.read_wav(Path(order.path))):
+                error = "empty, or too long"
+        except (OSError, InputError) as fault:
+            error = str(fault)
+        self._reply(link.ClipLoaded(order.name, error))
 
     def _play_to_group(self, order: link.PlayToGroup) -> None:
         known = self._plane.plays.start_group(order.group, order.clip)

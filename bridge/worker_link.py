@@ -41,6 +41,7 @@ class MediaWorker:
         self._queue: deque[bytes] = deque()
         self._opening: dict[int, asyncio.Future[link.LegOpened | link.LegRefused]] = {}
         self._resetting: deque[asyncio.Future[None]] = deque()
+        self._loading: dict[str, asyncio.Future[link.ClipLoaded]] = {}
         self._closed = False
         self._loop.add_reader(sock, self._read)
         self._watch = self._loop.create_task(self._watched(), name=f"media worker {self.pid}")
@@ -112,6 +113,14 @@ class MediaWorker:
         self.send(order)
         return await future
 
+    async def load_clip(self, name: str, path: Path) -> link.ClipLoaded:
+        """Make a WAV file playable under a name; one load of a name at a time."""
+        self._need()
+        future: asyncio.Future[link.ClipLoaded] = self._loop.create_future()
+        self._loading[name] = future
+        self.send(link.LoadClip(name, str(path)))
+        return await future
+
     async def stop(self) -> None:
         """End the worker: it closes its files and goes when its socket closes."""
         self._shut("stopped")
@@ -145,6 +154,8 @@ class MediaWorker:
         """Give an answer to who asked, anything else to `on_message`."""
         if isinstance(message, link.ResetDone) and self._resetting:
             _set(self._resetting.popleft(), None)
+        elif isinstance(message, link.ClipLoaded) and message.name in self._loading:
+            _set(self._loading.pop(message.name), message)
         elif (
             isinstance(message, link.LegOpened | link.LegRefused)
             and message.leg_no in self._opening
@@ -185,9 +196,14 @@ class MediaWorker:
         self._loop.remove_writer(self._socket)
         self._socket.close()
         self._queue.clear()
-        waiting: list[asyncio.Future[Any]] = [*self._resetting, *self._opening.values()]
+        waiting: list[asyncio.Future[Any]] = [
+            *self._resetting,
+            *self._opening.values(),
+            *self._loading.values(),
+        ]
         self._resetting.clear()
         self._opening.clear()
+        self._loading.clear()
         for future in waiting:
             if not future.done():
                 future.set_exception(WorkerLost(f"media worker {self.pid}: {reason}"))

@@ -112,6 +112,7 @@ class Voices:
         codes: (C, S) uint8, encoded frames, filled from `used` on.
         pick: (L,) int64, which row of `codes` each slot in a group hears; others are left alone.
         used: rows of `codes` that are taken.
+        gain: (L,) float32, factor of each slot's voice; None when all are 1.
     """
 
     ring: NDArray[np.int16]
@@ -123,6 +124,7 @@ class Voices:
     codes: NDArray[np.uint8]
     pick: NDArray[np.int64]
     used: int
+    gain: NDArray[np.float32] | None = None
 
 
 def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
@@ -159,6 +161,10 @@ def _take(groups: Groups, voices: Voices, buffers: MixBuffers) -> NDArray[np.boo
     """Fill `buffers.talk` with each leg's frame; return who says something."""
     talk = buffers.talk[: len(groups.order)]
     np.take(voices.ring, voices.cell[groups.order], axis=0, out=talk, mode="clip")
+    if voices.gain is not None:
+        gain = voices.gain[groups.order]
+        changed = np.flatnonzero(gain != 1)
+        talk[changed] = np.clip(talk[changed] * gain[changed, None], -32_768, 32_767)
     speaks = np.bitwise_or.reduce(talk.view(np.uint64), axis=1) != 0
     speaks &= ~voices.quiet[groups.order]
     talk[~speaks] = 0

@@ -6,12 +6,16 @@ everybody there hears.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711
 from bridge.media.shape import FRAME
+
+SPARE_FRAMES: Final = 6_000
+"""Room for clips that are added later: two minutes. The oldest of them make way."""
 
 
 class Clips:
@@ -33,11 +37,35 @@ class Clips:
             self.span[name] = (at, at + len(padded))
             parts.append(padded)
             at += len(padded)
-        self.samples = np.concatenate(parts)
+        self._spare = self._next = at
+        self._added: dict[str, tuple[int, int]] = {}
+        self.samples = np.concatenate([*parts, np.zeros(SPARE_FRAMES * FRAME, np.int16)])
         self.codes = np.empty((2, len(self.samples)), np.uint8)
-        for codec in range(2):  # PCMU and PCMA
-            self.codes[codec] = g711.ENCODE[codec][self.samples.view(np.uint16)]
+        self._encode(0, len(self.samples))
         self._frames = self.codes.reshape(2, -1, FRAME)
+
+    def _encode(self, at: int, end: int) -> None:
+        for codec in range(2):  # PCMU and PCMA
+            self.codes[codec, at:end] = g711.ENCODE[codec][self.samples[at:end].view(np.uint16)]
+
+    def add(self, name: str, samples: NDArray[np.int16]) -> bool:
+        """Add a clip, or replace one that was added; False when it is too long for the room.
+
+        What lay where it goes is forgotten.
+        """
+        size = -(-len(samples) // FRAME) * FRAME
+        if not 0 < size <= SPARE_FRAMES * FRAME:
+            return False
+        at = self._next if self._next + size <= len(self.samples) else self._spare
+        self._next = end = at + size
+        covered = [old for old, span in self._added.items() if span[0] < end and at < span[1]]
+        for old in {*covered, name} & self._added.keys():  # bounded by the frames of the room
+            del self._added[old], self.span[old]
+        self.samples[at:end] = 0
+        self.samples[at : at + len(samples)] = samples
+        self._encode(at, end)
+        self.span[name] = self._added[name] = (at, end)
+        return True
 
     def encoded(self, codec: NDArray[np.uint8], at: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the encoded frames, (n, S) uint8, that start at samples `at`, by codec."""

@@ -83,6 +83,7 @@ class Plane:
         audio_type, dtmf_type: (L,) uint8, payload types; 255 in idle rows or when not agreed.
         group: (L,) int64, control's group number, -1 for none.
         muted: (L,) bool, not heard by its group.
+        gain: (L,) float32, factor by which its group hears it; 1 in idle rows.
         port: (L,) int64, local port index.
         latched: (L,) uint64, source that was heard, 0 before.
         dest: (L,) uint64, where RTP goes, 0 while nothing is proven.
@@ -109,6 +110,7 @@ class Plane:
         self.dtmf_type: NDArray[np.uint8] = np.full(legs_max, _NO_TYPE, np.uint8)
         self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
         self.muted: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
+        self.gain: NDArray[np.float32] = np.ones(legs_max, np.float32)
         self.port: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.latched: NDArray[np.uint64] = np.zeros(legs_max, np.uint64)
         self.dest: NDArray[np.uint64] = np.zeros(legs_max, np.uint64)
@@ -153,6 +155,7 @@ class Plane:
         self.jitter.open_leg(slot)
         self.events.open_leg(slot)
         self.open[slot] = self.ready[slot] = False
+        self.gain[slot] = 1
         self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
         self.group[slot] = -1
         self.dest[slot] = 0
@@ -440,6 +443,7 @@ class Plane:
             codes=self._codes,
             pick=pick,
             used=2,
+            gain=self.gain if (self.gain[:count] != 1).any() else None,
         )
         mix.mix_minus(groups, voices, self._mix)
         result.pieces = self.taps.gather(groups.dense, self._mix.total, skipped=skipped)

@@ -12,6 +12,7 @@ from bridge.conference.api import (
     PlayPrompts,
     PlayToMix,
     RefuseLeg,
+    SetLegGain,
     SetLegMuted,
     StopPrompts,
 )
@@ -21,6 +22,7 @@ from bridge.link import (
     LegOpened,
     Play,
     PlayToGroup,
+    SetGain,
     SetGroup,
     SetMuted,
     StopPlay,
@@ -90,6 +92,7 @@ def wire() -> Wire:
         (EnterMix(LEG, HERE), SetGroup(1, 0)),
         (LeaveMix(LEG), SetGroup(1, -1)),
         (SetLegMuted(LEG, True), SetMuted(1, True)),
+        (SetLegGain(LEG, -6), SetGain(1, -6)),
         (PlayToMix(HERE, "beep-in"), PlayToGroup(0, "beep-in")),
     ],
 )

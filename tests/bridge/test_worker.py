@@ -28,6 +28,7 @@ from bridge.link import (
     PlayToGroup,
     RecordingDone,
     Reset,
+    SetGain,
     SetGroup,
     SetMuted,
     SetRemote,
@@ -206,6 +207,40 @@ async def test_muted_leg_hears_and_is_not_heard(bench: Bench) -> None:
     await talk(ann, bob, seconds=0.8)
     assert ann.level(860) > 6_000
     assert bob.level(510) == 0
+
+
+async def test_a_leg_is_as_loud_as_it_is_set(bench: Bench) -> None:
+    ann, bob = bench.phone(510), bench.phone(860)
+    await join(bench, 1, ann, group=5)
+    await join(bench, 2, bob, group=5)
+    bench.worker.send(SetGain(1, -20))
+    await talk(ann, bob, seconds=0.8)
+    assert 600 < bob.level(510) < 1_000
+    assert ann.level(860) > 6_000
+
+
+async def test_a_clip_can_be_added_while_the_worker_runs(bench: Bench, tmp_path: Path) -> None:
+    ann = bench.phone(510)
+    await join(bench, 1, ann)
+    file = tmp_path / "news.wav"
+    write_wav(file, np.full(8_000, 5_000, np.int16))
+    assert (await bench.worker.load_clip("clip/news", file)).error == ""
+    bench.worker.send(Play(1, ("clip/news",), 1))
+    await talk(ann, seconds=0.5)
+    heard = ITU_DECODE[0][np.frombuffer(bytes(ann.received[-800:]), np.uint8)]
+    assert np.abs(heard.astype(np.int32) - 5_000).max() < 200
+    missing = await bench.worker.load_clip("clip/other", tmp_path / "other.wav")
+    assert "other.wav" in missing.error
+    write_wav(file, np.zeros(8_000 * 121, np.int16))
+    assert (await bench.worker.load_clip("clip/news", file)).error == "empty, or too long"
+
+
+def write_wav(file: Path, samples: np.ndarray[tuple[int, ...], np.dtype[np.int16]]) -> None:
+    with wave.open(str(file), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(8_000)
+        wav.writeframes(samples.tobytes())
 
 
 async def test_key_is_told_once_and_play_ends(bench: Bench) -> None:

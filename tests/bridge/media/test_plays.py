@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.plays import Clips, Plays
+from bridge.media.plays import SPARE_FRAMES, Clips, Plays
 from bridge.media.shape import FRAME
 from tests.bridge.media.rig import Rig, coded, tone
 
@@ -128,3 +128,35 @@ def test_clip_keeps_to_the_clock_when_ticks_are_skipped() -> None:
     assert levels(made, 0, 1) == [2_000]
     assert round(int(made.heard(1)[0]), -2) == 500
     assert levels(made, 1, 1) == [0]
+
+
+def test_a_clip_that_is_added_plays_like_any_other() -> None:
+    clips = Clips(CLIPS)
+    before = len(clips.samples)
+    assert clips.add("news", ramp(1.5, 3_000))
+    start, end = clips.span["news"]
+    assert end - start == 2 * FRAME
+    assert clips.linear(np.array([start]))[0, 0] == 3_000
+    assert clips.linear(np.array([end - FRAME]))[0, -1] == 0
+    encoded = clips.encoded(np.array([0], np.uint8), np.array([start]))
+    assert encoded.tobytes() == coded(ramp(1, 3_000))
+    assert len(clips.samples) == before, "no array is made anew while legs play"
+
+
+def test_added_clips_make_way_for_later_ones() -> None:
+    clips = Clips(CLIPS)
+    half = ramp(SPARE_FRAMES / 2, 100)
+    assert clips.add("first", half)
+    assert clips.add("second", half)
+    assert clips.add("third", ramp(1, 200))
+    assert set(clips.span) == {*CLIPS, "second", "third"}
+    assert clips.add("third", ramp(1, 300))
+    start, _ = clips.span["third"]
+    assert clips.linear(np.array([start]))[0, 0] == 300
+
+
+def test_what_is_empty_or_too_long_is_not_added() -> None:
+    clips = Clips(CLIPS)
+    assert not clips.add("empty", ramp(0, 0))
+    assert not clips.add("long", ramp(SPARE_FRAMES + 1, 1))
+    assert set(clips.span) == set(CLIPS)

@@ -1,0 +1,78 @@
+"""Controls through a whole bridge: orders are refused or done, and told of in order."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bridge.conference.api import Announce, CancelSession, Fact, LockSession, MuteAll, Notice
+from bridge.config import parse_settings
+from bridge.errors import OperatingTrouble
+from bridge.server import Bridge
+from bridge.units import SessionId
+from tests.bridge.conference.driver import CODE, PIN
+from tests.bridge.phone import CallIn
+
+SID = SessionId("s1")
+
+
+@pytest.fixture
+async def bridge(tmp_path: Path) -> AsyncIterator[Bridge]:
+    settings = parse_settings(
+        {
+            "sip": {"listen": "127.0.0.1:0"},
+            "rtp": {"port_range": [47_000, 47_199]},
+            "store": {"url": f"sqlite:///{tmp_path}/controls.db"},
+            "contract": [{"id": "c1", "currency": "USD"}],
+            "account": [{"id": "acme", "contract": "c1"}],
+            "session": [{"id": "s1", "account": "acme", "access_code": CODE, "organizer_pin": PIN}],
+        }
+    )
+    bridge = Bridge(settings)
+    await bridge.start()
+    yield bridge
+    await bridge.stop()
+
+
+async def test_facts_and_notices_come_in_order_and_once(bridge: Bridge) -> None:
+    told: list[Fact | Notice] = []
+
+    def fail(event: Fact | Notice) -> None:
+        raise ValueError("a watcher with a fault")
+
+    bridge.subscribe(fail)
+    end = bridge.subscribe(told.append)
+    olivia = await CallIn.dial(bridge, CODE)
+    await olivia.press(f"*0{PIN}#")
+    assert await bridge.wait_for(lambda b: bool(b.occurrences()[0].started), 5)
+    assert await bridge.order(LockSession(SID, locked=True, by="web")) == ()
+    assert await bridge.order(LockSession(SID, locked=True, by="web")) == ()
+    assert await bridge.order(MuteAll(SID, muted=True, by="web")) == ()
+    assert await bridge.order(CancelSession(SID, "web")) == ()
+    end()
+    end()
+    await olivia.close()
+    assert [event.type for event in told] == [
+        "leg.answered",
+        "leg.identified",
+        "leg.waiting",
+        "organizer.joined",
+        "session.started",
+        "leg.joined",
+        "conference.locked",
+        "mute_all.on",
+        "leg.left",
+        "session.ended",
+        "session.cancelled",
+    ]
+    (refused,) = await bridge.order(LockSession(SID, locked=False, by="web"))
+    assert refused.code == "session_cancelled"
+
+
+async def test_a_file_is_made_ready_and_announced(bridge: Bridge, tmp_path: Path) -> None:
+    file = Path(__file__).parents[2] / "bridge" / "prompts" / "en" / "alone.wav"
+    name = await bridge.load_clip(file)
+    (refused,) = await bridge.order(Announce(SID, name, "web"))
+    assert refused.code == "not_open"
+    with pytest.raises(OperatingTrouble, match=r"none\.wav"):
+        await bridge.load_clip(tmp_path / "none.wav")

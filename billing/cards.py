@@ -19,7 +19,7 @@ from billing.settings import (
     ProductConfig,
     SellerConfig,
 )
-from billing.times import Months, instant_of, months_of
+from billing.times import Months, instant_of
 from billing.words import CHARGED_KINDS
 
 ANY: Final = "*"
@@ -97,20 +97,15 @@ class Timeline:
         index = bisect_right(self.starts, at_ms) - 1
         return self.segments[index] if index >= 0 else None
 
-    def months(self, at_ms: int) -> Months:
-        """Return the months of the zone that holds at an instant, or the first one after it."""
-        segment = self.at(at_ms) or self.segments[0]
-        return months_of(segment.account.time_zone)
-
-    def cuts(self, from_ms: int, to_ms: int) -> list[int]:
+    def cuts(self, months: Months, from_ms: int, to_ms: int) -> list[int]:
         """Return the instants inside (from, to) at which a leg is split (D8)."""
-        months = self.months(from_ms)
         first = bisect_right(months.starts, from_ms)
-        last = bisect_left(months.starts, to_ms)
         if len(self.starts) == 1:
-            return months.starts[first:last] if first < last else []
+            if months.starts[first] >= to_ms:  # nearly every leg
+                return []
+            return months.starts[first : bisect_left(months.starts, to_ms)]
         inside = [at for at in self.starts if from_ms < at < to_ms]
-        return sorted({*inside, *months.starts[first:last]})
+        return sorted({*inside, *months.starts[first : bisect_left(months.starts, to_ms)]})
 
 
 def compile_card(contract: ContractConfig) -> Card:

@@ -8,7 +8,7 @@ leave no gap and no half invoice.
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -71,11 +71,27 @@ class Closing:
             if drafts[0].number is not None:
                 return drafts
             drafts = [draft for draft in drafts if draft.lines or draft.free]
-            claims = [self._claim(draft) for draft in drafts]
-            if all([self._write(claim) for claim in claims]) and self._number(
-                claims, view, at_ms=at_ms
-            ):
-                return self._ledger.invoices(account, month) if claims else []
+            kept = self._keep(drafts, view, at_ms=at_ms)
+            if kept is not None:
+                return kept
+
+    def _keep(self, drafts: list[Invoice], view: _View, *, at_ms: int) -> list[Invoice] | None:
+        """Write and number a month's invoices; None when something changed meanwhile."""
+        if sum(len(draft.lines) for draft in drafts) <= LINES_CHUNK:
+            with self._store.write() as connection:
+                claims = [self._claim(connection, draft) for draft in drafts]
+                for claim in claims:
+                    self._write(connection, claim, 0)
+                return self._number(connection, claims, view, at_ms=at_ms)
+        with self._store.write() as connection:
+            claims = [self._claim(connection, draft) for draft in drafts]
+        for claim in claims:
+            for start in range(0, len(claim.draft.lines), LINES_CHUNK):
+                with self._store.write() as connection:
+                    if not self._write(connection, claim, start):
+                        return None
+        with self._store.write() as connection:
+            return self._number(connection, claims, view, at_ms=at_ms)
 
     def close_due(self, *, at_ms: int) -> list[Invoice]:
         """Finalize every month whose grace period is over, in order; return the new invoices."""
@@ -109,7 +125,7 @@ class Closing:
                 month = month_after(month)
         return [m for m in sorted(wanted - set(done)) if months.bounds(m)[1] <= latest]
 
-    def _claim(self, draft: Invoice) -> _Claim:
+    def _claim(self, connection: Connection, draft: Invoice) -> _Claim:
         """Take the invoice's row. A claim whose process died is taken over."""
         token = secrets.token_hex(8)
         key = {
@@ -118,61 +134,58 @@ class Closing:
             "seller": draft.seller.id,
             "currency": draft.currency,
         }
-        with self._store.write() as connection:
-            insert = self._store.insert(invoices).values(**key, status=WRITING, claim=token)
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=list(key),
-                    set_={"claim": token},
-                    where=invoices.c.status == WRITING,
-                )
+        insert = self._store.insert(invoices).values(**key, status=WRITING, claim=token)
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=list(key), set_={"claim": token}, where=invoices.c.status == WRITING
             )
-            no = connection.scalar(sa.select(invoices.c.no).filter_by(**key))
-            assert no is not None, "it was just put there"
-            if _is_ours(connection, no, token):
-                connection.execute(sa.delete(lines).where(lines.c.invoice == no))
+        )
+        no = connection.scalar(sa.select(invoices.c.no).filter_by(**key))
+        assert no is not None, "it was just put there"
+        if _is_ours(connection, no, token):
+            connection.execute(sa.delete(lines).where(lines.c.invoice == no))
         return _Claim(draft, no, token)
 
-    def _write(self, claim: _Claim) -> bool:
-        all_lines = claim.draft.lines
-        for start in range(0, len(all_lines), LINES_CHUNK):
-            rows = [(claim.no, *line) for line in all_lines[start : start + LINES_CHUNK]]
-            with self._store.write() as connection:
-                if not _is_ours(connection, claim.no, claim.token):
-                    return False
-                self._insert_lines.run(connection, rows)
+    def _write(self, connection: Connection, claim: _Claim, start: int) -> bool:
+        """Write some lines, unless somebody else has taken the claim over."""
+        if not _is_ours(connection, claim.no, claim.token):
+            return False
+        some = claim.draft.lines[start : start + LINES_CHUNK]
+        self._insert_lines.run(connection, [(claim.no, *line) for line in some])
         return True
 
-    def _number(self, claims: list[_Claim], view: _View, *, at_ms: int) -> bool:
-        with self._store.write() as connection:
-            book = self._books.current(connection)
-            if book.revision != view.revision:
-                return False
-            if not all(_is_ours(connection, claim.no, claim.token) for claim in claims):
-                return False
-            for claim in claims:
-                if _used_since(connection, claim.draft.account.id, view.mark):
-                    return False
-            for claim in claims:
-                _finish(connection, book, claim, view, at_ms=at_ms)
-        return True
+    def _number(
+        self, connection: Connection, claims: list[_Claim], view: _View, *, at_ms: int
+    ) -> list[Invoice] | None:
+        """Number all invoices of the month, if all that they were computed from still holds."""
+        book = self._books.current(connection)
+        holds = book.revision == view.revision and all(
+            _is_ours(connection, claim.no, claim.token)
+            and not _used_since(connection, claim.draft.account.id, view.mark)
+            for claim in claims
+        )
+        if not holds:
+            return None
+        return [_finish(connection, book, claim, view, at_ms=at_ms) for claim in claims]
 
 
-def _finish(connection: Connection, book: Book, claim: _Claim, view: _View, *, at_ms: int) -> None:
+def _finish(
+    connection: Connection, book: Book, claim: _Claim, view: _View, *, at_ms: int
+) -> Invoice:
     draft = claim.draft
     sequence = connection.scalar(
         sa.select(sa.func.coalesce(sa.func.max(invoices.c.sequence), 0) + 1).where(
             invoices.c.seller == draft.seller.id
         )
     )
-    prefix = book.sellers[draft.seller.id].number_prefix
+    number = f"{book.sellers[draft.seller.id].number_prefix}{sequence:06d}"
     connection.execute(
         sa.update(invoices)
         .where(invoices.c.no == claim.no)
         .values(
             status=FINALIZED,
             sequence=sequence,
-            number=f"{prefix}{sequence:06d}",
+            number=number,
             mark=view.mark,
             total_micros=draft.total_micros,
             head=_head(draft),
@@ -190,6 +203,7 @@ def _finish(connection: Connection, book: Book, claim: _Claim, view: _View, *, a
         )
         .values(mark=view.mark, touched=0)
     )
+    return replace(draft, status=FINALIZED, number=number, finalized_ms=at_ms)
 
 
 def _wants_mail(book: Book, account: str) -> bool:

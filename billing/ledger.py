@@ -6,7 +6,7 @@ all invoices is always what the months come to, also with tiers, minimums and ta
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -96,18 +96,20 @@ def _draft(book: Book, account: str, month: int, sheet: Sheet) -> Invoice:
     )
 
 
-def _finalized(connection: Connection, account: str, month: int) -> list[Invoice]:
-    select = (
-        sa.select(invoices)
-        .where(
-            invoices.c.account == account,
-            invoices.c.month == month,
-            invoices.c.status == FINALIZED,
-        )
-        .order_by(invoices.c.seller, invoices.c.currency)
+_KEPT: Final = (
+    sa.select(invoices)
+    .where(
+        invoices.c.account == sa.bindparam("of_account"),
+        invoices.c.month == sa.bindparam("of_month"),
+        invoices.c.status == FINALIZED,
     )
+    .order_by(invoices.c.seller, invoices.c.currency)
+)
+
+
+def _finalized(connection: Connection, account: str, month: int) -> list[Invoice]:
     found: list[Invoice] = []
-    for row in connection.execute(select):
+    for row in connection.execute(_KEPT, {"of_account": account, "of_month": month}).fetchall():
         head: dict[str, Any] = json.loads(row.head)
         mine = sa.select(*[lines.c[name] for name in Line._fields]).where(lines.c.invoice == row.no)
         status = ADJUSTED if _is_adjusted(connection, row) else FINALIZED
@@ -183,19 +185,25 @@ def adjustments(
     return found
 
 
-def finalized_months(connection: Connection, account: str) -> tuple[list[int], list[int]]:
-    """Return the months that are finalized, and those of them that have changed since."""
+def _done_select() -> Any:
     later = sa.exists().where(
         usage.c.account == invoices.c.account,
         usage.c.month == invoices.c.month,
         usage.c.seq > invoices.c.mark,
     )
-    select = (
+    return (
         sa.select(invoices.c.month, sa.or_(invoices.c.touched == 1, later))
-        .where(invoices.c.account == account, invoices.c.status == FINALIZED)
+        .where(invoices.c.account == sa.bindparam("of_account"), invoices.c.status == FINALIZED)
         .order_by(invoices.c.month)
     )
-    rows = connection.execute(select).all()
+
+
+_DONE: Final = _done_select()
+
+
+def finalized_months(connection: Connection, account: str) -> tuple[list[int], list[int]]:
+    """Return the months that are finalized, and those of them that have changed since."""
+    rows = connection.execute(_DONE, {"of_account": account}).all()
     return sorted({row[0] for row in rows}), sorted({row[0] for row in rows if row[1]})
 
 

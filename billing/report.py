@@ -154,7 +154,7 @@ def usage_report(store: Store, books: Books, account: str, month: int) -> UsageR
             sa.func.coalesce(legs.c.role, ""),
             legs.c.kind,
             sa.func.coalesce(legs.c.country, ""),
-            sa.case((legs.c.direction == "outbound", legs.c.did), else_=legs.c.ani),
+            legs.c.ani,
             usage.c.from_ms,
             usage.c.to_ms,
             usage.c.billed_seconds,

@@ -191,47 +191,45 @@ def _nobodys(leg: Leg, from_ms: int, reason: str) -> Part:
 
 
 def _charged(leg: Leg, answered_ms: int, timeline: Timeline, book: Book) -> list[Part] | Held:
+    """Split a charged leg at month ends and changes, each part with its growth (D8)."""
     end_ms = answered_ms + leg.duration_ms
-    cuts = timeline.cuts(answered_ms, end_ms)
     opening = timeline.at(answered_ms)
     assert opening is not None, "the caller looked it up"
     card = opening.card  # the increments at the answer hold for the whole leg
-    if cuts:
-        marks = [0, *(cut - answered_ms for cut in cuts), leg.duration_ms]
-        spans = growth(marks, minimum_s=card.minimum_s, increment_s=card.increment_s)
-    else:
+    months = months_of(opening.account.time_zone)
+    starts = [answered_ms, *timeline.cuts(months, answered_ms, end_ms)]
+    if len(starts) == 1:
         whole = leg.duration_ms // 1_000
         billed = billed_seconds(whole, minimum_s=card.minimum_s, increment_s=card.increment_s)
         spans = [(whole, billed)]
+    else:
+        marks = [*(start - answered_ms for start in starts), leg.duration_ms]
+        spans = growth(marks, minimum_s=card.minimum_s, increment_s=card.increment_s)
+        while len(spans) > 1 and spans[0][1] == 0:  # under a second before a cut: no own line
+            del starts[0], spans[0]
     number = (leg.did if leg.direction == "inbound" else leg.ani) or ""
+    where = jurisdiction_of(leg.ani or "", leg.country or "", book.settings.bridge_state)
+    stops = [*starts[1:], end_ms]
     parts: list[Part] = []
-    starts = [answered_ms, *cuts]
-    while len(spans) > 1 and spans[0][1] == 0:  # under a second before a cut: no line of its own
-        del starts[0], spans[0]
     for index, (billable, billed) in enumerate(spans):
-        start = starts[index]
-        stop = starts[index + 1] if index + 1 < len(starts) else end_ms
-        segment = timeline.at(start)
+        segment = opening if starts[index] == answered_ms else timeline.at(starts[index])
         assert segment is not None, "segments do not end"
         key = segment.card.rate_key(leg.kind or "", leg.country or "", number)
         if key is None:
-            return Held(
-                "no_rate",
-                f"contract {segment.card.contract!r} has no {leg.kind} rate for {leg.country!r}",
-            )
+            return _no_rate(leg, segment)
         parts.append(
             Part(
                 index + 1,
                 leg.account or "",
-                timeline.months(answered_ms).month(start),
+                months.month(starts[index]),
                 segment.card.currency,
                 segment.product,
                 segment.seller,
                 segment.card.contract,
                 key,
-                _jurisdiction(leg, segment, book),
-                start if index else answered_ms,
-                stop,
+                where,
+                starts[index] if index else answered_ms,
+                stops[index],
                 billable,
                 billed,
                 card.increment,
@@ -241,9 +239,9 @@ def _charged(leg: Leg, answered_ms: int, timeline: Timeline, book: Book) -> list
     return parts
 
 
-def _jurisdiction(leg: Leg, segment: Segment, book: Book) -> str:
-    caller = leg.ani if leg.direction == "inbound" else leg.did
-    return jurisdiction_of(caller or "", leg.country or "", book.settings.bridge_state)
+def _no_rate(leg: Leg, segment: Segment) -> Held:
+    contract = segment.card.contract
+    return Held("no_rate", f"contract {contract!r} has no {leg.kind} rate for {leg.country!r}")
 
 
 def parts_as_rows(leg_no: int, version: int, parts: list[Part]) -> list[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ comes to by all that is known now.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -18,13 +18,16 @@ from billing.money import minor_unit, plain_text
 from billing.rating import MonthMeter
 from billing.tables import legs, occurrences, sources, usage
 from billing.tax import Tax, usf, vat
-from billing.times import Months, quarter_of
+from billing.times import Months, months_of, quarter_of
 from billing.words import BILLABLE
 
 USAGE: Final = "usage"
 MINIMUM: Final = "minimum"
 TAX: Final = "tax"
 ADJUSTMENT: Final = "adjustment"
+
+READ_ROWS: Final = 10_000
+"""Usage rows read at a time."""
 
 
 class Line(NamedTuple):
@@ -96,7 +99,7 @@ def timeline_of(book: Book, account: str) -> Timeline:
 
 def months_for(timeline: Timeline) -> Months:
     """Return the months by the account's newest time zone, for closing and display."""
-    return timeline.months(timeline.segments[-1].start_ms)
+    return months_of(timeline.segments[-1].account.time_zone)
 
 
 def month_sheets(connection: Connection, book: Book, account: str, month: int) -> list[Sheet]:
@@ -107,7 +110,8 @@ def month_sheets(connection: Connection, book: Book, account: str, month: int) -
     if closing is not None:
         _sheet(sheets, closing)
     meter = MonthMeter()
-    for row in connection.execute(_CHARGED, {"of_account": account, "of_month": month}):
+    charged = connection.execute(_CHARGED, {"of_account": account, "of_month": month})
+    for row in chain.from_iterable(charged.partitions(READ_ROWS)):
         segment = timeline.at(priced_at(row[4], row[5]))
         assert segment is not None, "settlement found one"
         _sheet(sheets, segment).lines.append(_line(row, segment, meter, month))
@@ -158,8 +162,6 @@ def _charged_rows() -> Any:
             legs.c.kind,
             legs.c.country,
             legs.c.ani,
-            legs.c.did,
-            legs.c.direction,
             legs.c.answered_ms,
             sa.func.coalesce(legs.c.charge_code, occurrences.c.charge_code).label("charge_code"),
         )
@@ -199,8 +201,6 @@ def _line(row: Any, segment: Segment, meter: MonthMeter, month: int) -> Line:
         kind,
         country,
         ani,
-        did,
-        direction,
         answered_ms,
         charge_code,
     ) = row
@@ -220,7 +220,7 @@ def _line(row: Any, segment: Segment, meter: MonthMeter, month: int) -> Line:
         name or "",
         kind,
         country,
-        ani if direction == "inbound" else did or ani,
+        ani or "",
         answered_ms,
         from_ms,
         to_ms,
@@ -234,6 +234,26 @@ def _line(row: Any, segment: Segment, meter: MonthMeter, month: int) -> Line:
     )
 
 
+def _free_rows() -> Any:
+    count, seconds = sa.func.count(), sa.func.sum(usage.c.billable_seconds)
+    grouped = (usage.c.seller, usage.c.currency, usage.c.product, usage.c.reason, legs.c.kind)
+    return (
+        sa.select(*grouped, count, seconds)
+        .join(legs, legs.c.no == usage.c.leg_no)
+        .where(
+            usage.c.account == sa.bindparam("of_account"),
+            usage.c.month == sa.bindparam("of_month"),
+            usage.c.live == 1,
+            usage.c.reason != BILLABLE,
+        )
+        .group_by(*grouped)
+        .order_by(*grouped)
+    )
+
+
+_FREE: Final = _free_rows()
+
+
 def _add_free(
     connection: Connection,
     account: str,
@@ -241,30 +261,17 @@ def _add_free(
     timeline: Timeline,
     sheets: dict[tuple[str, str], Sheet],
 ) -> None:
-    count, seconds = sa.func.count(), sa.func.sum(usage.c.billable_seconds)
-    grouped = (usage.c.seller, usage.c.currency, usage.c.product, usage.c.reason, legs.c.kind)
-    select = (
-        sa.select(*grouped, count, seconds)
-        .join(legs, legs.c.no == usage.c.leg_no)
-        .where(
-            usage.c.account == account,
-            usage.c.month == month,
-            usage.c.live == 1,
-            usage.c.reason != BILLABLE,
-        )
-        .group_by(*grouped)
-        .order_by(*grouped)
-    )
     labels = {segment.product: segment for segment in timeline.segments}
-    for (seller, currency, product, reason, kind), rows in groupby(
-        connection.execute(select), key=lambda row: tuple(row[:5])
+    for (seller, currency, product), rows in groupby(
+        connection.execute(_FREE, {"of_account": account, "of_month": month}).fetchall(),
+        key=lambda row: tuple(row[:3]),
     ):
         sheet = sheets.get((seller, currency))
         if sheet is None:
             label = labels[product].label
             sheet = sheets[seller, currency] = Sheet(seller, currency, [label])
         for row in rows:
-            sheet.free.append(Free(reason, kind, int(row[5]), int(row[6])))
+            sheet.free.append(Free(row[3], row[4], int(row[5]), int(row[6])))
 
 
 def _add_minimum(closing: Segment | None, month: int, sheets: dict[tuple[str, str], Sheet]) -> None:

@@ -349,6 +349,7 @@ class Bridge:
                 trunk=trunk,
                 display_name=notice.from_display,
                 diversion=notice.diversion,
+                source=notice.source.host,
             )
         )
 

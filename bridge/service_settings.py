@@ -21,6 +21,17 @@ def _keys(control: str) -> Any:
     return Field(default=KEYS_DEFAULT[control], pattern=CONTROL_KEYS, description=description)
 
 
+class GuardSettings(_Table):
+    """Guessing codes and PINs: slower with each wrong one, then not at all for a time."""
+
+    delay_s: Annotated[float, Field(ge=0, le=60, strict=False)] = 1
+    delay_max_s: Annotated[float, Field(ge=0, le=60, strict=False)] = 8
+    source_tries: Annotated[int, Field(ge=0, le=100_000)] = 20
+    session_tries: Annotated[int, Field(ge=0, le=100_000)] = 20
+    lockout_s: Annotated[float, Field(ge=0, le=86_400, strict=False)] = 300
+    forget_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 600
+
+
 class KeysSettings(_Table):
     """The keys of each control (R18). Star zero always begins a PIN (D20)."""
 

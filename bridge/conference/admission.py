@@ -6,12 +6,13 @@ whose code was right.
 
 from typing import Final
 
-from bridge.conference import api, prompts
+from bridge.conference import api, guesses, prompts
 from bridge.conference.api import LegInvited, LegKind
 from bridge.conference.departures import dismiss
 from bridge.conference.entry import CodeKeyed
 from bridge.conference.hall import Data, Hall
 from bridge.conference.legs import TYPE_AHEAD_MAX, Leg, Move, Playing
+from bridge.conference.numberplan import is_access_code
 from bridge.conference.rooms import identify
 from bridge.conference.sessions import is_open
 from bridge.conference.timers import Alarm
@@ -32,31 +33,43 @@ def on_invited(hall: Hall, event: LegInvited) -> None:
     if len(hall.legs) >= LEGS_MAX:
         hall.order(api.RefuseLeg(event.leg, 503, "Service Unavailable"))
         return
-    leg = _leg_of(hall, event)
-    if leg is not None:
+    source = _source_of(event)
+    leg = _leg_of(hall, event, source)
+    owned = hall.plan.lookup(event.user) is not None
+    if leg is None and not owned and is_access_code(event.user):
+        guesses.wrong_code(hall, source, way="uri")
+    locked = hall.guard.is_locked(source, hall.at.now_ns)
+    if leg is not None and not locked:
         hall.legs[leg.id] = leg
         hall.order(api.OpenMedia(leg.id))
-    elif hall.plan.lookup(event.user) is not None:
+    elif owned or (leg is not None and leg.wants is None):
         hall.order(api.RefuseLeg(event.leg, 403, "Forbidden"))
-    else:
+    else:  # for who is locked out, a right code looks like a wrong one
         hall.order(api.RefuseLeg(event.leg, 404, "Not Found"))
 
 
-def _leg_of(hall: Hall, event: LegInvited) -> Leg | None:
+def _source_of(event: LegInvited) -> str:
+    """Return whose guesses a call's count as: who is called by a trunk has a number."""
+    if event.trunk is not None and event.ani:
+        return f"tel:{event.ani}"
+    return f"ip:{event.source}" if event.source else ""
+
+
+def _leg_of(hall: Hall, event: LegInvited, source: str) -> Leg | None:
     """Return the leg that a dialled user makes, None when it makes none.
 
     Numbers come from trunks only: whoever else could dial one would choose who pays.
     """
-    name = event.display_name
+    leg = Leg(event.leg, LegKind.VOIP, event.ani, display_name=event.display_name, source=source)
     did = hall.plan.lookup(event.user)
     if did is not None and event.trunk is not None:
-        return Leg(event.leg, did.kind, event.ani, did.country, did.e164, display_name=name)
+        leg.kind, leg.country, leg.did = did.kind, did.country, did.e164
+        return leg
     spec = hall.sessions.admitting(event.user, hall.at.conf_ms)
     if spec is not None:
-        return Leg(event.leg, LegKind.VOIP, event.ani, display_name=name, wants=spec.id)
-    if event.user.lower() == JOIN_USER:
-        return Leg(event.leg, LegKind.VOIP, event.ani, display_name=name)
-    return None
+        leg.wants = spec.id
+        return leg
+    return leg if event.user.lower() == JOIN_USER else None
 
 
 def answer(hall: Hall, leg: Leg) -> None:
@@ -128,13 +141,26 @@ def on_code_pause(hall: Hall, leg_id: LegId) -> None:
 
 
 def _take_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
+    if not keyed.code:
+        _missed(hall, leg, silent=not keyed.ended)
+    elif not guesses.must_wait(hall, leg, keyed):
+        judge_code(hall, leg, keyed)
+
+
+def judge_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
+    """Let a leg in whose code is right, and count one that is wrong."""
     spec = hall.sessions.admitting(keyed.code, hall.at.conf_ms)
-    if spec is not None:
+    if spec is not None and not hall.guard.is_locked(leg.source, hall.at.now_ns):
         identify(hall, leg, spec)
         return
-    silent = not keyed.code and not keyed.ended
+    guesses.wrong_code(hall, leg.source, way="keys", leg=leg.id)
+    _missed(hall, leg, silent=False)
+
+
+def _missed(hall: Hall, leg: Leg, *, silent: bool) -> None:
     leg.code_tries += 1
-    if leg.code_tries >= hall.config.code_tries:
+    locked = hall.guard.is_locked(leg.source, hall.at.now_ns)
+    if locked or leg.code_tries >= hall.config.code_tries:
         _give_up(hall, leg, silent=silent)
     else:
         _ask(hall, leg, prompts.GREETING if silent else prompts.BAD_CODE)

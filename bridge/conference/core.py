@@ -22,7 +22,7 @@ from bridge.conference.api import (
     OccurrenceView,
     SessionSpec,
 )
-from bridge.conference.entry import KEYS
+from bridge.conference.entry import KEYS, CodeKeyed, PinKeyed
 from bridge.conference.hall import Hall
 from bridge.conference.legs import (
     HUNG_UP,
@@ -131,10 +131,27 @@ def _refuse(hall: Hall, leg: Leg, event: api.LegLost) -> None:
 
 def _confirm(hall: Hall, leg: Leg, event: api.LegConfirmed) -> None:
     admission.confirm(hall, leg)
+    _press_ahead(hall, leg)
+
+
+def _press_ahead(hall: Hall, leg: Leg) -> None:
+    """Press the keys that were kept; what they begin may have the rest wait again."""
     ahead, leg.ahead = leg.ahead, []
     for key in ahead:
         pressed = api.LegKey(leg.id, key)
         _REACTIONS[reaction_of(leg.state, pressed)](hall, leg, pressed)
+
+
+def _on_verdict(hall: Hall, leg_id: LegId) -> None:
+    """Judge what had to wait, then press the keys that came meanwhile."""
+    leg = hall.legs[leg_id]
+    keyed, leg.verdict = leg.verdict, None
+    if isinstance(keyed, CodeKeyed):
+        admission.judge_code(hall, leg, keyed)
+    else:
+        assert isinstance(keyed, PinKeyed), "only codes and PINs wait"
+        keypad.judge_pin(hall, leg, keyed)
+    _press_ahead(hall, leg)
 
 
 def _keep_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
@@ -142,12 +159,16 @@ def _keep_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
 
 
 def _code_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
-    if event.key in KEYS:
+    if leg.verdict is not None:
+        admission.keep_key(leg, event.key)
+    elif event.key in KEYS:
         admission.code_key(hall, leg, event.key)
 
 
 def _room_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
-    if event.key in KEYS:
+    if leg.verdict is not None:
+        admission.keep_key(leg, event.key)
+    elif event.key in KEYS:
         keypad.room_key(hall, leg, event.key)
 
 
@@ -218,6 +239,7 @@ _ORDERS: Final[Mapping[type, Callable[[Hall, Any], None]]] = {
 _LEG_ALARMS: Final[Mapping[Alarm, Callable[[Hall, LegId], None]]] = {
     Alarm.CODE: admission.on_code_pause,
     Alarm.KEYS: keypad.on_key_pause,
+    Alarm.VERDICT: _on_verdict,
     Alarm.LAST: departures.on_last_prompt_over,
     Alarm.WAITING: rooms.on_inactive,
 }

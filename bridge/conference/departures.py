@@ -55,7 +55,7 @@ def finish(
     A leg that was being dismissed keeps that reason, whoever hangs up first.
     """
     assert leg.answered_at is not None, "a leg that was not answered has no facts"
-    for alarm in (Alarm.CODE, Alarm.KEYS, Alarm.LAST, Alarm.WAITING):
+    for alarm in (Alarm.CODE, Alarm.KEYS, Alarm.VERDICT, Alarm.LAST, Alarm.WAITING):
         hall.disarm(alarm, leg.id)
     mixed = leg.state is LegState.JOINED
     leg.move(Move.END)

@@ -19,6 +19,7 @@ class LegInvited:
         user: dialled user part: a DID in any usual notation, "join", or an access code.
         ani: the caller's number, "" when anonymous.
         trunk: id of the trunk the call came from; None when from no trunk.
+        source: the address the call came from, "" when that is not to be counted.
     """
 
     leg: LegId
@@ -27,6 +28,7 @@ class LegInvited:
     trunk: str | None
     display_name: str = ""
     diversion: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

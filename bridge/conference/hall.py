@@ -17,6 +17,7 @@ from bridge.conference.api import (
     Instant,
     Notice,
 )
+from bridge.conference.guard import Guard
 from bridge.conference.legs import Leg, Playing
 from bridge.conference.numberplan import NumberPlan
 from bridge.conference.occurrences import Occurrence
@@ -51,12 +52,14 @@ class Hall:
     conf: TimerQueue = field(default_factory=TimerQueue)
     at: Instant = _BEGINNING
     controls: Mapping[str, str] = field(init=False)
+    guard: Guard = field(init=False)
     _facts: list[Fact] = field(default_factory=list)
     _commands: list[ConferenceCommand] = field(default_factory=list)
     _notices: list[Notice] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Turn the configured keys round."""
+        """Take from the configuration what depends on it."""
+        self.guard = Guard(self.config)
         self.controls = {keys: name for name, keys in self.config.keys.items() if keys}
 
     def effects(self) -> ConferenceEffects:

@@ -6,7 +6,7 @@ Knows what each control does. It must not know how keys become a PIN or a contro
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bridge.conference import controls, departures, prompts, rooms
+from bridge.conference import controls, departures, guesses, prompts, rooms
 from bridge.conference.api import LegState, Role
 from bridge.conference.entry import ControlKeyed, Keyed, PinKeyed, Stage
 from bridge.conference.hall import Hall
@@ -67,11 +67,20 @@ def _try_pin(hall: Hall, leg: Leg, keyed: PinKeyed) -> None:
     """Make the leg an organizer's if the PIN is right; three wrong ones, and it is not heard."""
     if leg.role is Role.ORGANIZER or leg.pin_tries >= hall.config.code_tries:
         return
-    assert leg.session is not None
-    if pin_matches(hall.open[leg.session].spec, keyed.readings):
+    if not guesses.must_wait(hall, leg, keyed):
+        judge_pin(hall, leg, keyed)
+
+
+def judge_pin(hall: Hall, leg: Leg, keyed: PinKeyed) -> None:
+    """Make the leg an organizer's if the PIN is right, and count one that is wrong."""
+    occurrence = hall.occurrence_of(leg)
+    assert occurrence is not None, "only admitted legs key PINs"
+    right = pin_matches(occurrence.spec, keyed.readings)
+    if right and guesses.pin_is_open(hall, leg, occurrence):
         rooms.make_organizer(hall, leg)
         return
     leg.pin_tries += 1
+    guesses.wrong_pin(hall, leg, occurrence)
     hall.play(leg, prompts.BAD_PIN)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.conference import api
 from bridge.conference.api import LegKind, LegState, LegView, Role
-from bridge.conference.entry import KeyCollector
+from bridge.conference.entry import KeyCollector, Keyed
 from bridge.errors import IllegalTransition
 from bridge.units import ConfMs, LegId, OccurrenceId, SessionId
 
@@ -174,6 +174,7 @@ class Leg:
 
     Attributes:
         did: the DID dialled, "" for VoIP.
+        source: whose guesses its own count as; "" for nobody's.
         wants: session of the access code that was dialled; None when the code is to be keyed.
         muted_for: why it is muted, "" while it is not.
         floor: it may speak in lecture mode.
@@ -182,7 +183,8 @@ class Leg:
         leaving: why it leaves, "" unless LEAVING.
         facts: how many facts it has, so the number of its last one.
         token: of its last play.
-        ahead: keys pressed before the ACK.
+        ahead: keys pressed before the ACK, or while a verdict waits.
+        verdict: a code or PIN that waits to be judged, since its source guessed before.
         active_at: when it entered the waiting room or last pressed a key there (D1).
         warned: the warning of the waiting room has been played since.
         hands_over: it leaves by `#2`: the conference goes on whatever D17's time is.
@@ -194,6 +196,7 @@ class Leg:
     country: str = ""
     did: str = ""
     display_name: str = ""
+    source: str = ""
     wants: SessionId | None = None
     state: LegState = LegState.INVITED
     role: Role = Role.PARTICIPANT
@@ -215,6 +218,7 @@ class Leg:
     playing: Playing = Playing.NOTHING
     collector: KeyCollector = field(default_factory=KeyCollector)
     ahead: list[str] = field(default_factory=list)
+    verdict: Keyed | None = None
     code_tries: int = 0
     pin_tries: int = 0
     active_at: ConfMs | None = None

@@ -16,6 +16,7 @@ class Alarm(Enum):
 
     CODE = auto()  # real: the code prompt waits for a key
     KEYS = auto()  # real: keys in the waiting room or conference wait for the next
+    VERDICT = auto()  # real: a code or PIN is judged now, its source having guessed before
     LAST = auto()  # real: a last prompt must be over
     WAITING = auto()  # conference: inactivity in the waiting room (D1)
     EMPTY = auto()  # conference: an empty occurrence closes (D6)

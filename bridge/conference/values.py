@@ -113,4 +113,10 @@ class ConferenceConfig:
     pin_window_ns: int = 10_000_000_000  # after the code, `*` begins a PIN for this long
     control_pause_ns: int = 1_500_000_000  # within that, a lone `*d` acts after this pause
     keys: Mapping[str, str] = field(default_factory=lambda: KEYS_DEFAULT)  # keys.*
+    guard_delay_ns: int = 0  # guard.delay_s: doubled by each wrong guess of a source
+    guard_delay_max_ns: int = 8_000_000_000  # guard.delay_max_s
+    guard_source_tries: int = 0  # guard.source_tries: wrong guesses that lock a source out
+    guard_session_tries: int = 0  # guard.session_tries: wrong PINs that lock a session's out
+    guard_lockout_ns: int = 300_000_000_000  # guard.lockout_s
+    guard_forget_ns: int = 600_000_000_000  # guard.forget_s: after the last wrong guess
     entry_count: bool = False  # conference.entry_count: who joins late hears how many are there

@@ -30,6 +30,9 @@ CONFIGS = [
     ConferenceConfig(),
     ConferenceConfig(participants_max=2, organizer_gone_ms=0, entry_tones=False),
     ConferenceConfig(waiting_keys_count=False, waiting_warning_ms=0, empty_close_ms=0),
+    ConferenceConfig(
+        guard_delay_ns=2_000_000_000, guard_source_tries=2, guard_session_tries=2, code_tries=9
+    ),
     ConferenceConfig(organizer_gone_ms=10 * MIN, organizer_gone_warning_ms=MIN, code_tries=1),
 ]
 PHRASES = [

@@ -104,7 +104,7 @@ def serve(
     """Run a bridge until Ctrl-C: prints the SIP address, the numbers and the codes to dial."""
     from bridge.config import load_settings
     from bridge.logs import set_up_logs
-    from bridge.serve import banner, run
+    from bridge.serve import run
 
     settings = load_settings(config)
     set_up_logs(as_json=json_log, quiet=quiet)
@@ -114,7 +114,7 @@ def serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await run(settings, stop, lambda bridge: typer.echo(banner(bridge)))
+        await run(settings, stop, typer.echo)
 
     asyncio.run(serving())
 

@@ -24,6 +24,7 @@ from bridge.errors import InputError
 from bridge.link import WorkerSettings
 from bridge.sip.api import Address
 from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
+from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
 
 ENVIRONMENT_PREFIX: Final = "TOLLBRIDGE_"
 PORT_MAX: Final = 65_535
@@ -215,6 +216,9 @@ class Settings(_Section):
     contract: list[ContractConfig] = []
     account: list[AccountConfig] = []
     session: list[SessionSettings] = []
+    web: WebSettings = WebSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    token: list[TokenSettings] = []
 
     @model_validator(mode="after")
     def _references(self) -> Self:
@@ -230,6 +234,12 @@ class Settings(_Section):
             *_unknown(
                 "session", "account", [s.account for s in self.session], self._ids("account")
             ),
+            *_unknown(
+                "token",
+                "account",
+                [token.account for token in self.token],
+                [*self._ids("account"), EVERY_ACCOUNT],
+            ),
         ]
         if faults:
             raise ValueError("\n".join(faults))
@@ -237,6 +247,12 @@ class Settings(_Section):
 
     def _ids(self, kind: Literal["contract", "account"]) -> list[str]:
         return [item.id for item in getattr(self, kind)]
+
+    @property
+    def web_listens(self) -> bool:
+        """Whether the web side is on: an address was set, or somebody may ask it something."""
+        wanted = bool(self.token) or "listen" in self.web.model_fields_set
+        return wanted and self.web.listen != ""
 
     def trunk_of(self, host: str) -> str | None:
         """Return the id of the trunk an address belongs to, or None."""
@@ -348,7 +364,7 @@ def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> 
     keys = {
         f"{ENVIRONMENT_PREFIX}{section}_{key}".upper(): (section, key)
         for section, field in Settings.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for key in field.annotation.model_fields
     }
     for name, text in environment.items():
@@ -388,7 +404,8 @@ def _explain(error: ErrorDetails, place: str) -> Iterator[str]:
         text = str(error.get("ctx", {}).get("error", error["msg"]))
         yield from (f"{place}: {line}" for line in text.splitlines())
         return
-    value = error["input"]
+    secret = re.match(r"token\[|smtp\.password", where)
+    value = "(not shown)" if secret else error["input"]
     if error["type"] == "extra_forbidden":
         known = _names_at(error["loc"][:-1])
         near = _suggestion(str(error["loc"][-1]), known)

@@ -54,6 +54,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "Linux, for batched sockets", "" if sys.platform == "linux" else sys.platform
     yield f"SIP port {settings.sip.listen}", _bind(*settings.sip.address)
     yield f"RTP address {settings.rtp.address}", _bind(settings.rtp.address, 0)
+    if settings.web_listens:
+        yield f"web address {settings.web.listen}", _bind(*settings.web.address, tcp=True)
     yield f"store {settings.store.outbox_url}", _store(settings)
     prompts = sorted(PROMPTS.glob("*/*.wav"))
     yield f"{len(prompts)} prompts and sounds", "" if prompts else f"none in {PROMPTS}"
@@ -65,10 +67,10 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"extra tollbridge[{extra}]: {'installed' if found else 'not installed'}", ""
 
 
-def _bind(host: str, port: int) -> str:
+def _bind(host: str, port: int, *, tcp: bool = False) -> str:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as probe:
             probe.bind((host, port))
     except OSError as fault:
         return f"cannot be bound: {fault.strerror}"

@@ -1,28 +1,65 @@
 """What `tollbridge serve` does around a bridge: start it, say what to dial, stop it in order."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import phonenumbers
+from pydantic import SecretStr
 
 from bridge.conference.api import LegKind, SessionSpec
 from bridge.config import Settings
 from bridge.server import Bridge
+from bridge.web_settings import EVERY_ACCOUNT, TokenSettings
 
+if TYPE_CHECKING:
+    from bridge.web.service import WebService
+
+TOKEN_BYTES: Final = 24
 TOLL_COUNTRIES_SHOWN: Final = ("US", "GB", "DE", "FR")
 """Toll numbers in the banner; every country's is in the plan (D18)."""
 
 
-async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[Bridge], None]) -> None:
-    """Serve until `stop` is set; every leg is ended and every fact committed before it returns."""
+async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Serve until `stop` is set; every leg is ended and every fact committed before it returns.
+
+    `ready` is given the banner: what somebody with a phone or a browser needs.
+    """
     bridge = Bridge(settings)
     await bridge.start()
+    web: WebService | None = None
     try:
-        ready(bridge)
+        said = banner(bridge)
+        if settings.web_listens:
+            tokens = settings.token or [_token_of_this_run()]
+            web = await _start_web(bridge, tokens)
+            said = "\n".join([said, *_web(web.url, settings, tokens)])
+        ready("\n".join([said, "Ctrl-C stops it."]))
         await stop.wait()
     finally:
+        if web is not None:
+            await web.stop()
         await bridge.stop()
+
+
+async def _start_web(bridge: Bridge, tokens: list[TokenSettings]) -> "WebService":
+    from bridge.web.service import WebService  # its imports are paid only where it is on
+
+    return await WebService.start(bridge, tokens)
+
+
+def _token_of_this_run() -> TokenSettings:
+    token = SecretStr(secrets.token_urlsafe(TOKEN_BYTES))
+    return TokenSettings(token=token, account=EVERY_ACCOUNT, role="admin", name="operator")
+
+
+def _web(url: str, settings: Settings, tokens: list[TokenSettings]) -> list[str]:
+    lines = [f"The page is at {url}/ and the API at {url}/api/v1"]
+    if not settings.token and tokens[0].token is not None:
+        secret = tokens[0].token.get_secret_value()
+        lines.append(f"  no [[token]]: for this run only, the operator's token is {secret}")
+    return [*lines, ""]
 
 
 def banner(bridge: Bridge) -> str:
@@ -33,10 +70,10 @@ def banner(bridge: Bridge) -> str:
     for spec in bridge.sessions():
         lines += [*_session(bridge, spec, place), ""]
     if not bridge.sessions():
-        lines += ["No session yet: add a [[session]] to the configuration.", ""]
+        lines += ["No session yet: add a [[session]], or `tollbridge session create`.", ""]
     if not bridge.settings.trunk:
         lines += ["No [[trunk]]: toll and toll-free numbers are refused, VoIP works.", ""]
-    return "\n".join([*lines, "Ctrl-C stops it."])
+    return "\n".join(lines)
 
 
 def _session(bridge: Bridge, spec: SessionSpec, place: str) -> list[str]:

@@ -1,0 +1,130 @@
+"""Routes of orders: to sessions that are under way, and to legs.
+
+Each is one order to the conference core; what it refuses is 404 or 409 with its code.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from bridge.conference.api import (
+    Announce,
+    ConferenceEvent,
+    EndSession,
+    KickLeg,
+    LockSession,
+    MoveLeg,
+    MuteAll,
+    MuteLeg,
+    RaiseHand,
+    SetLecture,
+    SetVolume,
+    StartSession,
+)
+from bridge.units import LegId
+from bridge.web.auth import Organizer
+from bridge.web.context import Context, context_of
+from bridge.web.models import (
+    AnnounceIn,
+    Done,
+    HandIn,
+    LockIn,
+    MoveIn,
+    MuteIn,
+    OnIn,
+    VolumeIn,
+)
+from bridge.web.problems import raise_refused
+
+router = APIRouter(prefix="/api/v1")
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+async def _order(context: Context, order: ConferenceEvent) -> Done:
+    raise_refused(await context.bridge.order(order))
+    return Done()
+
+
+# --- sessions -----------------------------------------------------------------------------
+
+
+@router.post("/sessions/{session}/start", tags=["control"])
+async def start_session(session: str, context: Ctx, principal: Organizer) -> Done:
+    """Start by command (D2); an organizer's leg must be there."""
+    record = await context.session(principal, session)
+    return await _order(context, StartSession(record.spec.id, by=principal.by))
+
+
+@router.post("/sessions/{session}/end", tags=["control"])
+async def end_session(session: str, context: Ctx, principal: Organizer) -> Done:
+    """End the open occurrence: every leg leaves."""
+    record = await context.session(principal, session)
+    return await _order(context, EndSession(record.spec.id, by=principal.by))
+
+
+@router.post("/sessions/{session}/lock", tags=["control"])
+async def lock_session(session: str, body: LockIn, context: Ctx, principal: Organizer) -> Done:
+    """Let nobody else in, or let people in again (R18)."""
+    record = await context.session(principal, session)
+    return await _order(context, LockSession(record.spec.id, body.locked, by=principal.by))
+
+
+@router.post("/sessions/{session}/lecture", tags=["control"])
+async def set_lecture(session: str, body: OnIn, context: Ctx, principal: Organizer) -> Done:
+    """Switch lecture mode: participants are heard only when unmuted one by one (R18)."""
+    record = await context.session(principal, session)
+    return await _order(context, SetLecture(record.spec.id, body.on, by=principal.by))
+
+
+@router.post("/sessions/{session}/mute-all", tags=["control"])
+async def mute_all(session: str, body: MuteIn, context: Ctx, principal: Organizer) -> Done:
+    """Mute every participant who is no organizer, or unmute all of them."""
+    record = await context.session(principal, session)
+    return await _order(context, MuteAll(record.spec.id, body.muted, by=principal.by))
+
+
+@router.post("/sessions/{session}/announce", tags=["control"])
+async def announce(session: str, body: AnnounceIn, context: Ctx, principal: Organizer) -> Done:
+    """Play a prompt to everybody in the conference, or to one leg."""
+    record = await context.session(principal, session)
+    leg = None if body.leg is None else LegId(body.leg)
+    return await _order(context, Announce(record.spec.id, body.prompt, principal.by, leg))
+
+
+# --- legs ---------------------------------------------------------------------------------
+
+
+@router.post("/legs/{leg}/mute", tags=["control"])
+async def mute_leg(leg: str, body: MuteIn, context: Ctx, principal: Organizer) -> Done:
+    """Mute or unmute one leg; in lecture mode that takes or gives the floor."""
+    view = context.leg(principal, leg)
+    return await _order(context, MuteLeg(view.leg, body.muted, by=principal.by))
+
+
+@router.post("/legs/{leg}/kick", tags=["control"])
+async def kick_leg(leg: str, context: Ctx, principal: Organizer) -> Done:
+    """End one leg."""
+    view = context.leg(principal, leg)
+    return await _order(context, KickLeg(view.leg, by=principal.by))
+
+
+@router.post("/legs/{leg}/hand", tags=["control"])
+async def raise_hand(leg: str, body: HandIn, context: Ctx, principal: Organizer) -> Done:
+    """Raise or lower a participant's hand."""
+    view = context.leg(principal, leg)
+    return await _order(context, RaiseHand(view.leg, body.raised, by=principal.by))
+
+
+@router.post("/legs/{leg}/volume", tags=["control"])
+async def set_volume(leg: str, body: VolumeIn, context: Ctx, principal: Organizer) -> Done:
+    """Set how loud one leg is in the mix."""
+    view = context.leg(principal, leg)
+    return await _order(context, SetVolume(view.leg, body.gain_db, by=principal.by))
+
+
+@router.post("/legs/{leg}/move", tags=["control"])
+async def move_leg(leg: str, body: MoveIn, context: Ctx, principal: Organizer) -> Done:
+    """Take a leg into another session of the same account."""
+    view = context.leg(principal, leg)
+    target = await context.session(principal, body.session)
+    return await _order(context, MoveLeg(view.leg, target.spec.id, by=principal.by))

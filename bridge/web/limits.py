@@ -1,0 +1,86 @@
+"""ASGI layers around everything: how large a body may be, and what a browser is told.
+
+Knows ASGI; knows no route.
+"""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.web.problems import answer
+
+BODY_BYTES_MAX: Final = 65_536
+
+HEADERS: Final = (
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class BodyLimit:
+    """Answers 413 to a body over the limit, announced or not, before anything reads it whole."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body up to the limit, then hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > BODY_BYTES_MAX:
+            await _too_large()(scope, receive, send)
+            return
+        if announced == b"0" and b"transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY_BYTES_MAX:
+                await _too_large()(scope, receive, send)
+                return
+        await self._app(scope, _given(bytes(body), receive), send)
+
+
+def _given(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def next_message() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return next_message
+
+
+def _too_large() -> ASGIApp:
+    detail = f"a body may have {BODY_BYTES_MAX} bytes"
+    return answer(413, "body_too_large", detail, headers={"Connection": "close"})
+
+
+class SafeHeaders:
+    """Tells browsers to load nothing from elsewhere and to keep what they are told."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to every response."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

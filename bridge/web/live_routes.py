@@ -1,0 +1,107 @@
+"""Routes of what is happening now: rosters and the event stream."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
+
+from bridge.web.auth import Principal, Viewer
+from bridge.web.context import Context, context_of, utc_text
+from bridge.web.feed import Event
+from bridge.web.models import NowOut, RosterOut
+
+HEARTBEAT_S: Final = 15.0
+RETRY_MS: Final = 1_000
+
+router = APIRouter(prefix="/api/v1")
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+# --- rosters ------------------------------------------------------------------------------
+
+
+@router.get("/now", tags=["now"])
+async def get_now(context: Ctx, principal: Viewer) -> NowOut:
+    """Return the open occurrences and every leg that is not over, in the order they came."""
+    return NowOut(
+        now=utc_text(context.bridge.now_conf()),
+        occurrences=context.occurrences(principal),
+        legs=[context.show_leg(view) for view in context.legs(principal)],
+    )
+
+
+@router.get("/sessions/{session}/roster", tags=["now"])
+async def get_roster(session: str, context: Ctx, principal: Viewer) -> RosterOut:
+    """Return who is in, waiting and hosting."""
+    record = await context.session(principal, session)
+    open_ = [one for one in context.occurrences(principal) if one.session == record.spec.id]
+    return RosterOut(
+        session=record.spec.id,
+        now=utc_text(context.bridge.now_conf()),
+        occurrence=open_[0] if open_ else None,
+        legs=[
+            context.show_leg(view)
+            for view in context.legs(principal)
+            if view.session == record.spec.id
+        ],
+    )
+
+
+# --- events -------------------------------------------------------------------------------
+
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/events", tags=["events"], responses=_STREAM, response_class=StreamingResponse)
+async def get_events(
+    context: Ctx,
+    principal: Viewer,
+    last_event_id: Annotated[
+        str, Header(alias="Last-Event-ID", pattern=r"^[A-Za-z0-9_./-]{0,200}$")
+    ] = "",
+    limit: Annotated[
+        int | None, Query(ge=0, le=10_000, description="End the stream after so many events.")
+    ] = None,
+) -> StreamingResponse:
+    """Stream facts and notices as server-sent events, from behind `Last-Event-ID` when given."""
+    return StreamingResponse(
+        _stream(context, principal, last_event_id, limit),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(
+    context: Context, principal: Principal, after: str, limit: int | None
+) -> AsyncIterator[str]:
+    yield f"retry: {RETRY_MS}\n\n"
+    left = limit
+    events = context.feed.follow(principal.account, after)
+    waiting: asyncio.Task[Event] | None = None
+    try:
+        while left is None or left > 0:
+            waiting = waiting or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait({waiting}, timeout=HEARTBEAT_S)
+            if not done:
+                yield ": still here\n\n"
+                continue
+            event = waiting.result()
+            waiting = None
+            yield _frame(event)
+            left = None if left is None else left - 1
+    except StopAsyncIteration:
+        return
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+
+
+def _frame(event: Event) -> str:
+    """Write one event; what has no id does not move the place to resume from."""
+    id_line = f"id: {event.id}\n" if event.id else ""
+    return f"{id_line}event: {event.type}\ndata: {json.dumps(event.to_dict())}\n\n"

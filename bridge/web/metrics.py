@@ -1,0 +1,94 @@
+"""The Prometheus text of a bridge: what it counts anyway, under stable names.
+
+Knows counters and the exposition format; knows no HTTP. Nothing in it names a person or a number.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from bridge.server import Bridge
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+TOTALS: Final = frozenset({"rx", "tx", "rtcp"})
+"""Worker counters that are packets taken or sent."""
+
+DROPS: Final = frozenset(
+    {
+        *("unknown_source", "short", "bad_version", "truncated", "payload_type", "late"),
+        *("duplicate", "burst", "not_ready", "bad_event", "event_overflow", "lost"),
+        *("recording_dropped", "send_failed", "unknown_leg"),
+    }
+)
+"""Worker counters that are reasons of loss; what is neither is an event."""
+
+
+def text(bridge: Bridge, facts: Mapping[str, int], *, outbox_waiting: int) -> str:
+    """Return everything that is measured now; `facts` are those committed since start, by type."""
+    parts = [_legs(bridge), _media(bridge), _sip(bridge.sip_counters), _rest(facts, outbox_waiting)]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _family(name: str, kind: str, help_: str) -> list[str]:
+    return [f"# HELP tollbridge_{name} {help_}", f"# TYPE tollbridge_{name} {kind}"]
+
+
+def _value(name: str, value: float, **labels: str) -> str:
+    shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"tollbridge_{name}{{{shown}}} {value}" if shown else f"tollbridge_{name} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _legs(bridge: Bridge) -> Iterator[str]:
+    yield from _family("legs", "gauge", "Legs that are not over, by kind and state.")
+    counts = Counter((view.kind.value, view.state.value) for view in bridge.roster())
+    for (kind, state), count in sorted(counts.items()):
+        yield _value("legs", count, kind=kind, state=state)
+    yield from _family("sessions", "gauge", "Sessions that can be dialled into.")
+    yield _value("sessions", len(bridge.sessions()))
+
+
+def _media(bridge: Bridge) -> Iterator[str]:
+    status = bridge.status.worker
+    yield from _family("tick_milliseconds", "gauge", "Time of a media tick in the last second.")
+    for quantile, value in sorted(status.tick_ms.items()):
+        yield _value("tick_milliseconds", value, stat=quantile)
+    yield from _family("ticks_total", "counter", "Media ticks since the worker started.")
+    yield _value("ticks_total", status.ticks)
+    yield from _family("late_ticks_total", "counter", "Media ticks that began late or not at all.")
+    yield _value("late_ticks_total", status.late_ticks)
+    yield from _family("packets_total", "counter", "RTP and RTCP packets taken and sent.")
+    for name in sorted(TOTALS & status.counters.keys()):
+        yield _value("packets_total", status.counters[name], direction=name)
+    yield from _family("packets_dropped_total", "counter", "Packets and frames lost, by reason.")
+    for name in sorted(DROPS & status.counters.keys()):
+        yield _value("packets_dropped_total", status.counters[name], reason=name)
+    yield from _family("media_events_total", "counter", "What the media plane did, by name.")
+    for name in sorted(status.counters.keys() - TOTALS - DROPS):
+        yield _value("media_events_total", status.counters[name], event=name)
+
+
+def _sip(counters: Mapping[str, int]) -> Iterator[str]:
+    yield from _family("sip_messages_total", "counter", "SIP messages by direction and method.")
+    rest = []
+    for name, count in sorted(counters.items()):
+        way, _, what = name.partition(".")
+        if way in ("in", "out"):
+            label = "code" if what.isdigit() else "method"
+            yield _value("sip_messages_total", count, direction=way, **{label: what})
+        else:
+            rest.append((name, count))
+    yield from _family("sip_dropped_total", "counter", "SIP datagrams thrown away, by reason.")
+    for name, count in rest:
+        yield _value("sip_dropped_total", count, reason=name.removeprefix("drop."))
+
+
+def _rest(facts: Mapping[str, int], outbox_waiting: int) -> Iterator[str]:
+    yield from _family("facts_total", "counter", "Facts committed since start, by type.")
+    for type_, count in sorted(facts.items()):
+        yield _value("facts_total", count, type=type_)
+    yield from _family("outbox_depth", "gauge", "Facts that billing has not taken yet.")
+    yield _value("outbox_depth", outbox_waiting)

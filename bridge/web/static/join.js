@@ -1,0 +1,64 @@
+// The participant's page: the numbers of one session, always the ones it offers now (R10).
+"use strict";
+
+const EVERY_MS = 3000;
+const key = location.pathname.split("/").pop();
+const $ = (name) => document.querySelector(name);
+let items = [];
+let known = null;
+
+async function read() {
+  try {
+    const language = (navigator.language || "").slice(0, 2);
+    const wanted = ["en", "fr", "it", "de", "es", "pt", "nl"].includes(language) ? `?language=${language}` : "";
+    const answer = await fetch(`/api/v1/join/${encodeURIComponent(key)}${wanted}`, { cache: "no-store" });
+    const data = await answer.json();
+    $("#trouble").hidden = answer.ok;
+    $("#trouble").textContent = answer.ok ? "" : "There is no conference at this address.";
+    if (answer.ok) show(data);
+  } catch (fault) {
+    $("#trouble").hidden = false;
+    $("#trouble").textContent = "The bridge cannot be reached; trying again.";
+  }
+}
+
+function show(data) {
+  document.documentElement.lang = data.language;
+  document.title = data.title;
+  $("#title").textContent = data.title;
+  $("#state").textContent = { scheduled: "nobody there yet", open: "waiting for the organizer", started: "in session", cancelled: "cancelled" }[data.state];
+  $("#state").className = `badge ${data.state}`;
+  $("#code").textContent = `${data.access_code}#`;
+  $("#sip").textContent = data.sip_uri;
+  $("#when-box").hidden = !data.opens;
+  $("#when").textContent = data.opens ? new Date(data.opens).toLocaleString() : "";
+  const now = new Set(data.numbers.filter((one) => one.kind === "toll_free").map((one) => one.country_name));
+  if (known) {
+    const fresh = [...now].filter((name) => !known.has(name));
+    const gone = [...known].filter((name) => !now.has(name));
+    const news = [fresh.length && `New toll-free numbers: ${fresh.join(", ")}.`, gone.length && `No longer toll-free: ${gone.join(", ")}.`];
+    if (fresh.length || gone.length) $("#said").textContent = news.filter(Boolean).join(" ");
+  }
+  known = now;
+  if (JSON.stringify(items) !== JSON.stringify(data.numbers)) { items = data.numbers; list(); }
+}
+
+function list() {
+  const find = $("#find").value.trim().toLowerCase();
+  $("#numbers").replaceChildren(...items
+    .filter((one) => !find || `${one.country_name} ${one.country}`.toLowerCase().includes(find))
+    .map((number) => {
+      const item = document.createElement("li");
+      const name = document.createElement("strong");
+      name.textContent = number.country_name;
+      const kind = document.createElement("span");
+      kind.textContent = number.kind === "toll_free" ? "toll-free" : "toll";
+      kind.className = number.kind === "toll_free" ? "free" : "";
+      item.append(name, `${number.international} (${number.national}) `, kind);
+      return item;
+    }));
+}
+
+$("#find").addEventListener("input", list);
+read();
+setInterval(read, EVERY_MS);

@@ -29,6 +29,10 @@ LEAK_DBFS: Final = -55.0
 """Nor half of all blocks above this: what a lasting leak of even a hundredth would exceed."""
 
 SILENT_DBFS: Final = -50.0
+LOST_MAX: Final = 0.5
+"""A line on which more is missing is dead, not silent."""
+
+PEAK: Final = SAMPLE_RATE_HZ // 10
 ONLY_TONES_DBFS: Final = -33.0
 """Codec noise of six speakers peaks below; any sound of the bridge is above somewhere."""
 
@@ -94,18 +98,25 @@ class ToneReport:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """All that was found in one window."""
+    """All that was found in one window.
+
+    Attributes:
+        level_dbfs: of the whole window.
+        peak_dbfs: of its loudest 100 ms, so that a short sound in a long silence shows.
+        lost: share of frames that did not arrive.
+    """
 
     seconds: float
     level_dbfs: float
+    peak_dbfs: float
     lost: float
     tones: Mapping[str, ToneReport] = field(default_factory=dict)
     sounds: Mapping[str, SoundReport] = field(default_factory=dict)
 
     @property
     def silent(self) -> bool:
-        """Whether nothing at all is heard."""
-        return self.level_dbfs < SILENT_DBFS
+        """Whether nothing at all is heard at any moment, though packets come."""
+        return self.peak_dbfs < SILENT_DBFS and self.lost <= LOST_MAX
 
     def heard(self) -> tuple[str, ...]:
         """Return whose voices are heard without fault."""
@@ -140,6 +151,7 @@ def analyse(
     return Hearing(
         seconds=len(pcm) / SAMPLE_RATE_HZ,
         level_dbfs=level_dbfs(pcm),
+        peak_dbfs=_peak_dbfs(pcm),
         lost=1.0 - float(present.mean()) if len(present) else 1.0,
         tones=measure_tones(rest[inner], tones, present),
         sounds={
@@ -147,6 +159,12 @@ def analyse(
             for name, matched in found.items()
         },
     )
+
+
+def _peak_dbfs(pcm: Pcm) -> float:
+    """Return the level of the loudest 100 ms, in half steps; a shorter window is one piece."""
+    starts = range(0, max(len(pcm) - PEAK, 0) + 1, PEAK // 2)
+    return max(level_dbfs(pcm[start : start + PEAK]) for start in starts)
 
 
 def only_tones(pcm: Reals, tones: Mapping[str, int]) -> bool:

@@ -150,14 +150,18 @@ class Caller:
         if not await self.engine.press(self._port, digits):
             raise CallFailed(f"keys {digits} were not sent: {self._why()}")
 
-    async def say(self, voice: Voice, seconds: float) -> None:
-        """Say something else for a while, then go back to his own voice."""
+    async def say(self, voice: Voice, seconds: float, *, then: Voice | None = None) -> None:
+        """Say something else for a while, then `then`, by default his own voice."""
+        await self.speak(voice)
+        await asyncio.sleep(seconds)
+        if self._port is not None:
+            await self.speak(self.voice if then is None else then)
+
+    async def speak(self, voice: Voice) -> None:
+        """Say something else from now on."""
         if self._port is None:
             raise CallFailed(f"{self.name} is in no call: {self._why()}")
         await self.engine.speak(self._port, voice.tone_hz)
-        await asyncio.sleep(seconds)
-        if self._port is not None:
-            await self.engine.speak(self._port, self.voice.tone_hz)
 
     async def mute(self) -> None:
         """Mute himself on the bridge with `*2` (R18)."""

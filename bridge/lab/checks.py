@@ -4,18 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from bridge.conference.api import LegState, LegView, Role
 from bridge.lab.audibility import Window, analyse
+from bridge.lab.bills import Bill
 from bridge.lab.callers import Caller
-from bridge.lab.expectations import Audio, Bill, BillLine, Expect, Recording
+from bridge.lab.expectations import Audio, Expect, Recording
 from bridge.lab.hearing import Heard, Listener, sound_pcm, window_of
-from bridge.lab.host import Host, LineSeen
+from bridge.lab.host import Host
+from bridge.lab.invoices import bill_of, compare, shown_counts
 from bridge.lab.times import show_duration
-from bridge.lab.verdicts import Verdict
+from bridge.lab.verdicts import Verdict, bill_name
 from bridge.lab.voice import level_dbfs
 from bridge.units import SAMPLE_RATE_HZ
 
@@ -56,8 +57,8 @@ class Judge:
             await self._events(expect.events, line)
         if expect.never:
             self._never(expect.never, line)
-        for month, bill in expect.bill.items():
-            await self._bill(month, bill, line)
+        for month, bills in expect.bill.items():
+            await self._bill(month, bills, line)
         if expect.recording is not None:
             await self._recording(expect.recording, line)
 
@@ -70,8 +71,8 @@ class Judge:
     async def _roster(self, key: str, names: Sequence[str], line: int) -> None:
         wanted = Counter({name: len(self.callers[name]) for name in names})
         ok = await self.host.wait_for(lambda: self.who(key) == wanted, PATIENCE_S)
-        observed = "; ".join(f"{one}: {_shown(self.who(one))}" for one in _STATES)
-        self.note(line, key, ok, _shown(wanted), observed)
+        observed = "; ".join(f"{one}: {shown_counts(self.who(one))}" for one in _STATES)
+        self.note(line, key, ok, shown_counts(wanted), observed)
 
     def who(self, key: str) -> Counter[str]:
         """Return how many legs of each caller are in a state now."""
@@ -88,7 +89,7 @@ class Judge:
         wanted = len(self.callers[name])
         ok = await self.host.wait_for(lambda: self._reasons(name) == {reason: wanted}, PATIENCE_S)
         seen = self._reasons(name)
-        observed = _shown(seen) if seen else "has not left"
+        observed = shown_counts(seen) if seen else "has not left"
         self.note(line, f"left.{name}", ok, reason, observed)
 
     def _reasons(self, name: str) -> Counter[str]:
@@ -139,25 +140,18 @@ class Judge:
 
     # --- bills ----------------------------------------------------------------------------
 
-    async def _bill(self, month: str, bill: Bill, line: int) -> None:
-        seen = await self.host.bill(month)
-        prefix = f"bill.{month}." if month else "bill."
-        if bill.lines is not None:
-            ok = _lines_match(bill.lines, seen.lines)
-            wanted = "; ".join(_shown_line(one) for one in bill.lines) or "none"
-            shown = "; ".join(str(one) for one in seen.lines) or "none"
-            self.note(line, f"{prefix}lines", ok, wanted, shown)
-        if bill.minutes is not None:
-            minutes = bill.minutes.model_dump()
-            ok = {kind: seen.minutes[kind] for kind in minutes} == minutes
-            self.note(line, f"{prefix}minutes", ok, _shown(minutes), _shown(seen.minutes))
-        if "reasons" in bill.model_fields_set:
-            ok = {reason: seen.reasons[reason] for reason in bill.reasons} == bill.reasons
-            self.note(line, f"{prefix}reasons", ok, _shown(bill.reasons), _shown(seen.reasons))
-        if bill.total is not None:
-            total = bill.total
-            ok = seen.total == total.amount and seen.currency == total.currency
-            self.note(line, f"{prefix}total", ok, total, f"{seen.total} {seen.currency}")
+    async def _bill(self, month: str, bills: Sequence[Bill], line: int) -> None:
+        invoices = await self.host.invoices(month)
+        if len(bills) > 1:
+            wanted, seen = {str(bill.seller) for bill in bills}, {i.seller.name for i in invoices}
+            name = bill_name(month, "", "sellers")
+            self.note(line, name, wanted == seen, ", ".join(wanted), ", ".join(seen))
+        for bill in bills:
+            seller = (bill.seller or "") if len(bills) > 1 else ""
+            meant = [one for one in invoices if seller in {"", one.seller.name}]
+            for one in compare(bill, bill_of(meant)):
+                name = bill_name(month, seller, one.name)
+                self.note(line, name, one.ok, one.expected, one.observed)
 
     # --- recordings -----------------------------------------------------------------------
 
@@ -208,16 +202,6 @@ _STATES: Final[Mapping[str, Callable[[LegView], bool]]] = {
 }
 
 
-def _shown(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
-    """Return counts for people: names alone when each stands once.
-
-    >>> _shown({"ann": 1, "crowd": 500}), _shown({})
-    ('ann, 500 crowd', 'none')
-    """
-    shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items() if count]
-    return ", ".join(shown) or "none"
-
-
 def _shown_audio(audio: Audio) -> str:
     parts = []
     if audio.hears:
@@ -227,26 +211,6 @@ def _shown_audio(audio: Audio) -> str:
     if audio.silence:
         parts.append("hears silence")
     return "; ".join(parts)
-
-
-def _shown_line(line: BillLine) -> str:
-    return " ".join(str(value) for value in line.model_dump(exclude_none=True).values())
-
-
-def _fits(wanted: BillLine, seen: LineSeen) -> bool:
-    given = wanted.model_dump(exclude_none=True)
-    return all(getattr(seen, key) == value for key, value in given.items())
-
-
-def _lines_match(wanted: Sequence[BillLine], seen: Sequence[LineSeen]) -> bool:
-    """Return whether each wanted line is one of the invoice's, and none is left over."""
-    rest = list(seen)
-    for line in wanted:
-        match = next((one for one in rest if _fits(line, one)), None)
-        if match is None:
-            return False
-        rest.remove(match)
-    return not rest
 
 
 def _level(window: Window, from_ms: int, to_ms: int) -> float | None:

@@ -30,6 +30,7 @@ from bridge.lab.runner import StoryRun
 from bridge.lab.steps import CallerStep, OrganizerStep, Step
 from bridge.lab.story import Story
 from bridge.lab.times import month_of, show_duration
+from bridge.lab.words import SILENT
 from bridge.units import NS_PER_S, ConfMs
 
 WAIT_MS: Final = 900
@@ -37,16 +38,20 @@ WAIT_MS: Final = 900
 
 TALK_MS: Final = 600_000
 LISTEN_S: Final = 1.0
+TURN_S: Final = 2.0
+"""How long each talks alone, for who listens to the recording; the voices make a chord."""
+
+TOGETHER_S: Final = 3.0
 REFRESH_S: Final = 0.2
 STORY: Final[Mapping[str, Any]] = {
     "scenario": "Three callers wait for the organizer, meet for ten minutes, and are billed",
     "rules": ["R1", "R2", "R3", "R4"],
     "session": {"toll_free": ["US"], "start": "on_join"},
     "callers": {
-        "olivia": {"via": "voip", "role": "organizer"},
-        "ann": {"via": "toll-free", "country": "US"},
-        "ben": {"via": "toll-free", "country": "US"},
-        "chloe": {"via": "toll", "country": "FR"},
+        "olivia": {"via": "voip", "role": "organizer", "voice": "tone 440"},
+        "ann": {"via": "toll-free", "country": "US", "voice": "tone 550"},
+        "ben": {"via": "toll-free", "country": "US", "voice": "tone 660"},
+        "chloe": {"via": "toll", "country": "FR", "voice": "tone 880"},
     },
 }
 CALLERS: Final = ("ann", "ben", "chloe")
@@ -233,14 +238,26 @@ class _Demo:
         host = self.meeting.host
         await host.wait_for(lambda: _all_joined(host, len(everybody)), 10.0)
         await self._do(OrganizerStep(line=0, text="", verb="record"))
-        await asyncio.sleep(LISTEN_S)
+        await self._in_turn(everybody)
         hearing = await self._listen(everybody)
         self.screen.heard = {name: one.heard() for name, one in hearing.items()}
-        self.screen.say("All four talk, each with a tone of his own. Who hears whom:")
+        self.screen.say("All four talk together. Who hears whom:")
         self.screen.show()
-        await asyncio.sleep(LISTEN_S)
+        await asyncio.sleep(TOGETHER_S - LISTEN_S)
         self.screen.say(f"The conference clock moves {show_duration(TALK_MS)}.")
         await self._advance(TALK_MS)
+
+    async def _in_turn(self, names: tuple[str, ...]) -> None:
+        """Let each talk while the others are silent, then all begin."""
+        callers = [self.meeting.callers[name][0] for name in names]
+        for caller in callers:
+            await caller.speak(SILENT)
+        for name, caller in zip(names, callers, strict=True):
+            self.screen.say(f"{name} talks, with a tone of {caller.voice.tone_hz} Hz.")
+            await caller.say(caller.voice, TURN_S, then=SILENT)
+        for caller in callers:
+            await caller.speak(caller.voice)
+        await asyncio.sleep(0.5)
 
     async def _leave(self) -> None:
         await self.meeting.host.stop_recording()

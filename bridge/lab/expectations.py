@@ -1,27 +1,20 @@
 """What a story expects: of rosters, audio, facts, bills and recordings; compares nothing."""
 
-import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from bridge.lab.bills import Bill, by_month
 from bridge.lab.source import suggestion
 from bridge.lab.times import parse_duration
 from bridge.lab.words import (
-    Amount,
-    Country,
     Duration,
     FactType,
     LeftReason,
     Names,
     Part,
-    PlainAmount,
-    SettledReason,
     fault,
 )
-
-MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
-UNBUILT_BILL_KEYS: Final = ("usf", "seller", "label")
 
 
 class Audio(Part):
@@ -30,7 +23,7 @@ class Audio(Part):
     Attributes:
         hears: callers and sounds that must be heard, all at once and without gaps.
         not_hears: callers and sounds that must not be heard at any moment while we listen.
-        silence: nothing at all is heard.
+        silence: nothing at all is heard, at no moment since the listening began.
     """
 
     hears: Names = ()
@@ -47,44 +40,6 @@ class Audio(Part):
         if not (self.hears or self.not_hears or self.silence):
             raise fault("says nothing: give hears, not_hears or silence")
         return self
-
-
-class Minutes(Part):
-    """Billed minutes by kind; a kind that is not named must have none."""
-
-    toll_free: int = Field(default=0, ge=0)
-    call_me: int = Field(default=0, ge=0)
-
-
-class BillLine(Part):
-    """One line of the invoice; only what is given is compared."""
-
-    kind: str | None = None
-    country: Country | None = None
-    minutes: int | None = Field(default=None, ge=0)
-    amount: PlainAmount | None = None
-
-
-class Bill(Part):
-    """The invoice of the account, of one month or of all months of the story.
-
-    Attributes:
-        reasons: how many legs settled with each reason (D5); a reason that is not named is free.
-        lines: all lines of the invoice, in any order.
-    """
-
-    minutes: Minutes | None = None
-    total: Amount | None = None
-    reasons: dict[SettledReason, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    lines: tuple[BillLine, ...] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _built(cls, value: Any) -> Any:
-        for key in UNBUILT_BILL_KEYS:
-            if isinstance(value, dict) and key in value:
-                raise fault(f"{key!r} is part of the format and not built yet", key=key)
-        return value
 
 
 class Span(Part):
@@ -134,7 +89,7 @@ class Expect(Part):
     left: dict[str, LeftReason] = Field(default_factory=dict)
     events: tuple[FactType, ...] = ()
     never: tuple[FactType, ...] = ()
-    bill: dict[str, Bill] = Field(default_factory=dict)
+    bill: dict[str, tuple[Bill, ...]] = Field(default_factory=dict)
     recording: Recording | None = None
     audio: dict[str, Audio] = Field(default_factory=dict)
 
@@ -158,17 +113,5 @@ class Expect(Part):
         if not value:
             raise fault("says nothing: an expectation that checks nothing cannot fail")
         if "bill" in result:
-            result["bill"] = _by_month(result["bill"])
+            result["bill"] = by_month(result["bill"])
         return result
-
-
-def _by_month(value: Any) -> Any:
-    if not isinstance(value, dict) or not value:
-        raise fault("must be a mapping such as {total: 0.42 USD}", key="bill")
-    months = [key for key in value if MONTH.fullmatch(str(key))]
-    if not months:
-        return {"": value}
-    for key in value:
-        if key not in months:
-            raise fault(f"{key!r} stands among months: write months alone, as 2026-01", key="bill")
-    return value

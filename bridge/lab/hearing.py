@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.lab.audibility import Hearing, Window, analyse
+from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.expectations import Audio
 from bridge.lab.sounds import Pcm, SoundReport
@@ -80,12 +80,13 @@ class Listener:
             except CallFailed as failure:
                 return Heard(False, str(failure))
             missing = self._missing(latest, prompts)
-            if not missing or end_ns >= last_ns:
+            if not missing or self.audio.silence or end_ns >= last_ns:
                 break
             end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
         whole = await self._analyse(begin_ns, end_ns, sound_pcm())
         wrong = self._wrong(whole)
-        return Heard(not missing and not wrong, self._observed(whole, prompts, missing + wrong))
+        faults = list(dict.fromkeys(missing + wrong))
+        return Heard(not faults, self._observed(whole, prompts, faults))
 
     def _asked(self) -> Mapping[str, Pcm]:
         """Return the sounds to look for while we wait: a search for all of them takes long."""
@@ -118,7 +119,7 @@ class Listener:
             if not heard:
                 missing.append(f"{name} is not heard")
         if self.audio.silence and not latest.silent:
-            missing.append(f"no silence: {latest.level_dbfs:.0f} dBFS")
+            missing.append(_no_silence(latest))
         return missing
 
     def _wrong(self, whole: Hearing) -> list[str]:
@@ -131,6 +132,8 @@ class Listener:
                 absent = whole.sounds[name].matched_ms <= ABSENT_MS
             if not absent:
                 wrong.append(f"{name} is heard")
+        if self.audio.silence and not whole.silent:
+            wrong.append(_no_silence(whole))
         return wrong
 
     def _observed(
@@ -143,6 +146,13 @@ class Listener:
         lost = f", {whole.lost:.0%} of frames lost" if whole.lost else ""
         text = f"in {whole.seconds:.1f} s: {heard}{lost}"
         return f"{'; '.join(faults)} ({text})" if faults else text
+
+
+def _no_silence(hearing: Hearing) -> str:
+    """Return why a window is not silent."""
+    if hearing.lost > LOST_MAX:
+        return f"no silence but a dead line: {hearing.lost:.0%} of frames lost"
+    return f"no silence: up to {hearing.peak_dbfs:.0f} dBFS"
 
 
 def prompt_heard(report: SoundReport) -> bool:

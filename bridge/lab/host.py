@@ -4,15 +4,13 @@ Each story gets a fresh store and a fresh bridge on loopback; the media worker i
 and handed on. What the lab knows of the bridge beyond SIP and RTP goes through here.
 """
 
-import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from billing import Invoice
+from billing import Billing, BillingError, Invoice
 from bridge.conference.api import (
     CancelSession,
     ConferenceEvent,
@@ -26,26 +24,20 @@ from bridge.conference.api import (
 )
 from bridge.config import Settings, load_settings
 from bridge.errors import OperatingTrouble
+from bridge.lab.account import CONTRACTS
 from bridge.lab.callers import Target
+from bridge.lab.invoices import BillSeen, bill_of
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.times import months_between
 from bridge.server import Bridge
 from bridge.sip.api import Address
-from bridge.units import ConfMs, OccurrenceId, SessionId
+from bridge.units import ConfMs, OccurrenceId, SessionId, utc_of
 from bridge.worker_link import MediaWorker
 
 ACCOUNT: Final = "acme"
 SESSION: Final = SessionId("s1")
 BY: Final = "scenario"
-C1: Final[Mapping[str, Any]] = {
-    "id": "c1",
-    "currency": "USD",
-    "minimum_s": 60,
-    "increment_s": 60,
-    "toll_free": {"US": "0.06", "FR": "0.09", "DE": "0.08"},
-    "call_me": {"US": "0.07"},
-}
-"""The contract of the bills worked by hand (B1 to B6)."""
+Result = TypeVar("Result")
 
 
 def settings_of(story: Story, store: Path) -> Settings:
@@ -60,13 +52,14 @@ def settings_of(story: Story, store: Path) -> Settings:
         "rtp": {"address": "127.0.0.1"},
         "store": {"url": f"sqlite:///{store}"},
         "trunk": [{"id": "carrier", "cidr": ["127.0.0.0/8"]}],
-        "contract": [dict(C1)],
+        "contract": _contracts(story),
         "account": [
             {
                 "id": ACCOUNT,
                 "contract": account.contract,
                 "product": account.product,
                 "time_zone": account.time_zone,
+                "vat_country": account.vat_country,
             }
         ],
         "session": [
@@ -84,37 +77,17 @@ def settings_of(story: Story, store: Path) -> Settings:
     return load_settings(None, overrides={**base, **overrides}, environment={})
 
 
+def _contracts(story: Story) -> list[dict[str, Any]]:
+    named = [{"id": name, **table} for name, table in CONTRACTS.items()]
+    return [*named, *story.contracts.values()]
+
+
 def _number(value: Any) -> Any:
     """Return a decimal of the YAML file as a number; story files keep them as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class LineSeen:
-    """One line of an invoice, as far as stories compare it."""
-
-    kind: str
-    country: str
-    minutes: Decimal
-    amount: Decimal
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.country} {self.minutes} min {self.amount}"
-
-
-@dataclass(slots=True)
-class BillSeen:
-    """What the account is charged for one month or several."""
-
-    total: Decimal = Decimal(0)
-    currency: str = ""
-    minutes: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    reasons: Counter[str] = field(default_factory=Counter)
-    lines: list[LineSeen] = field(default_factory=list)
-    charged: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -167,6 +140,8 @@ class Host:
         """
         code, pin = self.spec.access_code, self.spec.organizer_pin
         organizer = caller.role == "organizer"
+        if caller.dials:
+            return Target(caller.dials, self.bridge.sip_address, f"{code}#")
         if caller.via == "voip":
             return Target(code, self.bridge.sip_address, f"*0{pin}#" if organizer else "")
         kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
@@ -256,32 +231,57 @@ class Host:
             await self.bridge.stop_recording(self.recorded)
             self.recorded = None
 
+    async def invoices(self, month: str = "") -> list[Invoice]:
+        """Return the account's invoices: of one month, or of all that the story touched."""
+        months = [month] if month else months_between(self.begins, self.now(), self.time_zone)
+        await self.bridge.committed()
+
+        def read(billing: Billing) -> list[Invoice]:
+            billing.settle()
+            return [one for month in months for one in billing.invoices(ACCOUNT, month)]
+
+        return await asyncio.to_thread(self._with_billing, read)
+
     async def bill(self, month: str = "") -> BillSeen:
         """Return what the account is charged: in one month, or in all that the story touched."""
-        months = [month] if month else months_between(self.begins, self.now(), self.time_zone)
-        seen = BillSeen()
-        for one in months:
-            _add_invoice(seen, await self.bridge.invoice(ACCOUNT, one))
-        return seen
+        return bill_of(await self.invoices(month))
+
+    async def migrate(self, *, at: str | None, product: str | None, contract: str | None) -> None:
+        """Move the account to another product or contract, by default now (R17).
+
+        Raises:
+            OperatingTrouble: billing refuses it, with its reason.
+        """
+        instant = at or utc_of(self.now()).isoformat()
+        await self._change(
+            lambda b: b.migrate(ACCOUNT, instant, product=product, contract=contract)
+        )
+
+    async def finalize(self, month: str) -> None:
+        """Finalize a month as of conference time (D14).
+
+        Raises:
+            OperatingTrouble: the month is not over.
+        """
+        await self.bridge.committed()
+        at_ms = int(self.now())
+        await self._change(lambda b: b.finalize(ACCOUNT, month, at_ms=at_ms))
+
+    async def _change(self, change: Callable[[Billing], object]) -> None:
+        try:
+            await asyncio.to_thread(self._with_billing, change)
+        except BillingError as refused:
+            raise OperatingTrouble(str(refused)) from refused
+
+    def _with_billing(self, work: Callable[[Billing], Result]) -> Result:
+        store = self.settings.store
+        with Billing(store.url) as billing:
+            billing.configure(self.settings.contract, self.settings.account)
+            billing.ingest_outbox(store.outbox_url)
+            return work(billing)
 
 
 def _same_number(ani: str, number: str) -> bool:
     if number == "anonymous":
         return ani in {"", "anonymous"}
     return ani.lstrip("+") == number.lstrip("+")
-
-
-def _add_invoice(seen: BillSeen, invoice: Invoice) -> None:
-    """Add one month's invoice, read from the same JSON that people get."""
-    document = json.loads(invoice.to_json(), parse_float=Decimal)
-    seen.total += Decimal(document["total"])
-    seen.currency = document["currency"]
-    for line in document["lines"]:
-        minutes, amount = Decimal(line["minutes"]), Decimal(line["amount"])
-        seen.lines.append(LineSeen(line["kind"], line["country"], minutes, amount))
-        seen.minutes[line["kind"]] += minutes
-        if line["leg"] not in seen.charged:  # a leg over a month's end has two lines
-            seen.charged.add(line["leg"])
-            seen.reasons[line["reason"]] += 1
-    for group in document["free"]:
-        seen.reasons[group["reason"]] += group["legs"]

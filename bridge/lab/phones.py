@@ -25,7 +25,14 @@ from bridge.sip.api import (
 )
 from bridge.units import LegId
 
-CODECS: Final = {"PCMU": Codec("PCMU", 0), "PCMA": Codec("PCMA", 8)}
+CODECS: Final = {
+    "PCMU": Codec("PCMU", 0),
+    "PCMA": Codec("PCMA", 8),
+    "GSM": Codec("GSM", 3),
+    "G729": Codec("G729", 18),
+}
+"""What phones may offer; the last two only to be refused."""
+
 USER_AGENT: Final = "tollbridge-lab"
 
 CallOwner = Callable[[SipNotice], None]

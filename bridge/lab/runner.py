@@ -8,14 +8,25 @@ the outcome is final before the bill is read.
 import asyncio
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bridge.conference.api import KickLeg, LegState, LegView, MuteLeg, Role, StartSession
+from bridge.conference.api import (
+    ConferenceEvent,
+    KickLeg,
+    LegState,
+    LegView,
+    LockSession,
+    MuteAll,
+    MuteLeg,
+    Role,
+    SetLecture,
+    StartSession,
+)
 from bridge.errors import OperatingTrouble, RemoteFault
-from bridge.lab.callers import Caller, Rung
+from bridge.lab.callers import Caller, CallFailed, Rung
 from bridge.lab.checks import Judge
 from bridge.lab.host import BY, SESSION, Host
 from bridge.lab.phones import Phone
@@ -26,6 +37,8 @@ from bridge.lab.steps import (
     CallerStep,
     CancelStep,
     ExpectStep,
+    FinalizeStep,
+    MigrateStep,
     OrganizerStep,
     RemoveTollFreeStep,
     Step,
@@ -47,6 +60,17 @@ KEYS_TAKEN_S: Final = 0.3
 AT_ONCE_MAX: Final = 16
 CROWD_RING_FRAMES: Final = 1_000
 DEADLINES_MAX: Final = 10_000
+
+
+ORDERS: Final[Mapping[str, ConferenceEvent]] = {
+    "start": StartSession(SESSION, BY),
+    "lock": LockSession(SESSION, locked=True, by=BY),
+    "unlock": LockSession(SESSION, locked=False, by=BY),
+    "lecture": SetLecture(SESSION, on=True, by=BY),
+    "end lecture": SetLecture(SESSION, on=False, by=BY),
+    "mute all": MuteAll(SESSION, muted=True, by=BY),
+    "unmute all": MuteAll(SESSION, muted=False, by=BY),
+}
 
 
 class StepFailed(OperatingTrouble):
@@ -190,6 +214,10 @@ class StoryRun:
                 _refused(await self.host.add_numbers(step.countries))
             case RemoveTollFreeStep():
                 _refused(await self.host.remove_toll_free())
+            case MigrateStep(at=at, product=product, contract=contract):
+                await self.host.migrate(at=at, product=product, contract=contract)
+            case FinalizeStep():
+                await self.host.finalize(step.month)
 
     # --- callers --------------------------------------------------------------------------
 
@@ -208,6 +236,8 @@ class StoryRun:
                 await caller.dial()
             case "join":
                 await self._join(name, caller)
+            case "is refused":
+                await self._is_refused(caller, step)
             case "press":
                 await caller.press(step.digits)
                 await self._keyed(name)
@@ -239,6 +269,18 @@ class StoryRun:
             where = view.state.value if view else "nowhere"
             raise StepFailed(f"{caller.name} is {where} {ADMITTED_S:.0f} s after he keyed the code")
 
+    async def _is_refused(self, caller: Caller, step: CallerStep) -> None:
+        """Dial and expect a final status that is no answer."""
+        try:
+            await caller.dial()
+        except CallFailed as failure:
+            observed = str(caller.status) if caller.status else str(failure)
+        else:
+            observed = "answered with 200"
+            await caller.hang_up()
+        ok = caller.status == step.status
+        self.judge.note(step.line, f"{caller.name} is refused", ok, step.status, observed)
+
     async def _keyed(self, name: str) -> None:
         await asyncio.sleep(KEYS_TAKEN_S)
         self.keyed_at[name] = self.host.now()
@@ -263,19 +305,20 @@ class StoryRun:
 
     async def _organizer(self, step: OrganizerStep) -> None:
         match step.verb:
-            case "start":
-                _refused(await self.host.order(StartSession(SESSION, BY)))
             case "end":
                 await self._stop_recording()
                 _refused(await self.host.end())
+            case "record":
+                await self._record()
             case "kick":
                 for view in self._views(step.who):
                     _refused(await self.host.order(KickLeg(view.leg, BY)))
-            case "mute":
+            case "mute" | "unmute":
+                muted = step.verb == "mute"
                 for view in self._views(step.who):
-                    _refused(await self.host.order(MuteLeg(view.leg, muted=True)))
-            case "record":
-                await self._record()
+                    _refused(await self.host.order(MuteLeg(view.leg, muted=muted)))
+            case verb:
+                _refused(await self.host.order(ORDERS[verb]))
 
     def _views(self, name: str) -> Sequence[LegView]:
         views = [self.host.view_of(caller.number) for caller in self.callers[name]]

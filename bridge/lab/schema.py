@@ -3,10 +3,13 @@
 from typing import Any
 
 from bridge.lab.expectations import Audio, Expect
-from bridge.lab.steps import CALLER_VERBS, ORGANIZER_VERBS
+from bridge.lab.steps import CALLER_VERBS, MIGRATION_KEYS, ORGANIZER_ALONE, ORGANIZER_OF
 from bridge.lab.story import NAME, Story
 
-CALLER_STEP = r"^(join|dial|mute|hang up|drop|press [0-9*#A-D]+|say .+ for .+)$"
+CALLER_STEP = (
+    r"^(join|dial|mute|hang up|drop|press [0-9*#A-D]+|say .+ for .+|is refused [3-6]\d\d)$"
+)
+ORGANIZER_STEP = rf"^({'|'.join(ORGANIZER_ALONE)}|({'|'.join(ORGANIZER_OF)}) .+)$"
 
 
 def story_schema() -> dict[str, Any]:
@@ -19,7 +22,8 @@ def story_schema() -> dict[str, Any]:
     expect = definitions["Expect"]
     expect["properties"].pop("audio", None)
     expect["patternProperties"] = {f"^{NAME.pattern}$": {"$ref": "#/$defs/Audio"}}
-    bill = {"$ref": "#/$defs/Bill"}
+    one = {"$ref": "#/$defs/Bill"}
+    bill = {"anyOf": [one, {"type": "array", "minItems": 2, "items": one}]}
     months = {"type": "object", "patternProperties": {r"^\d{4}-\d{2}$": bill}}
     expect["properties"]["bill"] = {"anyOf": [bill, {**months, "additionalProperties": False}]}
     for name in [name for name in definitions if name.endswith("Step")]:
@@ -56,10 +60,16 @@ def _step() -> dict[str, Any]:
                     "wait": {"type": "string", "description": "real time, 2s"},
                     "organizer": {
                         "type": "string",
-                        "pattern": rf"^({'|'.join(ORGANIZER_VERBS)})( .+)?$",
+                        "pattern": ORGANIZER_STEP,
                     },
                     "cancel": {"type": "null"},
                     "remove toll-free": {"type": "null"},
+                    "migrate": {
+                        "type": "object",
+                        "properties": {key: {"type": "string"} for key in MIGRATION_KEYS},
+                        "additionalProperties": False,
+                    },
+                    "finalize": {"type": "string", "description": "a month, 2026-01"},
                     "add numbers": {"anyOf": [{"type": "string"}, countries]},
                     "expect": {"$ref": "#/$defs/Expect"},
                 },

@@ -7,15 +7,28 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from bridge.lab.account import Product
+from bridge.lab.bills import MONTH
 from bridge.lab.expectations import Expect
 from bridge.lab.source import KeyPath, Source, suggestion
 from bridge.lab.times import parse_duration
-from bridge.lab.words import FACT_TYPES, Country, Voice, known_word, parse_voice
+from bridge.lab.words import (
+    FACT_TYPES,
+    Country,
+    Voice,
+    known_word,
+    parse_voice,
+    refuse_unknown,
+)
 
-CALLER_VERBS: Final = ("join", "dial", "press", "say", "mute", "hang up", "drop")
+CALLER_VERBS: Final = (*("join", "dial", "is refused", "press", "say", "mute", "hang up", "drop"),)
 PLAIN_VERBS: Final = ("join", "dial", "mute", "hang up", "drop")
-ORGANIZER_VERBS: Final = ("start", "end", "kick", "mute", "record")
-ORGANIZER_UNBUILT: Final = ("lock", "mute all", "lecture")
+ORGANIZER_ALONE: Final = (
+    *("start", "end", "record", "lock", "unlock", "lecture", "end lecture"),
+    *("mute all", "unmute all"),
+)
+ORGANIZER_OF: Final = ("kick", "mute", "unmute")
+"""Commands about one caller, who is named after them."""
 STEP_KEYS: Final = (
     "advance",
     "wait",
@@ -23,10 +36,14 @@ STEP_KEYS: Final = (
     "cancel",
     "add numbers",
     "remove toll-free",
+    "migrate",
+    "finalize",
     "expect",
 )
-STEP_UNBUILT: Final = ("call-me", "migrate", "finalize", "kill", "restart")
+STEP_UNBUILT: Final = ("call-me", "kill", "restart")
 LEG_MOMENTS: Final = ("warning", "timeout", "waiting", "joined", "left")
+MIGRATION_KEYS: Final = ("product", "contract", "at")
+STATUS: Final = re.compile(r"[3-6]\d\d")
 DIGITS: Final = re.compile(r"[0-9*#A-D]{1,40}")
 
 
@@ -41,7 +58,8 @@ class CallerStep(_Step):
     """Callers do something, all at the same time."""
 
     who: tuple[str, ...]
-    verb: Literal["join", "dial", "press", "say", "mute", "hang up", "drop"]
+    verb: Literal["join", "dial", "is refused", "press", "say", "mute", "hang up", "drop"]
+    status: int = 0
     digits: str = ""
     voice: Voice = Voice()
     for_ms: int = 0
@@ -69,7 +87,7 @@ class WaitStep(_Step):
 class OrganizerStep(_Step):
     """A command of the organizer's (dashboard or API)."""
 
-    verb: Literal["start", "end", "kick", "mute", "record"]
+    verb: str
     who: str = ""
 
 
@@ -87,6 +105,20 @@ class RemoveTollFreeStep(_Step):
     """An administrator removes toll-free from the account (R13)."""
 
 
+class MigrateStep(_Step):
+    """The account moves to another product or contract, now or at an instant (R17, D8)."""
+
+    product: Product | None = None
+    contract: str | None = None
+    at: str | None = None
+
+
+class FinalizeStep(_Step):
+    """A month's invoices are finalized (D14)."""
+
+    month: str
+
+
 class ExpectStep(_Step):
     """Something must be true now, or become true within the patience of the runner."""
 
@@ -102,6 +134,8 @@ Step = (
     | CancelStep
     | AddNumbersStep
     | RemoveTollFreeStep
+    | MigrateStep
+    | FinalizeStep
     | ExpectStep
 )
 
@@ -168,6 +202,11 @@ class StepReader:
         verb, _, rest = value.partition(" ")
         if value in PLAIN_VERBS:
             return CallerStep.model_validate({**place, "who": who, "verb": value})
+        if value.startswith("is refused"):
+            status = value.removeprefix("is refused").strip()
+            if not STATUS.fullmatch(status):
+                raise ValueError(f"{value!r}: write `is refused 404`, a SIP status from 300 to 699")
+            return CallerStep(**place, who=who, verb="is refused", status=int(status))
         if verb == "press":
             if not DIGITS.fullmatch(rest):
                 raise ValueError(f"{rest!r} are no keys: 0-9 * # A-D, at most 40")
@@ -196,6 +235,10 @@ class StepReader:
             case "add numbers":
                 countries = [value] if isinstance(value, str) else value
                 return AddNumbersStep.model_validate({**place, "countries": countries})
+            case "migrate":
+                return self._migrate(value, place)
+            case "finalize":
+                return self._finalize(value, place)
             case "expect":
                 return self._expect(value, place, path)
         word = key.split(" ")[0]
@@ -218,15 +261,25 @@ class StepReader:
         raise ValueError(f"unknown moment {moment!r}{suggestion(moment, known)}")
 
     def _organizer(self, value: str, place: Mapping[str, Any]) -> OrganizerStep:
-        if value in ORGANIZER_UNBUILT:
-            raise ValueError(f"organizer: {value!r} is part of the format and not built yet")
+        if value in ORGANIZER_ALONE:
+            return OrganizerStep(**place, verb=value)
         verb, _, who = value.partition(" ")
-        known_word(verb, ORGANIZER_VERBS, "organizer's command")
-        if verb in {"kick", "mute"}:
-            known_word(who, self.callers, "caller")
-        elif who:
+        if verb in ORGANIZER_ALONE:
             raise ValueError(f"organizer: {verb} takes nothing, not {who!r}")
-        return OrganizerStep.model_validate({**place, "verb": verb, "who": who})
+        known_word(verb, (*ORGANIZER_ALONE, *ORGANIZER_OF), "organizer's command")
+        known_word(who, self.callers, "caller")
+        return OrganizerStep(**place, verb=verb, who=who)
+
+    def _migrate(self, value: Any, place: Mapping[str, Any]) -> MigrateStep:
+        if not isinstance(value, dict) or not {"product", "contract"} & set(value):
+            raise ValueError("write `migrate: {product: integrated, contract: c1}`")
+        refuse_unknown(value, MIGRATION_KEYS)
+        return MigrateStep.model_validate({**place, **value})
+
+    def _finalize(self, value: Any, place: Mapping[str, Any]) -> FinalizeStep:
+        if not MONTH.fullmatch(str(value)):
+            raise ValueError(f"{value!r} is no month: write `finalize: 2026-01`")
+        return FinalizeStep(**place, month=str(value))
 
     def _expect(self, value: Any, place: Mapping[str, Any], path: KeyPath) -> ExpectStep:
         context = {"callers": self.callers}

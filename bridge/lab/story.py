@@ -10,17 +10,19 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from bridge.lab.account import CONTRACTS, Account, contract_table
 from bridge.lab.expectations import Audio, Expect
-from bridge.lab.source import Source, StoryRefused, read_source, suggestion
+from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
 from bridge.lab.steps import (
     STEP_KEYS,
     AddNumbersStep,
     CallerStep,
     ExpectStep,
+    MigrateStep,
     OrganizerStep,
     Step,
     StepReader,
@@ -42,12 +44,13 @@ from bridge.units import ConfMs, conf_ms_of
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 CALLERS_MAX: Final = 5_000
-CONTRACTS: Final = ("c1",)
 STARTS_AT: Final = datetime(2026, 2, 10, 14, 0, tzinfo=UTC)
 FIRST_TONE_HZ: Final = 440
 TONE_STEP_HZ: Final = 70
 FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
 UNBUILT_CODECS: Final = ("G722", "OPUS")
+REFUSED_CODECS: Final = ("G729", "GSM")
+"""Codecs that a caller may offer to be refused with 488: nobody here speaks them."""
 
 
 def _rule(value: Any) -> str:
@@ -72,7 +75,7 @@ def _codec(value: Any) -> str:
     text = str(value)
     if text.upper() in UNBUILT_CODECS:
         raise fault(f"codec {text!r} is part of the format and not built yet: PCMU or PCMA")
-    return known_word(text, ("PCMU", "PCMA"), "codec")
+    return known_word(text, ("PCMU", "PCMA", *REFUSED_CODECS), "codec")
 
 
 def _via(value: Any) -> str:
@@ -94,23 +97,6 @@ def _number(value: Any) -> str:
     return text
 
 
-class Account(Part):
-    """Who pays, by which contract."""
-
-    product: Literal["integrated", "ovi", "openvoice"] = "integrated"
-    contract: str = "c1"
-    time_zone: str = "America/New_York"
-
-    @model_validator(mode="after")
-    def _known(self) -> "Account":
-        known_word(self.contract, CONTRACTS, "contract")
-        try:
-            ZoneInfo(self.time_zone)
-        except (KeyError, ValueError, OSError):
-            raise fault(f"unknown time zone {self.time_zone!r}", key="time_zone") from None
-        return self
-
-
 class Session(Part):
     """The scheduled session."""
 
@@ -121,12 +107,17 @@ class Session(Part):
 
 
 class CallerSpec(Part):
-    """One caller, or a crowd of `count` alike who listen and do not speak."""
+    """One caller, or a crowd of `count` alike who listen and do not speak.
+
+    Attributes:
+        dials: whom he calls instead of his country's number or the session: a number or a name.
+    """
 
     via: Annotated[Kind, BeforeValidator(_via)]
     country: Country | None = None
     role: Literal["participant", "organizer"] = "participant"
     number: Annotated[str, BeforeValidator(_number)] | None = Field(default=None, alias="from")
+    dials: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+*#_.-]{1,64}$")
     codec: Annotated[str, BeforeValidator(_codec)] = "PCMU"
     voice: VoiceText | None = None
     count: int = Field(default=1, ge=1, le=CALLERS_MAX)
@@ -154,6 +145,7 @@ class Story(Part):
     rules: tuple[Annotated[str, BeforeValidator(_rule, json_schema_input_type=str)], ...] = ()
     tags: tuple[str, ...] = ()
     account: Account = Account()
+    contracts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     session: Session = Session()
     starts_at: Annotated[datetime, BeforeValidator(_starts_at, json_schema_input_type=str)] = (
         STARTS_AT
@@ -218,12 +210,16 @@ def load_story(file: Path, *, sounds: Collection[str] | None = None) -> Story:
     steps = StepReader(source, names).read_all(raw.get("steps"))
     if "network" in raw:
         source.complain(("network",), "'network' is part of the format and not built yet")
+    contracts = _contracts(raw.get("contracts"), source)
     known = [*Story.model_fields, "network"]
     for key in raw:
         if key not in known:
             source.complain((key,), f"unknown key {key!r}{suggestion(str(key), known)}")
     try:
-        values = {key: raw[key] for key in Story.model_fields if key in raw} | {"steps": steps}
+        values = {key: raw[key] for key in Story.model_fields if key in raw} | {
+            "steps": steps,
+            "contracts": contracts,
+        }
         story = Story.model_validate(values, context={"callers": names})
     except ValidationError as error:
         complain_of(source, error, ())
@@ -245,9 +241,38 @@ def _names(callers: Any, source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _contracts(raw: Any, source: Source) -> dict[str, dict[str, Any]]:
+    """Return the contracts that a story gives itself; faults go to the source."""
+    result: dict[str, dict[str, Any]] = {}
+    if raw is not None and not isinstance(raw, dict):
+        source.complain(("contracts",), "must be a mapping from names to contracts")
+        return result
+    for name, value in (raw or {}).items():
+        try:
+            result[name] = contract_table(str(name), value)
+        except PydanticCustomError as error:
+            source.complain(("contracts", name), str(error.message()))
+    return result
+
+
+def _check_contracts(story: Story, source: Source) -> None:
+    known = [*CONTRACTS, *story.contracts]
+    named: list[tuple[KeyPath, str]] = [(("account", "contract"), story.account.contract)]
+    named += [
+        (("steps", index), step.contract)
+        for index, step in enumerate(story.steps)
+        if isinstance(step, MigrateStep) and step.contract
+    ]
+    for path, name in named:
+        if name not in known:
+            source.complain(path, f"unknown contract {name!r}{suggestion(name, known)}")
+
+
 def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None:
     """Note what is impossible although every part of it is well formed."""
     _check_tones(story, source)
+    _check_contracts(story, source)
+    _check_codecs(story, source)
     _check_crowds(story, source)
     offered = set(story.session.toll_free)
     for index, step in enumerate(story.steps):
@@ -265,8 +290,26 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
         for name in story.expect.audio:
             source.complain(("expect", name), f"{name!r} has left at the end: expect it in a step")
         _check_expect(story, story.expect, source, ("expect",), sounds)
-    if story.expect is None and not any(isinstance(step, ExpectStep) for step in story.steps):
+    if story.expect is None and not any(_checks(step) for step in story.steps):
         source.complain((), "expects nothing: a story that checks nothing cannot fail")
+
+
+def _checks(step: Step) -> bool:
+    return isinstance(step, ExpectStep) or (
+        isinstance(step, CallerStep) and step.verb == "is refused"
+    )
+
+
+def _check_codecs(story: Story, source: Source) -> None:
+    """Who offers what nobody speaks can only be refused."""
+    for index, step in enumerate(story.steps):
+        steps = step.steps if isinstance(step, TogetherStep) else (step,)
+        for part in steps:
+            if isinstance(part, CallerStep) and part.verb in {"join", "dial"}:
+                for name in part.who:
+                    if story.callers[name].codec in REFUSED_CODECS:
+                        text = f"{name} offers {story.callers[name].codec} alone: he `is refused`"
+                        source.complain(("steps", index), text)
 
 
 def _check_tones(story: Story, source: Source) -> None:

@@ -75,12 +75,25 @@ def checks_of_expect(expect: Expect, line: int) -> Iterator[Check]:
     for key in ("events", "never"):
         if getattr(expect, key):
             yield Check(line, key)
-    for month, bill in expect.bill.items():
-        for key in sorted(bill.model_fields_set):
-            yield Check(line, f"bill.{month}.{key}" if month else f"bill.{key}")
+    for month, bills in expect.bill.items():
+        if len(bills) > 1:
+            yield Check(line, bill_name(month, "", "sellers"))
+        for bill in bills:
+            seller = (bill.seller or "") if len(bills) > 1 else ""
+            for key in sorted(bill.model_fields_set):
+                yield Check(line, bill_name(month, seller, key))
     if expect.recording is not None:
         for key in sorted(expect.recording.model_fields_set):
             yield Check(line, f"recording.{key}")
+
+
+def bill_name(month: str, seller: str, key: str) -> str:
+    """Return what one comparison of a bill is called.
+
+    >>> bill_name("2026-02", "", "total"), bill_name("", "Example USA, Inc.", "usf")
+    ('bill.2026-02.total', 'bill.Example USA, Inc..usf')
+    """
+    return ".".join(part for part in ("bill", month, seller, key) if part)
 
 
 def checks_of(story: Story) -> list[Check]:

@@ -224,10 +224,10 @@ def test_silence_is_silent_through_both_codecs(codec: str) -> None:
     assert hearing.heard() == ()
 
 
-def test_nothing_received_is_silent_lost_and_nobody() -> None:
+def test_nothing_received_is_lost_and_nobody_not_silence() -> None:
     empty = Window(np.zeros(0, np.int16), np.zeros(0, bool))
     hearing = analyse(empty, TONES, {"hold-music": music(5)})
-    assert hearing.silent
+    assert not hearing.silent
     assert hearing.lost == 1.0
     assert all(tone.absent and not tone.heard for tone in hearing.tones.values())
     assert hearing.tones["ann"].gap_ms == 0
@@ -250,3 +250,24 @@ def test_reports_read_like_measurements() -> None:
     hearing = analyse(whole(sine(440, SECOND)), TONES)
     assert str(hearing.tones["ann"]) == "-16 dBFS (peak -16, gap 0 ms)"
     assert str(SoundReport(240)) == "240 ms matched"
+
+
+def test_a_short_sound_before_the_silence_is_no_silence() -> None:
+    frames = 300
+    pcm = np.zeros(frames * FRAME_SAMPLES, np.int16)
+    present = np.ones(frames, np.bool_)
+    assert analyse(Window(pcm, present), {}).silent
+    pcm[:800] = sine(700, 800, dbfs=-30.0)  # a tenth of a second in six
+    hearing = analyse(Window(pcm, present), {})
+    assert not hearing.silent
+    assert hearing.level_dbfs < -45
+    assert hearing.peak_dbfs > -31
+
+
+def test_a_dead_line_is_no_silence() -> None:
+    frames = 50
+    pcm = np.zeros(frames * FRAME_SAMPLES, np.int16)
+    present = np.zeros(frames, np.bool_)
+    assert not analyse(Window(pcm, present), {}).silent
+    present[:26] = True
+    assert analyse(Window(pcm, present), {}).silent

@@ -11,7 +11,7 @@ from bridge.lab.runner import Lab
 from bridge.lab.selection import load_checked
 
 FILES = sorted(Path("scenarios").rglob("*.yaml"))
-BILLS = ("B1", "B2", "B3", "B4", "B5", "B6")
+BILLS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B12")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -10,7 +10,7 @@ from billing import words as billing_words
 from bridge.lab.schema import story_schema
 from bridge.lab.selection import load_checked
 from bridge.lab.source import NODES_MAX, StoryRefused
-from bridge.lab.steps import AdvanceStep, CallerStep, TogetherStep
+from bridge.lab.steps import STEP_KEYS, AdvanceStep, CallerStep, TogetherStep
 from bridge.lab.story import Story, load_story
 from bridge.lab.verdicts import Check, StoryResult, Verdict, add_unreached, checks_of
 from bridge.lab.words import SETTLED_REASONS
@@ -71,7 +71,7 @@ def test_a_whole_story_is_read(tmp_path: Path) -> None:
     assert isinstance(story.steps[8], TogetherStep)
     assert story.steps[6].line == 16
     assert story.expect is not None
-    bill = story.expect.bill[""]
+    (bill,) = story.expect.bill[""]
     assert bill.total is not None
     assert bill.total.amount == Decimal("0.42")
     assert story.expect.never == ("session.started",)
@@ -107,7 +107,33 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("- ann: join", "- ann: say tone 440", "10: 'say tone 440': write"),
         ("- ann: join", "- call-me: ann", "10: step 'call-me' is part of the format and not built"),
         ("- ann: join", "- kill worker", "10: step 'kill worker' is part of the format and not"),
-        ("- ann: join", "- organizer: lock", "10: organizer: 'lock' is part of the format and not"),
+        ("- ann: join", "- organizer: lock ann", "10: organizer: lock takes nothing, not 'ann'"),
+        ("- ann: join", "- organizer: lok", "10: unknown organizer's command 'lok', did you mean"),
+        ("- ann: join", "- ann: is refused", "10: 'is refused': write `is refused 404`, a SIP"),
+        ("- ann: join", "- ann: is refused 200", "10: 'is refused 200': write `is refused 404`"),
+        (
+            "- ann: join",
+            "- migrate: c1",
+            "10: write `migrate: {product: integrated, ",
+        ),
+        (
+            "- ann: join",
+            "- migrate: {contract: c2}",
+            "10: unknown contract 'c2'",
+        ),
+        ("- ann: join", "- migrate: {contract: c1, on: x}", "10: unknown key 'on'"),
+        ("- ann: join", "- finalize: May", "10: 'May' is no month: write `finalize: 2026-01`"),
+        ("PCMU", "G729", "10: ann offers G729 alone: he `is refused`"),
+        ("session:", "account: {contract: c2}\nsession:", "3: unknown contract 'c2'"),
+        ("session:", "account: {time_zone: Mars}\nsession:", "3: unknown time zone 'Mars'"),
+        ("session:", "contracts: {c1: {}}\nsession:", "3: 'c1' cannot be a contract's name"),
+        ("session:", "contracts: {x: 3}\nsession:", "3: a contract is a table such as"),
+        ("session:", "contracts: []\nsession:", "3: must be a mapping from names to contracts"),
+        (
+            "session:",
+            "contracts: {x: {currency: USD, toll_free: {US: cheap}}}\nsession:",
+            "3: toll_free.US: ",
+        ),
         ("- ann: join", "- organizer: kick bob", "10: unknown caller 'bob'"),
         ("- ann: join", "- {ann: join, wait: 2s}", "10: 'wait' cannot happen at the same time"),
         ("9:59.999", "9:61", "11: '9:61' is no time: minutes and seconds end at 59"),
@@ -129,7 +155,8 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("waiting-timeout", "waiting-timeot", "15: unknown reason 'waiting_timeot', did you mean"),
         ("minutes: {toll_free", "minutes: {tollfree", "22: unknown key 'tollfree', did you mean"),
         ("0.42 USD", "0.42", "22: '0.42' is no amount: write 0.42 USD"),
-        ("total: 0.42 USD", "usf: 0.1", "22: 'usf' is part of the format and not built yet"),
+        ("total: 0.42 USD", "usf: 0.1", "22: '0.1' is no amount: write 0.42 USD"),
+        ("bill: {", "bill: [{total: 1 USD}]\n#", "22: a list of bills has one for each"),
         ("session.started", "session.startd", "24: unknown event 'session.startd', did you mean"),
         ("never:", "waiting: [ann]\n  never:", "24: 'waiting' is over at the end: expect it in a"),
         (
@@ -211,6 +238,28 @@ def test_norway_is_a_country_and_not_a_boolean(tmp_path: Path) -> None:
     assert story.session.toll_free == ("NO",)
 
 
+def test_contracts_of_ones_own_and_bills_by_seller_are_read(tmp_path: Path) -> None:
+    text = changed(
+        "session:",
+        "account: {product: ovi, contract: mine}\n"
+        "contracts: {mine: {currency: USD, toll_free: {US: 1}, minimum_s: 30, increment_s: 6}}\n"
+        "session:",
+    )
+    text = text.replace(
+        "bill: {minutes: {toll_free: 7}, total: 0.42 USD, lines: [{country: US, amount: 0.42}]}",
+        "bill: {2026-02: [{seller: A, usf: 0.37 USD}, {seller: B, label: X}]}",
+    )
+    story = load_checked(written(tmp_path, text))
+    assert story.contracts["mine"]["toll_free"] == {"US": "1"}
+    assert story.expect is not None
+    assert [bill.seller for bill in story.expect.bill["2026-02"]] == ["A", "B"]
+    names = [check.name for check in checks_of(story) if check.name.startswith("bill")]
+    prefix = "bill.2026-02."
+    assert names == [
+        prefix + name for name in ("sellers", "A.seller", "A.usf", "B.label", "B.seller")
+    ]
+
+
 def test_every_expectation_is_a_check_and_unreached_ones_fail(tmp_path: Path) -> None:
     story = load_story(written(tmp_path, GOOD))
     names = [check.name for check in checks_of(story)]
@@ -236,6 +285,8 @@ def test_the_words_of_settlement_are_those_of_billing() -> None:
 def test_the_schema_knows_every_key_of_the_format() -> None:
     schema = story_schema()
     json.dumps(schema)
+    steps = schema["$defs"]["Step"]["anyOf"][-1]["properties"]
+    assert set(steps) == set(STEP_KEYS)
     assert set(schema["properties"]) == set(Story.model_fields)
     assert "from" in schema["$defs"]["CallerSpec"]["properties"]
     assert "waiting" in schema["$defs"]["Expect"]["properties"]

@@ -1,0 +1,81 @@
+"""What a story expects of invoices, as models; compares nothing."""
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from bridge.lab.words import Amount, Country, Part, PlainAmount, SettledReason, fault
+
+MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+
+
+class Minutes(Part):
+    """Billed minutes by kind; a kind that is not named must have none."""
+
+    toll_free: int = Field(default=0, ge=0)
+    call_me: int = Field(default=0, ge=0)
+
+
+class BillLine(Part):
+    """One line of the invoice; only what is given is compared."""
+
+    kind: str | None = None
+    country: Country | None = None
+    minutes: int | None = Field(default=None, ge=0)
+    amount: PlainAmount | None = None
+    jurisdiction: str | None = None
+
+
+class Bill(Part):
+    """What the account is charged, in one month or in all months of the story.
+
+    In a list of bills, one for each seller (D15), `seller` says which invoice is meant.
+
+    Attributes:
+        reasons: how many legs settled with each reason (D5); a reason that is not named is free.
+        lines: all usage lines of the invoice, in any order.
+        usf: the USF pass-through (D10); 0.00 when there must be none.
+        vat: value added tax.
+        adjusted: what corrects finalized months (D14).
+        seller: the one who issues, by name; nobody else does.
+        label: what stands on the invoice as the product (D15).
+        status: draft, finalized or adjusted.
+    """
+
+    minutes: Minutes | None = None
+    total: Amount | None = None
+    reasons: dict[SettledReason, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    lines: tuple[BillLine, ...] | None = None
+    usf: Amount | None = None
+    vat: Amount | None = None
+    adjusted: Amount | None = None
+    seller: str | None = None
+    label: str | None = None
+    status: str | None = Field(default=None, pattern="^(draft|finalized|adjusted)$")
+
+
+def by_month(value: Any) -> dict[str, Any]:
+    """Return what stands under `bill` as lists of bills by month; "" is all months."""
+    if isinstance(value, list):
+        return {"": _of_sellers(value)}
+    if not isinstance(value, dict) or not value:
+        raise fault("must be a mapping such as {total: 0.42 USD}", key="bill")
+    months = [key for key in value if MONTH.fullmatch(str(key))]
+    if not months:
+        return {"": [value]}
+    for key in value:
+        if key not in months:
+            raise fault(f"{key!r} stands among months: write months alone, as 2026-01", key="bill")
+    return {
+        month: _of_sellers(bill) if isinstance(bill, list) else [bill]
+        for month, bill in value.items()
+    }
+
+
+def _of_sellers(bills: list[Any]) -> list[Any]:
+    sellers = [bill.get("seller") if isinstance(bill, dict) else None for bill in bills]
+    if len(bills) < 2 or None in sellers or len(set(map(str, sellers))) < len(sellers):
+        text = "a list of bills has one for each seller: [{seller: A, ...}, {seller: B, ...}]"
+        raise fault(text, key="bill")
+    return bills

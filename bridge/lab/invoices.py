@@ -1,0 +1,173 @@
+"""Invoices as stories compare them, and the comparison; reads the JSON that people get.
+
+Knows the keys of docs/billing.md; asks no database.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from billing import Invoice
+from bridge.lab.bills import Bill, BillLine
+from bridge.lab.words import Money
+
+
+@dataclass(frozen=True, slots=True)
+class LineSeen:
+    """One line of an invoice, as far as stories compare it."""
+
+    kind: str
+    country: str
+    minutes: Decimal
+    amount: Decimal
+    jurisdiction: str = ""
+    working: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.country} {self.minutes} min {self.amount}"
+
+
+@dataclass(slots=True)
+class BillSeen:
+    """What the account is charged: by one invoice or by several.
+
+    Attributes:
+        taxes: by "usf" and "vat"; a tax that stands on no invoice is 0.
+        charged: the legs that have a line; one over a month's end has two.
+    """
+
+    total: Decimal = Decimal(0)
+    currency: str = ""
+    minutes: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    reasons: Counter[str] = field(default_factory=Counter)
+    lines: list[LineSeen] = field(default_factory=list)
+    charged: set[str] = field(default_factory=set)
+    taxes: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    adjusted: Decimal = Decimal(0)
+    sellers: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that a bill says and what the invoices say."""
+
+    name: str
+    ok: bool
+    expected: str
+    observed: str
+
+
+def bill_of(invoices: Iterable[Invoice]) -> BillSeen:
+    """Return several invoices as one bill."""
+    seen = BillSeen()
+    for invoice in invoices:
+        _add(seen, json.loads(invoice.to_json(), parse_float=Decimal))
+    return seen
+
+
+def _add(seen: BillSeen, document: Mapping[str, object]) -> None:
+    read = _Reader(document)
+    seen.total += Decimal(read.text("total"))
+    seen.currency = read.text("currency")
+    seen.adjusted += Decimal(read.text("adjusted"))
+    seen.sellers[read.text("seller")] += 1
+    seen.labels[read.text("label")] += 1
+    seen.statuses[read.text("status")] += 1
+    for line in read.rows("lines"):
+        minutes, amount = Decimal(str(line["minutes"])), Decimal(str(line["amount"]))
+        kind, country = str(line["kind"]), str(line["country"])
+        about = str(line["jurisdiction"] or ""), str(line["working"])
+        seen.lines.append(LineSeen(kind, country, minutes, amount, *about))
+        seen.minutes[kind] += minutes
+        if line["leg"] not in seen.charged:  # a leg over a month's end has two lines
+            seen.charged.add(str(line["leg"]))
+            seen.reasons[str(line["reason"])] += 1
+    for tax in read.rows("taxes"):
+        seen.taxes[str(tax["tax"])] += Decimal(str(tax["amount"]))
+    for group in read.rows("free"):
+        seen.reasons[str(group["reason"])] += int(str(group["legs"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    document: Mapping[str, object]
+
+    def text(self, key: str) -> str:
+        return str(self.document[key])
+
+    def rows(self, key: str) -> list[dict[str, object]]:
+        rows = self.document[key]
+        assert isinstance(rows, list), key
+        return rows
+
+
+def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
+    """Yield one comparison for each thing that a bill says."""
+    if bill.lines is not None:
+        wanted = "; ".join(_shown_line(one) for one in bill.lines) or "none"
+        shown = "; ".join(str(one) for one in seen.lines) or "none"
+        yield Difference("lines", _lines_match(bill.lines, seen.lines), wanted, shown)
+    if bill.minutes is not None:
+        minutes = bill.minutes.model_dump()
+        ok = {kind: seen.minutes[kind] for kind in minutes} == minutes
+        yield Difference("minutes", ok, shown_counts(minutes), shown_counts(seen.minutes))
+    if "reasons" in bill.model_fields_set:
+        ok = {reason: seen.reasons[reason] for reason in bill.reasons} == bill.reasons
+        yield Difference("reasons", ok, shown_counts(bill.reasons), shown_counts(seen.reasons))
+    for name, one, amount in (
+        ("total", bill.total, seen.total),
+        ("usf", bill.usf, seen.taxes["usf"]),
+        ("vat", bill.vat, seen.taxes["vat"]),
+        ("adjusted", bill.adjusted, seen.adjusted),
+    ):
+        if one is not None:
+            yield _same_money(name, one, amount, seen.currency)
+    for name, word, words in (
+        ("seller", bill.seller, seen.sellers),
+        ("label", bill.label, seen.labels),
+        ("status", bill.status, seen.statuses),
+    ):
+        if word is not None:
+            yield Difference(name, set(words) == {word}, word, ", ".join(words) or "no invoice")
+
+
+def _same_money(name: str, wanted: Money, amount: Decimal, currency: str) -> Difference:
+    ok = amount == wanted.amount and currency == wanted.currency
+    return Difference(name, ok, str(wanted), f"{amount} {currency}")
+
+
+def shown_counts(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
+    """Return counts for people: names alone when each stands once.
+
+    >>> shown_counts({"ann": 1, "crowd": 500}), shown_counts({})
+    ('ann, 500 crowd', 'none')
+    """
+    shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items() if count]
+    return ", ".join(shown) or "none"
+
+
+def _shown_line(line: BillLine) -> str:
+    return " ".join(str(value) for value in line.model_dump(exclude_none=True).values())
+
+
+def _fits(wanted: BillLine, seen: LineSeen) -> bool:
+    given = wanted.model_dump(exclude_none=True)
+    return all(getattr(seen, key) == value for key, value in given.items())
+
+
+def _lines_match(wanted: Sequence[BillLine], seen: Sequence[LineSeen]) -> bool:
+    """Return whether each wanted line is one of the invoice's, and none is left over.
+
+    Who gives most is placed first, so that a loose line does not take an exact one's place.
+    """
+    rest = list(seen)
+    for line in sorted(wanted, key=lambda one: -len(one.model_fields_set)):
+        match = next((one for one in rest if _fits(line, one)), None)
+        if match is None:
+            return False
+        rest.remove(match)
+    return not rest

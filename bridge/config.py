@@ -22,14 +22,12 @@ from billing.config import AccountConfig, ContractConfig
 from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
-from bridge.sip.api import Address
+from bridge.sip_settings import RtpSettings, Seconds, SipSettings
 from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
 from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
 
 ENVIRONMENT_PREFIX: Final = "TOLLBRIDGE_"
-PORT_MAX: Final = 65_535
 
-Seconds = Annotated[float, Field(ge=0, le=86_400 * 31, strict=False)]
 Code = Annotated[str, Field(pattern=r"^[0-9]{3,20}$", description="3 to 20 digits")]
 Pin = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="4 to 20 digits")]
 Identity = Annotated[
@@ -41,29 +39,11 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _ip(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError("an IPv4 or IPv6 address") from None
-
-
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise ValueError("a network such as 192.0.2.0/24") from None
-
-
-def _listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-        if not port.isascii() or not 0 <= int(port) <= PORT_MAX:
-            raise ValueError
-    except ValueError:
-        raise ValueError("address:port such as 127.0.0.1:5060 or [::1]:5060") from None
-    return value
 
 
 def _country(value: str) -> str:
@@ -85,37 +65,6 @@ class ClusterSettings(_Section):
     """Who writes the facts: their source is the cluster, not the node (D4)."""
 
     id: Identity = "local"
-
-
-class SipSettings(_Section):
-    """Where SIP is heard and who may be anonymous."""
-
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:5060"
-    allow_anonymous: bool = True
-    calls_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
-
-    @property
-    def address(self) -> Address:
-        """The address to bind."""
-        host, _, port = self.listen.rpartition(":")
-        return Address(host.strip("[]"), int(port))
-
-
-class RtpSettings(_Section):
-    """Where RTP is received, and when silence means a leg is dead (D12)."""
-
-    address: Annotated[str, AfterValidator(_ip)] = "127.0.0.1"
-    port_range: Annotated[
-        list[Annotated[int, Field(ge=1_024, le=PORT_MAX)]], Field(min_length=2, max_length=2)
-    ] = [40_000, 44_999]
-    timeout_s: Annotated[Seconds, Field(gt=0)] = 30
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        first, last = self.port_range
-        if last - first < 1:
-            raise ValueError("port_range: two ports, the lower one first, at least two apart")
-        return self
 
 
 class StoreSettings(_Section):

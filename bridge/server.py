@@ -58,7 +58,6 @@ from bridge.link import (
     ToWorker,
 )
 from bridge.metering import Elapsed, Outbox
-from bridge.net.sip_udp import SipUdp
 from bridge.recordings import Recordings
 from bridge.sip.api import (
     Address,
@@ -71,9 +70,9 @@ from bridge.sip.api import (
     EndCause,
     HangUp,
     Reject,
-    SipConfig,
     SipNotice,
 )
+from bridge.sip_side import open_sip, told_media
 from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
 from bridge.worker_link import MediaWorker
@@ -159,19 +158,13 @@ class Bridge:
             self._stepper.step(PutSession(spec))
         await self._start_worker()
         try:
-            self._sip = await SipUdp.open(
-                self.settings.sip.address, self._sip_config, self._on_sip, ids=new_id
-            )
-        except OSError as fault:
+            self._sip = await open_sip(self.settings, self._on_sip)
+        except OperatingTrouble:
             await self.worker.stop()
             await self._stepper.close()
-            listen = self.settings.sip.listen
-            raise OperatingTrouble(f"sip.listen {listen}: {fault.strerror}") from fault
+            raise
         self._dispatch = Dispatcher(self._sip, self._send_worker, self._legs)
         self._arm_checkpoint()
-
-    def _sip_config(self, contact: Address) -> SipConfig:
-        return SipConfig(contact=contact, calls_max=self.settings.sip.calls_max)
 
     async def _start_worker(self) -> None:
         if self._worker is None:
@@ -432,7 +425,7 @@ class Bridge:
         elif self._legs.get(record.leg) is None:  # cancelled meanwhile
             self._send_worker(CloseLeg(record.number))
         else:
-            record.opened = opened
+            record.opened = told_media(self.settings, opened)
             if record.remote:  # keys may come before the ACK, which can be lost and repeated
                 self._send_worker(set_remote(record, record.remote, proven=False))
             self._stepper.step(LegReady(record.leg))

@@ -2,6 +2,7 @@
 
 Decides nothing and reads no message but for its counters. One socket, one timer; every packet
 that is waiting is read in batches, so that a burst costs one turn of the loop, not one each.
+TCP, when it is on, is `sip_tcp` on the same port, before the same core.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Self
 
+from bridge.net.addresses import ANY_HOST, told_host
+from bridge.net.sip_tcp import SipStreams
 from bridge.sip.api import (
     Address,
     Dropped,
@@ -38,9 +41,6 @@ READ_BATCH_MAX: Final = 64
 """Packets read in one turn of the loop, so that nothing else waits for long."""
 
 TOKEN_BYTES: Final = 8
-FAR_AWAY: Final = ("192.0.2.1", 9)
-FAR_AWAY_6: Final = ("2001:db8::1", 9)
-_ANY_HOST: Final = frozenset({"", "0.0.0.0", "::"})
 _METHODS: Final = {
     name.encode(): name
     for name in (*ALLOWED, "REGISTER", "REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE")
@@ -57,23 +57,11 @@ def fresh_token() -> str:
 
 def configured(core_config: CoreConfig, bound: Address) -> SipConfig:
     """Return the core's configuration; a contact without host or port gets the bound one."""
-    if bound.host in _ANY_HOST:
-        bound = Address(routed_host(bound.host), bound.port)
+    bound = Address(told_host(bound.host), bound.port)
     config = core_config if isinstance(core_config, SipConfig) else core_config(bound)
     host, port = config.contact
-    contact = Address(bound.host if host in _ANY_HOST else host, port or bound.port)
+    contact = Address(bound.host if host in ANY_HOST else host, port or bound.port)
     return replace(config, contact=contact)
-
-
-def routed_host(any_host: str) -> str:
-    """Return the address of this machine that packets to far away come from; sends nothing."""
-    six = ":" in any_host
-    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(FAR_AWAY_6 if six else FAR_AWAY)
-        except OSError:
-            return "::1" if six else "127.0.0.1"
-        return str(probe.getsockname()[0])
 
 
 class SipUdp:
@@ -111,6 +99,7 @@ class SipUdp:
         self._notices: deque[SipNotice] = deque()
         self._delivering = False
         self._closed = False
+        self._streams: SipStreams | None = None
         self._loop.add_reader(sock, self._read)
 
     @classmethod
@@ -122,13 +111,22 @@ class SipUdp:
         *,
         ids: Callable[[], str] = fresh_token,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        tcp: bool = False,
     ) -> Self:
-        """Bind `listen`, a literal IPv4 or IPv6 address (port 0: any), and start to serve."""
+        """Bind `listen`, a literal IPv4 or IPv6 address (port 0: any), and start to serve.
+
+        With `tcp` the same port is served over TCP too.
+        """
         with contextlib.ExitStack() as undo:
             sock = bind_udp(listen)
             undo.callback(sock.close)
             config = configured(core_config, Address(*sock.getsockname()[:2]))
             shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns)
+            undo.callback(shell.close)
+            if tcp:
+                shell._streams = await SipStreams.open(
+                    shell.address, shell._on_stream_message, shell._count
+                )
             undo.pop_all()
         return shell
 
@@ -144,6 +142,8 @@ class SipUdp:
         self._closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
+        if self._streams is not None:
+            self._streams.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -168,6 +168,10 @@ class SipUdp:
             self._count(f"in.{_kind(data)}")
             self.order(Received(data, Address(source[0], source[1]), self.address))
 
+    def _on_stream_message(self, message: Received) -> None:
+        self._count(f"in.{_kind(message.data)}")
+        self.order(message)
+
     def _wake(self) -> None:
         self._timer = None
         self.order(Wake())
@@ -183,6 +187,9 @@ class SipUdp:
             self._deliver()
 
     def _send(self, send: Send) -> None:
+        if send.transport == "TCP":
+            self._send_stream(send)
+            return
         try:
             self._socket.sendto(send.data, send.destination)
         except (OSError, OverflowError):
@@ -190,6 +197,13 @@ class SipUdp:
             self._count("send_error")
         else:
             self._count(f"out.{_kind(send.data)}")
+
+    def _send_stream(self, send: Send) -> None:
+        if self._streams is None:
+            self._count("send_error")
+            return
+        self._count(f"out.{_kind(send.data)}")
+        self._streams.send(send)
 
     def _set_timer(self, deadline_ns: NowNs | None) -> None:
         if deadline_ns is None or (self._timer is not None and self._timer_ns <= deadline_ns):

@@ -155,6 +155,7 @@ class Dial:
     media: LocalMedia
     display_name: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    transport: Literal["UDP", "TCP"] = "UDP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +174,16 @@ SipEvent = Received | Wake | Ring | Accept | Reject | HangUp | Dial | Reinvite
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One message to write to the wire."""
+    """One message to write to the wire.
+
+    `instead` is where to go when the stream to `destination` is no longer open.
+    """
 
     data: bytes
     destination: Address
     local: Address | None = None
     transport: Literal["UDP", "TCP"] = "UDP"
+    instead: Address | None = None
 
 
 # --- out: to the server -------------------------------------------------------------------

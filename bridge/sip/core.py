@@ -25,7 +25,7 @@ from bridge.sip.api import (
 from bridge.sip.call import Call
 from bridge.sip.client_tx import ClientTx, Fired
 from bridge.sip.compose import Pairs
-from bridge.sip.desk import Desk, Flow
+from bridge.sip.desk import ANY_PORT_OF_SIP, Desk, Flow
 from bridge.sip.exchange import Exchange
 from bridge.sip.messages import Echo, Malformed, Request, Response, parse
 from bridge.sip.server_tx import ServerState, ServerTx
@@ -153,8 +153,7 @@ class SipCore:
             self._overload_stateless(request, event)
             return
         merged = transactions.is_merged(request, key)
-        destination = compose.answer_address(request.via, event.source)
-        flow = Flow(destination, event.local, event.transport)
+        flow = _answer_flow(request, event)
         tx = transactions.open_server(key, request, flow, event.source)
         if merged:
             self._exchange.refuse(tx, 482, "merged_request", source=event.source)
@@ -168,8 +167,7 @@ class SipCore:
         data = compose.answer(
             echo, 503, to_tag=self._stateless_tag(echo), headers=self._retry_after()
         )
-        destination = compose.answer_address(request.via, event.source)
-        self._desk.sends.append(Send(data, destination, event.local, event.transport))
+        self._desk.send(_answer_flow(request, event), data)
 
     def _retry_after(self) -> Pairs:
         return (("Retry-After", str(self._desk.config.overload_retry_after_s)),)
@@ -257,6 +255,16 @@ class SipCore:
 
     def _fire_call(self, call: Call, timer: Timer) -> None:
         _CALL_TIMERS[timer](self._exchange, call)
+
+
+def _answer_flow(request: Request, event: Received) -> Flow:
+    """Return where the answers to a request go; over a stream, back on it while it is open."""
+    if event.transport == "UDP":
+        destination = compose.answer_address(request.via, event.source)
+        return Flow(destination, event.local, event.transport)
+    port = request.via.port or ANY_PORT_OF_SIP
+    instead = Address(event.source.host, port)
+    return Flow(event.source, event.local, event.transport, instead)
 
 
 _CALL_TIMERS: Final[dict[Timer, Callable[[Exchange, Call], None]]] = {

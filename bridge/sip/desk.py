@@ -15,11 +15,15 @@ from bridge.units import NowNs
 
 
 class Flow(NamedTuple):
-    """Where messages of one transaction or dialog go, and from which of our addresses."""
+    """Where messages of one transaction or dialog go, and from which of our addresses.
+
+    `instead` is for a stream that the other side closed.
+    """
 
     destination: Address
     local: Address | None
     transport: Literal["UDP", "TCP"]
+    instead: Address | None = None
 
     @property
     def reliable(self) -> bool:
@@ -55,7 +59,7 @@ class Desk:
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Put a message into the out-tray."""
-        self.sends.append(Send(data, flow.destination, flow.local, flow.transport))
+        self.sends.append(Send(data, *flow))
 
     def notify(self, notice: SipNotice) -> None:
         """Put a notice into the out-tray."""

@@ -70,11 +70,10 @@ class Dialog:
     def next_flow(self) -> Flow:
         """Return where the next request goes: the first route, else the remote target.
 
-        The core looks up no names and sends to no port that is none: then, over a stream, and
-        for a private address behind a public one (NAT) it goes where the messages come from.
+        The core looks up no names and sends to no port that is none: then, and for a private
+        address behind a public one (NAT), it goes where the messages come from. So it does over
+        a stream as long as that is open.
         """
-        if self.flow.reliable:
-            return self.flow
         uri = parse_uri(_uri(self.routes[0]) if self.routes else self.target)
         host = literal_ip(uri.host)
         port = ANY_PORT_OF_SIP if uri.port is None else uri.port
@@ -85,6 +84,8 @@ class Dialog:
             return self.flow
         if (":" in host) != (":" in seen):
             return self.flow
+        if self.flow.reliable:
+            return self.flow._replace(instead=Address(host, port))
         return self.flow._replace(destination=Address(host, port))
 
 

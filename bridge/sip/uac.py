@@ -58,7 +58,7 @@ def dial(exchange: Exchange, order: Dial) -> None:
     tag = ids()
     name = compose.quoted(order.display_name) + " " if order.display_name else ""
     caller = f"{_user(order)}@" if order.caller else ""
-    flow = Flow(order.destination, None, "UDP")
+    flow = Flow(order.destination, None, order.transport)
     dialog = Dialog(
         call_id=ids(),
         local_tag=tag,

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bridge.net import sip_udp
-from bridge.net.sip_udp import SipUdp, bind_udp, configured, fresh_token, routed_host
+from bridge.net import addresses
+from bridge.net.addresses import routed_host
+from bridge.net.sip_udp import SipUdp, bind_udp, configured, fresh_token
 from bridge.sip.api import (
     Accept,
     Address,
@@ -251,7 +252,7 @@ def test_the_contact_is_filled_in_where_it_is_open() -> None:
 
 def test_the_routed_host_falls_back_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FAR_AWAY", "FAR_AWAY_6"):
-        monkeypatch.setattr(sip_udp, name, ("256.0.0.0", 9))
+        monkeypatch.setattr(addresses, name, ("256.0.0.0", 9))
     assert routed_host("0.0.0.0") == "127.0.0.1"
     assert routed_host("::") == "::1"
 

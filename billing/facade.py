@@ -40,7 +40,7 @@ class Billing:
     """
 
     def __init__(self, url: str, *, must_exist: bool = False, bulk: bool = False) -> None:
-        self._store = Store(url, must_exist=must_exist)
+        self._store = Store(url, must_exist=must_exist, bulk=bulk)
         self._batch: Final = BULK_BATCH if bulk else LIVE_BATCH
         self._chunk: Final = BULK_CHUNK if bulk else LIVE_CHUNK
         self._books = Books(self._store)

@@ -325,7 +325,7 @@ def _telecom_charges(lines: Iterable[Line], timeline: Timeline) -> list[tuple[st
         assert line.from_ms is not None, "usage lines have times"
         assert line.to_ms is not None, "usage lines have times"
         segment = timeline.at(priced_at(line.from_ms, line.to_ms))
-        if segment is not None and segment.usf:
+        if segment is not None and segment.usf and line.amount_micros:
             charges.append((line.jurisdiction, line.amount_micros))
     return charges
 

@@ -7,6 +7,7 @@ Write transactions are short, since a live bridge commits its facts to the same 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from billing.errors import BillingInputError, StoreTrouble
 
@@ -24,6 +25,9 @@ HEAD: Final = "0001"
 VERSION_TABLE: Final = "billing_alembic_version"
 BUSY_TIMEOUT_MS: Final = 10_000
 CACHE_KIB: Final = 65_536
+BULK_CACHE_KIB: Final = 524_288
+"""What one connection may keep of the file; it takes no more than it has touched."""
+
 CHECKPOINT_PAGES: Final = 8_000
 PG_LOCK: Final = 7_205_759
 """The advisory lock that makes one PostgreSQL writer at a time."""
@@ -34,16 +38,16 @@ Row = tuple[Any, ...]
 class Store:
     """One database, with its schema up to date."""
 
-    def __init__(self, url: str, *, must_exist: bool = False, migrate: bool = True) -> None:
+    def __init__(
+        self, url: str, *, must_exist: bool = False, migrate: bool = True, bulk: bool = False
+    ) -> None:
         self.url = _checked_url(url, must_exist=must_exist)
-        self.engine = _engine(self.url)
+        self.engine = _engine(self.url, cache_kib=BULK_CACHE_KIB if bulk else CACHE_KIB)
         self._writer = self.engine.execution_options(billing_write=True)
         self.dialect = self.engine.dialect.name
         if migrate:
-            try:
+            with self._trouble():
                 self._upgrade()
-            except OperationalError as error:
-                raise StoreTrouble(f"{self.shown}: {error.orig}") from error
 
     @classmethod
     def plain(cls, url: str) -> "Store":
@@ -58,19 +62,26 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open the one write transaction; it commits at the end, or leaves no trace."""
-        try:
-            with self._writer.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise StoreTrouble(f"{self.shown}: {error.orig}") from error
+        with self._trouble(), self._writer.begin() as connection:
+            yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction: one view of the store, however others write."""
+        with self._trouble(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        """Name what failed below us: missing, locked, full, or no database at all.
+
+        Only those: a broken constraint or a wrong statement would be our own bug.
+        """
         try:
-            with self.engine.connect() as connection:
-                yield connection
-        except OperationalError as error:
+            yield
+        except DatabaseError as error:
+            if type(error) not in (OperationalError, DatabaseError):
+                raise
             raise StoreTrouble(f"{self.shown}: {error.orig}") from error
 
     def close(self) -> None:
@@ -156,7 +167,7 @@ def _checked_url(text: str, *, must_exist: bool) -> sa.URL:
     return url
 
 
-def _engine(url: sa.URL) -> Engine:
+def _engine(url: sa.URL, *, cache_kib: int) -> Engine:
     try:
         engine = sa.create_engine(url)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -164,21 +175,21 @@ def _engine(url: sa.URL) -> Engine:
             "store", url.drivername, f"its driver installed (tollbridge[postgresql]): {error}"
         ) from None
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", partial(_set_up_sqlite, cache_kib=cache_kib))
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
-def _set_up_sqlite(dbapi: Any, _record: Any) -> None:
+def _set_up_sqlite(dbapi: Any, _record: Any, *, cache_kib: int) -> None:
     dbapi.isolation_level = None  # BEGIN is ours, so that writers can begin IMMEDIATE
     for pragma in (
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        f"cache_size=-{CACHE_KIB}",
+        f"cache_size=-{cache_kib}",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         "temp_store=MEMORY",
     ):

@@ -17,6 +17,7 @@ from bridge.conference.events import (
     EndSession,
     KickLeg,
     LegAbandoned,
+    LegAnswered,
     LegConfirmed,
     LegHungUp,
     LegInvited,
@@ -24,6 +25,7 @@ from bridge.conference.events import (
     LegLost,
     LegPlayed,
     LegReady,
+    LegRinging,
     LockSession,
     MoveLeg,
     MuteAll,
@@ -54,11 +56,13 @@ __all__ = [
     "Announce",
     "AnswerLeg",
     "CallMe",
+    "CancelDial",
     "CancelSession",
     "ConferenceCommand",
     "ConferenceConfig",
     "ConferenceEffects",
     "ConferenceEvent",
+    "DialLeg",
     "EndSession",
     "EnterMix",
     "Fact",
@@ -67,6 +71,7 @@ __all__ = [
     "KickLeg",
     "LeaveMix",
     "LegAbandoned",
+    "LegAnswered",
     "LegConfirmed",
     "LegHungUp",
     "LegInvited",
@@ -75,6 +80,7 @@ __all__ = [
     "LegLost",
     "LegPlayed",
     "LegReady",
+    "LegRinging",
     "LegState",
     "LegView",
     "LockSession",
@@ -109,7 +115,27 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """Get a slot and a port for the leg, then say `LegReady` or `LegAbandoned`."""
+    """Get a slot and a port for the leg, then say `LegReady` or `LegAbandoned`.
+
+    An outbound leg is new to the server, or new again when it is tried once more.
+    """
+
+    leg: LegId
+    outbound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DialLeg:
+    """Call a number (D11). `LegRinging`, `LegAnswered` or `LegHungUp` follow."""
+
+    leg: LegId
+    number: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDial:
+    """Give up a call that was not answered, and free its slot; what follows of it is late."""
 
     leg: LegId
 
@@ -204,6 +230,8 @@ class Refused:
 
 ConferenceCommand = (
     OpenMedia
+    | DialLeg
+    | CancelDial
     | RefuseLeg
     | AnswerLeg
     | HangUpLeg

@@ -11,7 +11,7 @@ then what has become due by it.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bridge.conference import admission, api, departures, keypad, orders, rooms
+from bridge.conference import admission, api, calls, departures, keypad, orders, rooms
 from bridge.conference.api import (
     ConferenceConfig,
     ConferenceEffects,
@@ -117,14 +117,23 @@ def _ignore(hall: Hall, leg: Leg, event: LegEvent) -> None:
 
 
 def _answer(hall: Hall, leg: Leg, event: api.LegReady) -> None:
-    admission.answer(hall, leg)
+    if leg.outbound:
+        calls.dial(hall, leg)
+    else:
+        admission.answer(hall, leg)
 
 
 def _forget(hall: Hall, leg: Leg, event: LegEvent) -> None:
-    departures.forget(hall, leg)
+    if not leg.outbound:
+        departures.forget(hall, leg)
+    elif isinstance(event, api.LegAbandoned):
+        calls.on_failed(hall, leg, "no_media")
+    # A hang-up of a leg that is to be dialled is of the try before.
 
 
 def _refuse(hall: Hall, leg: Leg, event: api.LegLost) -> None:
+    if leg.outbound:  # the server says by itself that there is no media
+        return
     departures.forget(hall, leg)
     hall.order(api.RefuseLeg(leg.id, 503, "Service Unavailable"))
 
@@ -201,6 +210,35 @@ def _lose(hall: Hall, leg: Leg, event: api.LegLost) -> None:
     departures.finish(hall, leg, REASONS.get(event.cause, HUNG_UP), at=event.last_packet)
 
 
+def _ring(hall: Hall, leg: Leg, event: api.LegRinging) -> None:
+    calls.on_ringing(hall, leg)
+
+
+def _pick_up(hall: Hall, leg: Leg, event: api.LegAnswered) -> None:
+    calls.on_answered(hall, leg)
+
+
+def _miss(hall: Hall, leg: Leg, event: api.LegHungUp) -> None:
+    calls.on_unreached(hall, leg, event.status)
+
+
+def _drop(hall: Hall, leg: Leg, event: api.LegLost) -> None:
+    calls.on_failed(hall, leg, event.cause)
+
+
+def _accept_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
+    calls.on_key(hall, leg, event.key)
+
+
+def _ask_again(hall: Hall, leg: Leg, event: api.LegPlayed) -> None:
+    if leg.plays(event.token):
+        calls.ask(hall, leg)
+
+
+def _decline(hall: Hall, leg: Leg, event: api.LegHungUp) -> None:
+    calls.on_hung_up(hall, leg)
+
+
 _REACTIONS: Final[Mapping[Reaction, Callable[[Hall, Leg, Any], None]]] = {
     Reaction.IGNORE: _ignore,
     Reaction.ANSWER: _answer,
@@ -216,6 +254,13 @@ _REACTIONS: Final[Mapping[Reaction, Callable[[Hall, Leg, Any], None]]] = {
     Reaction.GO: _go,
     Reaction.HANG_UP: _hang_up,
     Reaction.LOSE: _lose,
+    Reaction.RING: _ring,
+    Reaction.PICK_UP: _pick_up,
+    Reaction.MISS: _miss,
+    Reaction.DROP: _drop,
+    Reaction.ACCEPT_KEY: _accept_key,
+    Reaction.ASK_AGAIN: _ask_again,
+    Reaction.DECLINE: _decline,
 }
 """All but INVITE, which has no leg yet. `reaction_of` has matched the event's type."""
 
@@ -234,12 +279,16 @@ _ORDERS: Final[Mapping[type, Callable[[Hall, Any], None]]] = {
     api.SetVolume: orders.set_volume,
     api.MoveLeg: orders.move_leg,
     api.Announce: orders.announce,
+    api.CallMe: orders.call_me,
 }
 
 _LEG_ALARMS: Final[Mapping[Alarm, Callable[[Hall, LegId], None]]] = {
     Alarm.CODE: admission.on_code_pause,
     Alarm.KEYS: keypad.on_key_pause,
     Alarm.VERDICT: _on_verdict,
+    Alarm.RING: calls.on_ring_over,
+    Alarm.RETRY: calls.on_retry,
+    Alarm.ACCEPT: calls.on_not_accepted,
     Alarm.LAST: departures.on_last_prompt_over,
     Alarm.WAITING: rooms.on_inactive,
 }

@@ -22,14 +22,36 @@ SESSION_CANCELLED: Final = "session_cancelled"
 ORGANIZER_GONE: Final = "organizer_gone"
 ROOM_EMPTY: Final = "room_empty"
 
+LEG_ALARMS: Final = (
+    Alarm.CODE,
+    Alarm.KEYS,
+    Alarm.VERDICT,
+    Alarm.LAST,
+    Alarm.ACCEPT,
+    Alarm.WAITING,
+)
+"""What may run for an answered leg."""
+
 
 # --- one leg ------------------------------------------------------------------------------
 
 
 def forget(hall: Hall, leg: Leg) -> None:
     """Drop a leg that has no committed fact: not answered, or its answer could not be written."""
+    for alarm in (Alarm.RING, Alarm.RETRY):
+        hall.disarm(alarm, leg.id)
+    not_calling(hall, leg)
     leg.move(Move.END)
     del hall.legs[leg.id]
+
+
+def not_calling(hall: Hall, leg: Leg) -> None:
+    """Note that a leg is not being called any more, if it was."""
+    if leg.outbound and leg.wants is not None:
+        calling = hall.calling[leg.wants]
+        del calling[leg.id]
+        if not calling:
+            del hall.calling[leg.wants]
 
 
 def dismiss(hall: Hall, leg: Leg, reason: str, *names: str) -> None:
@@ -55,7 +77,7 @@ def finish(
     A leg that was being dismissed keeps that reason, whoever hangs up first.
     """
     assert leg.answered_at is not None, "a leg that was not answered has no facts"
-    for alarm in (Alarm.CODE, Alarm.KEYS, Alarm.VERDICT, Alarm.LAST, Alarm.WAITING):
+    for alarm in LEG_ALARMS:
         hall.disarm(alarm, leg.id)
     mixed = leg.state is LegState.JOINED
     leg.move(Move.END)
@@ -89,6 +111,13 @@ def vacate(hall: Hall, leg: Leg) -> None:
         _organizer_gone(hall, occurrence, hands_over=leg.hands_over)
 
 
+def drop_call(hall: Hall, leg: Leg) -> None:
+    """Give up a leg that is being called and was not answered."""
+    if leg.state is not LegState.RESTING:
+        hall.order(api.CancelDial(leg.id))
+    forget(hall, leg)
+
+
 # --- one occurrence -----------------------------------------------------------------------
 
 
@@ -103,6 +132,8 @@ def close(hall: Hall, occurrence: Occurrence, *, legs: str, ended: str | None) -
         hall.disarm(alarm, session)
     for leg in occurrence.legs.values():
         finish(hall, leg, legs)
+    for leg in list(hall.calling.get(session, {}).values()):
+        drop_call(hall, leg)
     if ended is not None:
         hall.occurrence_fact(occurrence, "session.ended", reason=ended, started=occurrence.started)
 

@@ -73,10 +73,26 @@ class LegHungUp:
     """The other side ended the leg, or SIP did. `cause` is a stable snake_case word.
 
     For an INVITED leg: cancelled before it was answered, no fact. A late one is a no-op.
+    `status` is the final SIP status of a call of ours that was not answered.
     """
 
     leg: LegId
     cause: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    """The phone of a leg that the bridge calls rings."""
+
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """A leg that the bridge calls was answered, by a person or a machine (D11)."""
+
+    leg: LegId
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +269,8 @@ ConferenceEvent = (
     | LegPlayed
     | LegHungUp
     | LegLost
+    | LegRinging
+    | LegAnswered
     | Tick
     | PutSession
     | SetTollFree

@@ -37,6 +37,7 @@ class Hall:
 
     Attributes:
         open: the open occurrence of each session that has one.
+        calling: the legs that are called into each session and were not answered.
         real, conf: timers of the monotonic and of the conference clock.
         at: the moment that is being worked on.
         controls: the name of each control by its keys.
@@ -47,6 +48,7 @@ class Hall:
     ids: Callable[[], str]
     legs: dict[LegId, Leg] = field(default_factory=dict)
     open: dict[SessionId, Occurrence] = field(default_factory=dict)
+    calling: dict[SessionId, dict[LegId, Leg]] = field(default_factory=dict)
     sessions: SessionBook = field(default_factory=SessionBook)
     real: TimerQueue = field(default_factory=TimerQueue)
     conf: TimerQueue = field(default_factory=TimerQueue)

@@ -23,6 +23,10 @@ class Move(Enum):
     """The ways from one state of a leg to another."""
 
     ANSWER = auto()
+    DIAL = auto()
+    REST = auto()
+    RETRY = auto()
+    ASK = auto()
     PROMPT = auto()
     WAIT = auto()
     JOIN = auto()
@@ -31,7 +35,23 @@ class Move(Enum):
 
 
 TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
-    LegState.INVITED: {Move.ANSWER: LegState.ANSWERED, Move.END: LegState.ENDED},
+    LegState.INVITED: {
+        Move.ANSWER: LegState.ANSWERED,
+        Move.DIAL: LegState.DIALLED,
+        Move.END: LegState.ENDED,
+    },
+    LegState.DIALLED: {
+        Move.ASK: LegState.ASKED,
+        Move.REST: LegState.RESTING,
+        Move.END: LegState.ENDED,
+    },
+    LegState.RESTING: {Move.RETRY: LegState.INVITED, Move.END: LegState.ENDED},
+    LegState.ASKED: {
+        Move.WAIT: LegState.WAITING,
+        Move.JOIN: LegState.JOINED,
+        Move.LEAVE: LegState.LEAVING,
+        Move.END: LegState.ENDED,
+    },
     LegState.ANSWERED: {
         Move.PROMPT: LegState.PROMPTED,
         Move.WAIT: LegState.WAITING,
@@ -78,6 +98,13 @@ class Reaction(Enum):
     GO = auto()
     HANG_UP = auto()
     LOSE = auto()
+    RING = auto()
+    PICK_UP = auto()
+    MISS = auto()
+    DROP = auto()
+    ACCEPT_KEY = auto()
+    ASK_AGAIN = auto()
+    DECLINE = auto()
 
 
 LegEvent = (
@@ -89,9 +116,16 @@ LegEvent = (
     | api.LegPlayed
     | api.LegHungUp
     | api.LegLost
+    | api.LegRinging
+    | api.LegAnswered
 )
 
+_NOT_CALLED: Final[Mapping[type[LegEvent], Reaction]] = {
+    api.LegRinging: Reaction.IGNORE,  # of a try that was given up
+    api.LegAnswered: Reaction.IGNORE,
+}
 _LIVE: Final[Mapping[type[LegEvent], Reaction]] = {
+    **_NOT_CALLED,
     api.LegConfirmed: Reaction.IGNORE,  # an ACK may come again
     api.LegHungUp: Reaction.HANG_UP,
     api.LegLost: Reaction.LOSE,
@@ -99,6 +133,7 @@ _LIVE: Final[Mapping[type[LegEvent], Reaction]] = {
 
 REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
     LegState.INVITED: {
+        **_NOT_CALLED,
         api.LegReady: Reaction.ANSWER,
         api.LegAbandoned: Reaction.FORGET,
         api.LegConfirmed: Reaction.IGNORE,
@@ -106,6 +141,29 @@ REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
         api.LegPlayed: Reaction.IGNORE,
         api.LegHungUp: Reaction.FORGET,
         api.LegLost: Reaction.REFUSE,
+    },
+    LegState.DIALLED: {
+        api.LegConfirmed: Reaction.IGNORE,
+        api.LegKey: Reaction.IGNORE,
+        api.LegPlayed: Reaction.IGNORE,
+        api.LegHungUp: Reaction.MISS,
+        api.LegLost: Reaction.DROP,
+        api.LegRinging: Reaction.RING,
+        api.LegAnswered: Reaction.PICK_UP,
+    },
+    LegState.RESTING: {  # what comes is of the try before
+        **_NOT_CALLED,
+        api.LegConfirmed: Reaction.IGNORE,
+        api.LegKey: Reaction.IGNORE,
+        api.LegPlayed: Reaction.IGNORE,
+        api.LegHungUp: Reaction.IGNORE,
+        api.LegLost: Reaction.IGNORE,
+    },
+    LegState.ASKED: {
+        **_LIVE,
+        api.LegHungUp: Reaction.DECLINE,
+        api.LegKey: Reaction.ACCEPT_KEY,
+        api.LegPlayed: Reaction.ASK_AGAIN,
     },
     LegState.ANSWERED: {
         **_LIVE,
@@ -135,6 +193,7 @@ REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
         api.LegPlayed: Reaction.GO,
     },
     LegState.ENDED: {  # also every leg never heard of
+        **_NOT_CALLED,
         api.LegInvited: Reaction.INVITE,
         api.LegReady: Reaction.IGNORE,
         api.LegAbandoned: Reaction.IGNORE,
@@ -175,7 +234,9 @@ class Leg:
     Attributes:
         did: the DID dialled, "" for VoIP.
         source: whose guesses its own count as; "" for nobody's.
-        wants: session of the access code that was dialled; None when the code is to be keyed.
+        outbound: the bridge calls it (Call Me); `dials` counts the tries, `rang` is of the last.
+        wants: session of the access code that was dialled, or that it is called into; None when
+            the code is to be keyed.
         muted_for: why it is muted, "" while it is not.
         floor: it may speak in lecture mode.
         session, occurrence, account: None, None and "" until the code is right.
@@ -197,6 +258,9 @@ class Leg:
     did: str = ""
     display_name: str = ""
     source: str = ""
+    outbound: bool = False
+    dials: int = 0
+    rang: bool = False
     wants: SessionId | None = None
     state: LegState = LegState.INVITED
     role: Role = Role.PARTICIPANT
@@ -247,7 +311,7 @@ class Leg:
             state=self.state,
             role=self.role,
             muted=self.muted,
-            session=self.session,
+            session=self.session or (self.wants if self.outbound else None),
             occurrence=self.occurrence,
             answered_at=self.answered_at,
             waiting_since=self.waiting_since,

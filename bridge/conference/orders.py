@@ -3,13 +3,16 @@
 Knows what an order needs to be possible. It must not know how it is carried out on a leg.
 """
 
-from bridge.conference import api, controls, departures, moves, rooms
+from bridge.conference import api, calls, controls, departures, moves, rooms
+from bridge.conference.admission import LEGS_MAX
 from bridge.conference.api import Role, SessionSpec
+from bridge.conference.destinations import destination_of
 from bridge.conference.hall import Hall
 from bridge.conference.legs import Leg
 from bridge.conference.numberplan import is_pin
 from bridge.conference.occurrences import Occurrence
 from bridge.conference.prompts import CLIP, PROMPTS
+from bridge.conference.sessions import is_open
 from bridge.units import LegId, SessionId
 
 
@@ -211,6 +214,27 @@ def set_volume(hall: Hall, order: api.SetVolume) -> None:
         controls.set_gain(hall, leg, gain_db=order.gain_db, by=order.by)
 
 
+def call_me(hall: Hall, order: api.CallMe) -> None:
+    """Dial a participant (D11)."""
+    spec = _spec_or_refuse(hall, order.session)
+    if spec is None:
+        return
+    where = destination_of(order.number, hall.config.call_me_countries, hall.plan)
+    occurrence = hall.open.get(spec.id)
+    fault = rooms.refusal_of(hall, occurrence) if occurrence is not None else None
+    if order.leg in hall.legs:
+        hall.refuse("leg_in_use", f"leg {order.leg} is in use")
+    elif where.fault:
+        hall.refuse(where.fault, where.message)
+    elif not is_open(spec, hall.at.conf_ms):
+        hall.refuse("session_closed", f"session {spec.id} is outside its time window")
+    elif fault is not None or len(hall.legs) >= LEGS_MAX:
+        reason = fault[0] if fault is not None else "full"
+        hall.refuse(reason, f"session {spec.id}: {reason}")
+    else:
+        calls.call(hall, order, spec, number=where.e164, country=where.country)
+
+
 def move_leg(hall: Hall, order: api.MoveLeg) -> None:
     """Take a leg into another session of its account."""
     leg = _leg_or_refuse(hall, order.leg)
@@ -229,6 +253,8 @@ def kick_leg(hall: Hall, order: api.KickLeg) -> None:
     leg = hall.legs.get(order.leg)
     if leg is None:
         hall.refuse("unknown_leg", f"there is no leg {order.leg}")
+    elif leg.answered_at is None and leg.outbound:
+        departures.drop_call(hall, leg)
     elif leg.answered_at is None:
         departures.forget(hall, leg)
         hall.order(api.RefuseLeg(leg.id, 480, "Temporarily Unavailable"))

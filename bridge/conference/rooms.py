@@ -32,12 +32,19 @@ def identify(hall: Hall, leg: Leg, spec: SessionSpec) -> None:
     hall.member_fact(leg, "leg.identified")
     if not hall.sessions.offers(spec, leg.kind, leg.country):
         dismiss(hall, leg, "not_offered", prompts.NOT_OFFERED)
-    elif occurrence.locked:
-        dismiss(hall, leg, "locked", prompts.LOCKED)
-    elif len(occurrence.admitted) >= hall.config.participants_max:
-        dismiss(hall, leg, "full", prompts.FULL)
+    elif fault := refusal_of(hall, occurrence):
+        dismiss(hall, leg, *fault)
     else:
         let_in(hall, occurrence, leg, keyed=leg.wants is None)
+
+
+def refusal_of(hall: Hall, occurrence: Occurrence) -> tuple[str, str] | None:
+    """Return why nobody else may come in, as reason and prompt."""
+    if occurrence.locked:
+        return "locked", prompts.LOCKED
+    if len(occurrence.admitted) >= hall.config.participants_max:
+        return "full", prompts.FULL
+    return None
 
 
 def enter_occurrence(hall: Hall, leg: Leg, spec: SessionSpec) -> Occurrence:

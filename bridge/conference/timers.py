@@ -18,6 +18,9 @@ class Alarm(Enum):
     KEYS = auto()  # real: keys in the waiting room or conference wait for the next
     VERDICT = auto()  # real: a code or PIN is judged now, its source having guessed before
     LAST = auto()  # real: a last prompt must be over
+    RING = auto()  # conference: a called phone rings (D11)
+    RETRY = auto()  # conference: a called leg is tried again
+    ACCEPT = auto()  # conference: a called leg must press 1 (D11)
     WAITING = auto()  # conference: inactivity in the waiting room (D1)
     EMPTY = auto()  # conference: an empty occurrence closes (D6)
     GONE = auto()  # conference: a conference without organizer ends (D17)

@@ -47,6 +47,9 @@ class LegState(Enum):
 
     INVITED = "invited"  # its number or code is fine; media is being set up
     ANSWERED = "answered"  # 200 is on its way, the ACK has not come
+    DIALLED = "dialled"  # Call Me: the bridge calls, nobody has answered
+    RESTING = "resting"  # Call Me: to be tried again later
+    ASKED = "asked"  # Call Me: answered, must press 1 to be let in (D11)
     PROMPTED = "prompted"  # hears the greeting, keys the access code
     WAITING = "waiting"  # in the waiting room (D3); an organizer here is hosting (D2)
     JOINED = "joined"  # in the conference
@@ -119,4 +122,9 @@ class ConferenceConfig:
     guard_session_tries: int = 0  # guard.session_tries: wrong PINs that lock a session's out
     guard_lockout_ns: int = 300_000_000_000  # guard.lockout_s
     guard_forget_ns: int = 600_000_000_000  # guard.forget_s: after the last wrong guess
+    call_me_countries: frozenset[str] = frozenset()  # call_me.countries; none: no Call Me
+    call_me_ring_ms: int = 45_000  # call_me.ring_s
+    call_me_accept_ms: int = 40_000  # call_me.accept_s
+    call_me_retries: int = 2  # call_me.retries: further tries when busy or not answered
+    call_me_retry_after_ms: int = 60_000  # call_me.retry_after_s
     entry_count: bool = False  # conference.entry_count: who joins late hears how many are there

@@ -53,6 +53,7 @@ class Shell:
     def __init__(self) -> None:
         self.opened: set[LegId] = set()
         self.answered: set[LegId] = set()
+        self.dialled: set[LegId] = set()
         self.gone: set[LegId] = set()
         self.mix: dict[LegId, OccurrenceId] = {}
         self.muted: set[LegId] = set()
@@ -77,6 +78,9 @@ class Shell:
         before = self.last.get(fact.subject)
         if fact.type.startswith("leg."):
             assert (fact.type == "leg.answered") == (number == 1)
+            if fact.data.get("direction") == "outbound":
+                assert fact.subject in self.dialled
+                self.answered.add(LegId(fact.subject))
             assert before != "leg.left", "nothing follows leg.left"
             assert fact.data["leg"] == fact.subject
         else:
@@ -89,9 +93,16 @@ class Shell:
 
     def _carry_out(self, command: ConferenceCommand) -> None:
         match command:
-            case api.OpenMedia(leg=leg):
-                assert leg not in self.opened
+            case api.OpenMedia(leg=leg, outbound=outbound):
+                assert outbound or leg not in self.opened
                 self.opened.add(leg)
+            case api.DialLeg(leg=leg):
+                assert leg in self.opened
+                assert leg not in self.dialled, "one call at a time"
+                self.dialled.add(leg)
+            case api.CancelDial(leg=leg):
+                assert leg not in self.answered
+                self.dialled.discard(leg)
             case api.AnswerLeg(leg=leg):
                 assert leg in self.opened
                 assert self.numbers[leg] == 1
@@ -153,6 +164,8 @@ class Bridge:
     # --- time ---------------------------------------------------------------------------
 
     def step(self, event: ConferenceEvent) -> ConferenceEffects:
+        if isinstance(event, api.LegHungUp):
+            self.shell.dialled.discard(event.leg)
         at = Instant(NowNs(self.now_ns), ConfMs(self.conf_ms))
         self.effects = self.core.step(event, at)
         self.shell.apply(self.effects)

@@ -33,6 +33,7 @@ CONFIGS = [
     ConferenceConfig(
         guard_delay_ns=2_000_000_000, guard_source_tries=2, guard_session_tries=2, code_tries=9
     ),
+    ConferenceConfig(call_me_countries=frozenset({"US"}), participants_max=3),
     ConferenceConfig(organizer_gone_ms=10 * MIN, organizer_gone_warning_ms=MIN, code_tries=1),
 ]
 PHRASES = [
@@ -109,6 +110,30 @@ class Stories(RuleBasedStateMachine):
             self.bridge.step(api.CancelSession(session, "api"))
         else:
             self.bridge.step(api.SetTollFree("acme", enabled=what == 10))
+
+    @rule(session=st.sampled_from([SID, OTHER.id]))
+    def call_me(self, session: SessionId) -> None:
+        self.serial += 1
+        leg = LegId(f"leg{self.serial}")
+        self.bridge.step(api.CallMe(leg, session, "+12125550111", "Ann", "web"))
+
+    @rule(data=st.data(), what=st.integers(0, 4))
+    def called(self, data: st.DataObject, what: int) -> None:
+        leg = self.any_leg(data, LegState.DIALLED)
+        if leg is not None:
+            events = (
+                api.LegRinging(leg),
+                api.LegAnswered(leg),
+                api.LegAnswered(leg),
+                api.LegHungUp(leg, "refused", 486),
+                api.LegHungUp(leg, "refused", 603),
+            )
+            self.bridge.step(events[what])
+
+    @rule(data=st.data())
+    def accept(self, data: st.DataObject) -> None:
+        if leg := self.any_leg(data, LegState.ASKED):
+            self.bridge.keys(leg, "1")
 
     # --- legs -----------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What a story expects: of rosters, audio, facts, bills and recordings; compares nothing."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -15,6 +15,9 @@ from bridge.lab.words import (
     Part,
     fault,
 )
+
+DTMF: Final = "dtmf"
+"""In `not_hears`: the tones of keys, which must never reach the others."""
 
 
 class Audio(Part):

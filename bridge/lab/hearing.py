@@ -6,7 +6,7 @@ moment from the beginning of the listening to its end.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse
+from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse, only_tones
 from bridge.lab.callers import Caller, CallFailed
-from bridge.lab.expectations import Audio
-from bridge.lab.sounds import Pcm, SoundReport
-from bridge.prompts import load, read_wav
+from bridge.lab.dtmf import keys_heard
+from bridge.lab.expectations import DTMF, Audio
+from bridge.lab.sounds import Pcm, SoundReport, take_out
+from bridge.prompts import load, load_all, read_wav
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 
 HOLD_MUSIC: Final = "hold-music"
@@ -42,6 +43,12 @@ ABSENT_MS: Final = 100
 def sound_pcm() -> Mapping[str, Pcm]:
     """Return the bridge's clips by name, as stories name them."""
     return load()
+
+
+@cache
+def known_pcm() -> Mapping[str, Pcm]:
+    """Return all clips that a story may name: also the numbers and the other languages."""
+    return load_all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,9 @@ class Listener:
             if not missing or self.audio.silence or end_ns >= last_ns:
                 break
             end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
-        whole = await self._analyse(begin_ns, end_ns, sound_pcm())
-        wrong = self._wrong(whole)
+        named = {name: known_pcm()[name] for name in self._sounds(self.audio.not_hears)}
+        whole = await self._analyse(begin_ns, end_ns, {**sound_pcm(), **named})
+        wrong = self._wrong(whole) + await self._leaked_keys(end_ns)
         faults = list(dict.fromkeys(missing + wrong))
         return Heard(not faults, self._observed(whole, prompts, faults))
 
@@ -97,13 +105,28 @@ class Listener:
         frames = CONTEXT_NS // FRAME_NS
         return await asyncio.to_thread(analyse, window, self.tones, clips, context_frames=frames)
 
+    def _sounds(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name not in self.tones and name != DTMF]
+
+    async def _leaked_keys(self, end_ns: int) -> list[str]:
+        """Return the keys that were heard as tones since the story's last action began."""
+        if DTMF not in self.audio.not_hears:
+            return []
+        window = await self.caller.heard(self.acted_ns, end_ns)
+        pcm = window.pcm.astype(np.float64)
+        rest = pcm
+        if not only_tones(pcm, self.tones):
+            rest, _ = await asyncio.to_thread(take_out, pcm, sound_pcm())
+        keys = keys_heard(rest, self.tones.values())
+        return [f"the tones of keys {keys} are heard"] if keys else []
+
     async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
         """Return the prompts that were heard since the story's last action."""
         wanted = {name for name in self.audio.hears if name not in self.tones} - {HOLD_MUSIC}
         if not wanted:
             return {}
         window = await self.caller.heard(self.acted_ns, end_ns)
-        clips = {name: sound_pcm()[name] for name in wanted}
+        clips = {name: known_pcm()[name] for name in wanted}
         return (await asyncio.to_thread(analyse, window, {}, clips)).sounds
 
     def _missing(self, latest: Hearing, prompts: Mapping[str, SoundReport]) -> list[str]:
@@ -126,6 +149,8 @@ class Listener:
         """Return what was heard at any moment and must not be."""
         wrong = []
         for name in self.audio.not_hears:
+            if name == DTMF:  # see _leaked_keys
+                continue
             if name in self.tones:
                 absent = whole.tones[name].absent
             else:

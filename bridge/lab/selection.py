@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.config import SettingsError
 from bridge.errors import InputError
-from bridge.lab.hearing import sound_pcm
+from bridge.lab.hearing import known_pcm
 from bridge.lab.host import settings_of
 from bridge.lab.source import StoryRefused
 from bridge.lab.story import Story, load_story
@@ -46,7 +46,7 @@ def load_all(files: Iterable[Path]) -> tuple[list[Story], list[str]]:
 
 def load_checked(file: Path) -> Story:
     """Return a story whose sounds and settings are known too; raise StoryRefused otherwise."""
-    story = load_story(file, sounds=sound_pcm())
+    story = load_story(file, sounds=known_pcm())
     try:
         settings_of(story, Path(tempfile.gettempdir()) / "never-opened.db")
     except SettingsError as error:

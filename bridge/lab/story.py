@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model
 from pydantic_core import PydanticCustomError
 
 from bridge.lab.account import CONTRACTS, Account, contract_table
-from bridge.lab.expectations import Audio, Expect
+from bridge.lab.expectations import DTMF, Audio, Expect
 from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
 from bridge.lab.steps import (
     STEP_KEYS,
@@ -377,6 +377,8 @@ def _check_audio(
             if name in voices:
                 if voices[name].tone_hz is None:
                     source.complain((*path, key), f"{name!r} is silent: give him a voice")
+            elif name == DTMF and key == "not_hears":
+                continue
             elif sounds is not None:
                 try:
                     known_word(name, (*voices, *sounds), "caller or sound")

@@ -1,0 +1,40 @@
+"""Issue 4, "Done when": a bridge with a fault fails a story, and its report names the reason.
+
+Each of these stories holds on the bridge as it is (test_stories.py).
+"""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.lab.reports import evidence
+from tests.mutants.launcher import CONTROL_FAULTS, WORKER_FAULTS, run_with
+
+CASES = {
+    "own_voice": ("audio/three_callers_hear_each_other", "", "is heard"),
+    "waiting_hears": ("waiting_room/nobody_hears_who_waits", "", "is heard"),
+    "keys_leak": ("audio/keys_cost_nobody_his_place", "olivia", "the tones of keys 5"),
+    "minutes_rounded_down": (
+        "billing/b5_sixty_one_seconds_are_two_minutes",
+        "bill.minutes",
+        "toll_free",
+    ),
+    "usf_on_integrated": ("billing/b8_no_usf_on_the_integrated_product", "bill.usf", "0.75 USD"),
+    "six_minutes": ("waiting_room/alone_until_timeout", "left.ann", "has not left"),
+    "roll_call_misses_one": ("controls/roll_call_counts_everybody", "ann", "n-3 is not heard"),
+    "recording_starts_early": ("audio/what_was_said_is_recorded", "recording.length", "s"),
+}
+
+
+@pytest.mark.parametrize("fault", CASES)
+async def test_a_story_fails_and_names_the_reason(fault: str) -> None:
+    story, name, reason = CASES[fault]
+    result = await run_with(fault, Path("scenarios") / f"{story}.yaml")
+    assert not result.ok
+    found = [one for one in result.failures() if name in one.name and reason in one.observed]
+    assert found, "\n".join(evidence(result))
+    assert f"{result.story.file}:{found[0].line}: {found[0].name}" in evidence(result)
+
+
+def test_every_fault_that_can_be_patched_in_has_its_story() -> None:
+    assert set(CASES) == {*WORKER_FAULTS, *CONTROL_FAULTS}

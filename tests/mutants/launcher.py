@@ -1,0 +1,134 @@
+"""Runs stories on a bridge with one fault patched in; only the tests have it."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing import quantity
+from billing.settings import DEFAULT_PRODUCTS
+from bridge.conference import keypad, prompts
+from bridge.conference.api import ConferenceCommand, ConferenceConfig, EnterMix, LegState
+from bridge.conference.hall import Hall
+from bridge.conference.legs import Leg
+from bridge.conference.occurrences import Occurrence
+from bridge.config import Settings
+from bridge.lab.runner import Lab
+from bridge.lab.selection import load_checked
+from bridge.lab.verdicts import StoryResult
+from bridge.server import Bridge
+from bridge.units import OccurrenceId
+from tests.mutants.worker import FAULT
+
+WORKER_FAULTS = ("own_voice", "waiting_hears", "keys_leak")
+
+
+@contextmanager
+def fault(name: str) -> Iterator[None]:
+    """Have one fault in everything that starts meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        if name in WORKER_FAULTS:
+            patch.setenv(FAULT, name)
+            patch.setattr("bridge.worker_link.asyncio.create_subprocess_exec", _mutant_worker)
+        else:
+            CONTROL_FAULTS[name](patch)
+        yield
+
+
+real_exec = asyncio.create_subprocess_exec
+
+
+async def _mutant_worker(program: str, *arguments: str, **more: Any) -> asyncio.subprocess.Process:
+    changed = ["tests.mutants.worker" if one == "bridge.worker" else one for one in arguments]
+    assert changed != list(arguments), "the worker is started by its module's name"
+    return await real_exec(program, *changed, **more)
+
+
+def minutes_rounded_down(patch: pytest.MonkeyPatch) -> None:
+    """A part minute is dropped instead of counted (D7)."""
+
+    def down(seconds: int, *, minimum_s: int, increment_s: int) -> int:
+        return seconds // increment_s * increment_s
+
+    patch.setattr(quantity, "billed_seconds", down)
+    patch.setattr("billing.settlement.billed_seconds", down)
+
+
+def usf_on_integrated(patch: pytest.MonkeyPatch) -> None:
+    """The integrated product is taxed as a telecommunications service (R16)."""
+    taxed = tuple(product.model_copy(update={"tax": "usf"}) for product in DEFAULT_PRODUCTS)
+    patch.setattr("billing.cards.DEFAULT_PRODUCTS", taxed)
+
+
+def six_minutes(patch: pytest.MonkeyPatch) -> None:
+    """Who waits is sent away a minute late (R5)."""
+    real = Settings.conference_config
+
+    def late(settings: Settings) -> ConferenceConfig:
+        return replace(real(settings), waiting_timeout_ms=360_000)
+
+    patch.setattr(Settings, "conference_config", late)
+
+
+def roll_call_misses_one(patch: pytest.MonkeyPatch) -> None:
+    """`#3` says one person fewer than there are (R18)."""
+
+    def short(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+        people = sum(one.state is LegState.JOINED for one in occurrence.admitted.values())
+        hall.play(leg, prompts.PEOPLE, *prompts.number(people - 1))
+
+    patch.setattr(keypad, "CONTROLS", {**keypad.CONTROLS, "roll_call": short})
+
+
+def recording_starts_early(patch: pytest.MonkeyPatch) -> None:
+    """The recording begins with the first who joins, not with the organizer's command."""
+    started: dict[OccurrenceId, Path] = {}
+    wanted: dict[OccurrenceId, Path] = {}
+    real_start, real_stop, real_carry = (
+        Bridge.start_recording,
+        Bridge.stop_recording,
+        Bridge._carry_out,
+    )
+
+    def carry_out(bridge: Bridge, command: ConferenceCommand) -> None:
+        real_carry(bridge, command)
+        if isinstance(command, EnterMix) and command.occurrence not in started:
+            path = Path(bridge.settings.store.outbox_url.removeprefix("sqlite:///") + ".wav")
+            started[command.occurrence] = path
+            bridge._spawn(real_start(bridge, command.occurrence, path))
+
+    async def start(bridge: Bridge, occurrence: OccurrenceId, path: Path) -> None:
+        wanted[occurrence] = path
+
+    async def stop(bridge: Bridge, occurrence: OccurrenceId) -> Any:
+        done = await real_stop(bridge, occurrence)
+        await asyncio.to_thread(shutil.copy, started[occurrence], wanted[occurrence])
+        return done
+
+    patch.setattr(Bridge, "_carry_out", carry_out)
+    patch.setattr(Bridge, "start_recording", start)
+    patch.setattr(Bridge, "stop_recording", stop)
+
+
+CONTROL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "minutes_rounded_down": minutes_rounded_down,
+    "usf_on_integrated": usf_on_integrated,
+    "six_minutes": six_minutes,
+    "roll_call_misses_one": roll_call_misses_one,
+    "recording_starts_early": recording_starts_early,
+}
+
+
+async def run_with(name: str, file: Path) -> StoryResult:
+    """Run one story on a bridge that has the fault `name`."""
+    with fault(name):
+        lab = Lab.open()
+        try:
+            return await lab.run(load_checked(file))
+        finally:
+            await lab.close()

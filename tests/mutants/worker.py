@@ -1,0 +1,78 @@
+"""The media worker with one fault patched in: `python -m tests.mutants.worker --fd N`.
+
+Which fault is told by the environment, so that the launcher starts it as it would the real one.
+"""
+
+import os
+import sys
+
+import numpy as np
+
+from bridge import worker
+from bridge.lab.voice import decode, encode, sine
+from bridge.media import jitter, mix
+from bridge.media.tick import Plane, TickResult
+from bridge.units import FRAME_SAMPLES
+
+FAULT = "TOLLBRIDGE_TEST_FAULT"
+CODECS = ("PCMU", "PCMA")
+
+real_mix_minus = mix.mix_minus
+real_mix_and_encode = Plane._mix_and_encode
+real_tell = worker.Worker._tell
+
+
+def own_voice(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
+    """The first leg of each mix hears the whole sum: himself too."""
+    real_mix_minus(groups, voices, buffers)
+    rows = len(groups.order)
+    for dense in range(len(groups.dense)):
+        row = int(np.flatnonzero(groups.group[:rows] == dense)[0])
+        slot = groups.order[row : row + 1]
+        wide = buffers.total[dense : dense + 1].copy()
+        mix._encode(slot, wide, voices.codec[slot], voices, buffers)
+
+
+def waiting_hears(plane: Plane, played: jitter.Played, skipped: int, result: TickResult) -> None:
+    """Who hears a prompt or hold music outside any mix hears another leg with it."""
+    real_mix_and_encode(plane, played, skipped, result)
+    count = plane._count
+    for slot in plane.plays.playing(count).tolist():
+        others = np.flatnonzero(plane.open[:count])
+        others = others[others != slot]
+        if plane.group[slot] < 0 and len(others):
+            codec = CODECS[int(plane.codec[slot])]
+            row = int(plane._pick[slot])
+            voice = plane.jitter.ring[played.cell[others[0]]].astype(np.int32)
+            both = decode(plane._codes[row], codec) + voice
+            plane._codes[row] = encode(both.clip(-32_768, 32_767).astype(np.int16), codec)
+
+
+def keys_leak(self: worker.Worker, result: TickResult) -> None:
+    """A key that one presses is played as its tone to all the others."""
+    for slot, _, _ in result.keys:
+        group = int(self._plane.group[slot])
+        if group >= 0:
+            samples = 6 * FRAME_SAMPLES
+            tone = sine(770, samples).astype(np.int32) + sine(1_336, samples)
+            self._clips.add("leak", tone.astype(np.int16))
+            self._plane.plays.start_group(group, "leak")
+    real_tell(self, result)
+
+
+def patch(fault: str) -> None:
+    """Put one fault in."""
+    match fault:
+        case "own_voice":
+            mix.mix_minus = own_voice
+        case "waiting_hears":
+            setattr(Plane, "_mix_and_encode", waiting_hears)  # noqa: B010 - mypy refuses
+        case "keys_leak":
+            setattr(worker.Worker, "_tell", keys_leak)  # noqa: B010 - the same
+        case _:
+            raise ValueError(fault)
+
+
+if __name__ == "__main__":
+    patch(os.environ[FAULT])
+    sys.exit(worker.main())

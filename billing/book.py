@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from billing.cards import ANY, Book, compile_book
 from billing.config import AccountConfig, ContractConfig, Strict, body_of, from_start
 from billing.errors import BillingInputError, ConfigConflict, UnknownAccount
-from billing.settings import DEFAULT_SELLERS, BillingSettings
+from billing.settings import DEFAULT_SELLERS, USF_FACTORS, BillingSettings
 from billing.store import Store
 from billing.tables import config, invoices, legs, meta
 from billing.times import TIME_MIN_MS, instant_of, iso, month_text, months_of, now_ms
@@ -178,7 +178,9 @@ def _check(connection: Connection, changed: Mapping[Key, str], before: Mapping[K
                 for account, versions in accounts.items()
                 if any(body["contract"] == name for _, body in versions)
             }
-        if at == 0 and kind != SETTINGS and moves:
+        if kind == SETTINGS:
+            _refuse_another_past(connection, before.get((kind, name, at)), settings)
+        elif at == 0 and moves:
             _refuse_rewriting(connection, kind, name, concerned or set())
         held = legs.c.hold.is_not(None)
         again = sa.or_(legs.c.left_ms > at, held) if moves else held
@@ -194,6 +196,35 @@ def _check(connection: Connection, changed: Mapping[Key, str], before: Mapping[K
                 .values(touched=1)
             )
 
+
+def _refuse_another_past(connection: Connection, before: str | None, new: BillingSettings) -> None:
+    """Refuse settings by which what was invoiced would have been taxed or sold otherwise."""
+    done = sa.select(invoices.c.no).where(invoices.c.status == "finalized").limit(1)
+    if connection.scalar(done) is None:
+        return
+    old = BillingSettings.model_validate_json(before) if before else BillingSettings()
+    for key in ("bridge_state", "usf_assessable", "usf_unknown_share"):
+        if getattr(old, key) != getattr(new, key):
+            raise ConfigConflict(f"billing.{key}", getattr(new, key), _AS_BEFORE)
+    for quarter in {*USF_FACTORS, *old.usf_factors}:
+        if old.factor(quarter) != new.factor(quarter):
+            raise ConfigConflict(f"billing.usf_factors.{quarter}", None, _AS_BEFORE)
+    for country, rates in old.vat.items():
+        known = (
+            {("", rates)} if isinstance(rates, str) else {(r.valid_from, r.percent) for r in rates}
+        )
+        now = new.vat.get(country, ())
+        kept = {("", now)} if isinstance(now, str) else {(r.valid_from, r.percent) for r in now}
+        if not known <= kept | {("", percent) for start, percent in kept if start is None}:
+            raise ConfigConflict(f"billing.vat.{country}", None, f"{_AS_BEFORE}, others dated")
+    for product in old.products:
+        if product not in new.products:
+            raise ConfigConflict(
+                f"billing.products.{product.id}", None, f"{_AS_BEFORE}, others dated"
+            )
+
+
+_AS_BEFORE: Final = "what it was: months were invoiced with it"
 
 PAPER: Final = frozenset({"name", "address", "billing_email", "language", "vat_id"})
 """What of an account is only printed."""

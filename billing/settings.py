@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from billing.config import Instant, Strict
 from billing.money import parse_micros
+from billing.times import instant_of
 from billing.words import COUNTRIES, INTERNATIONAL, INTERSTATE
 
 
@@ -31,6 +32,13 @@ USF_FACTORS = {
     "2026Q1": "37.6",
 }
 """The FCC's proposed contribution factors, percent by quarter (D10)."""
+
+
+class VatConfig(Strict):
+    """A country's VAT from a date on."""
+
+    percent: Percent
+    valid_from: Instant | None = None
 
 
 class SellerConfig(Strict):
@@ -101,7 +109,7 @@ class BillingSettings(Strict):
         usf_unknown_share: percent of a charge of unknown jurisdiction that is assessable; the
             default is the FCC's interim safe harbour for interconnected VoIP, 64.9 %.
         usf_factors: percent by quarter; these are added to the shipped ones.
-        vat: percent by country.
+        vat: percent by country; or several, each from a date on.
         grace_days: how long after its end a month closes by itself.
     """
 
@@ -111,7 +119,9 @@ class BillingSettings(Strict):
     )
     usf_unknown_share: Percent = "64.9"
     usf_factors: dict[str, Percent] = Field(default={})
-    vat: dict[str, Percent] = Field(default={})
+    vat: dict[str, Percent | Annotated[tuple[VatConfig, ...], Field(strict=False)]] = Field(
+        default={}
+    )
     grace_days: int = Field(default=3, ge=0, le=60)
     sellers: tuple[SellerConfig, ...] = Field(default=(), strict=False)
     products: tuple[ProductConfig, ...] = Field(default=(), strict=False)
@@ -135,7 +145,7 @@ class BillingSettings(Strict):
 
     @field_validator("vat")
     @classmethod
-    def _countries(cls, vat: dict[str, str]) -> dict[str, str]:
+    def _countries(cls, vat: dict[str, object]) -> dict[str, object]:
         for country in vat:
             if country not in COUNTRIES:
                 raise ValueError(f"{country!r}: expected a country like DE")
@@ -145,3 +155,14 @@ class BillingSettings(Strict):
         """Return a quarter's USF factor in micros of a percent, None when unknown."""
         text = self.usf_factors.get(quarter) or USF_FACTORS.get(quarter)
         return None if text is None else parse_micros(text)
+
+    def vat_percent(self, country: str, at_ms: int) -> str | None:
+        """Return the VAT of a country at an instant, None where none is configured."""
+        rates = self.vat.get(country)
+        if rates is None or isinstance(rates, str):
+            return rates
+        begun = [
+            (instant_of(rate.valid_from, "UTC") if rate.valid_from else 0, rate.percent)
+            for rate in rates
+        ]
+        return max(((at, percent) for at, percent in begun if at <= at_ms), default=(0, None))[1]

@@ -307,14 +307,16 @@ def _add_taxes(sheet: Sheet, timeline: Timeline, book: Book, month: int) -> None
             sheet.lines.append(_tax_line(found, month))
     account = timeline.segments[-1].account
     base = sum(line.amount_micros for line in sheet.lines if line.category in (USAGE, MINIMUM))
-    added = vat(
-        base,
-        country=account.vat_country,
-        reverse_charge=account.reverse_charge,
-        rates=book.settings.vat,
-        unit=unit,
-    )
-    if added is not None and base:
+    begins, _ = months_for(timeline).bounds(month)
+    percent = book.settings.vat_percent(account.vat_country, begins)
+    if percent is not None and base:
+        added = vat(
+            base,
+            country=account.vat_country,
+            reverse_charge=account.reverse_charge,
+            percent=percent,
+            unit=unit,
+        )
         sheet.lines.append(_tax_line(added, month))
 
 

@@ -4,7 +4,7 @@ USF is rounded down, so that it is never above factor x assessable charges; VAT 
 is charged on the other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from billing.errors import MissingFactor
@@ -62,13 +62,8 @@ def usf(
     )
 
 
-def vat(
-    base_micros: int, *, country: str, reverse_charge: bool, rates: Mapping[str, str], unit: int
-) -> Tax | None:
-    """Return the VAT line for a country, None where no rate is configured."""
-    percent = rates.get(country)
-    if percent is None:
-        return None
+def vat(base_micros: int, *, country: str, reverse_charge: bool, percent: str, unit: int) -> Tax:
+    """Return the VAT line of a country."""
     if reverse_charge:
         text = "reverse charge: VAT is due from the customer"
         return Tax(f"vat:{country}", f"VAT {country}", "0", base_micros, 0, text)

@@ -1,14 +1,16 @@
 """From where to where a call went, against libphonenumber's geography (D10)."""
 
+from typing import Any
+
 import phonenumbers
 import pytest
 from phonenumbers import geocoder
 
 from billing import AccountConfig, Billing, BillingSettings
-from billing.errors import MissingFactor
+from billing.errors import ConfigConflict, MissingFactor
 from billing.jurisdiction import US_COUNTRIES, area_codes, jurisdiction_of
-from billing.settings import ProductConfig, SellerConfig
-from billing.tax import vat
+from billing.settings import ProductConfig, SellerConfig, VatConfig
+from billing.times import instant_of
 from tests.billing.facts import Story
 from tests.billing.test_bills import b1
 
@@ -150,4 +152,38 @@ def test_vat_is_added_by_country_and_not_under_reverse_charge(billing: Billing) 
     invoice = billing.invoice("acme", "2026-02")
     assert str(invoice.total) == "1.80"
     assert "reverse charge" in invoice.of("tax")[0].working
-    assert vat(1, country="FR", reverse_charge=False, rates={}, unit=1) is None
+
+
+def test_vat_changes_from_a_date_on() -> None:
+    rates = (VatConfig(percent="19"), VatConfig(percent="16", valid_from="2020-07-01"))
+    settings = BillingSettings(vat={"DE": rates, "FR": (rates[1],)})
+    july = instant_of("2020-07-01", "UTC")
+    assert settings.vat_percent("DE", july - 1) == "19"
+    assert settings.vat_percent("DE", july) == "16"
+    assert settings.vat_percent("FR", july - 1) is None
+    assert settings.vat_percent("IT", july) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"bridge_state": "NY"},
+        {"usf_unknown_share": "10"},
+        {"usf_factors": {"2026Q1": "1"}},
+        {"vat": {"DE": "16"}},
+        {"vat": {}},
+        {"vat": {"DE": [{"percent": "16", "valid_from": "2026-07-01"}]}},
+    ],
+)
+def test_settings_that_would_change_what_was_invoiced_are_refused(
+    billing: Billing, changed: dict[str, Any]
+) -> None:
+    base = {"vat": {"DE": "19"}}
+    billing.configure([], [], BillingSettings.model_validate(base))
+    billing.ingest(b1().events)
+    billing.finalize("acme", "2026-02")
+    with pytest.raises(ConfigConflict):
+        billing.configure([], [], BillingSettings.model_validate({**base, **changed}))
+    dated = {"DE": [{"percent": "19"}, {"percent": "16", "valid_from": "2026-07-01"}]}
+    later = {"vat": {**dated, "FR": "20"}, "usf_factors": {"2026Q2": "37"}, "grace_days": 9}
+    assert billing.configure([], [], BillingSettings.model_validate(later))

@@ -169,6 +169,19 @@ class Billing:
         """Send finalized invoices to their billing addresses, when SMTP is configured."""
         return mail_due(self._store, self._books, self._ledger)
 
+    def tend(self, outbox_url: str | None = None, *, at_ms: int | None = None) -> list[Invoice]:
+        """Do all that is due, as a service does every minute; return what was finalized.
+
+        Takes in the outbox, settles, finalizes the months whose grace is over, mails them and
+        feeds the sinks. A mail server or sink that is down is tried again the next time.
+        """
+        at = now_ms() if at_ms is None else at_ms
+        self.ingest_outbox(outbox_url)
+        closed = self.close_due(at_ms=at)
+        self.mail_due()
+        self.push(at_ms=at)
+        return closed
+
     def explain(self, leg: str) -> Explanation:
         """Return a leg's facts, its settlement and the arithmetic of its charges."""
         return explain(self._store, self._books, leg)

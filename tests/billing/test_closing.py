@@ -1,11 +1,13 @@
 """Finalized months never change; what comes later is a line of the next invoice (D14, D15)."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from billing import AccountConfig, Billing, BillingSettings, ContractConfig
 from billing.errors import BillingInputError, ConfigConflict, MonthNotOver, SeveralSellers
+from billing.settings import SinkConfig
 from billing.times import parse_time_ms
 from tests.billing.conftest import ACME, C1
 from tests.billing.facts import Story
@@ -219,3 +221,15 @@ def test_a_monthly_minimum_is_topped_up_and_closes_without_usage(billing: Billin
     found = billing.close_due(at_ms=parse_time_ms("2026-04-10T00:00:00Z"))
     assert [(i.month, str(i.total)) for i in found] == [(202602, "5.00"), (202603, "5.00")]
     assert found[0].of("minimum")[0].working == "monthly minimum 5.00 - 1.80 used"
+
+
+def test_tending_does_all_that_is_due(billing: Billing, tmp_path: Path) -> None:
+    out = tmp_path / "out.ndjson"
+    sink = SinkConfig(id="f", type="file", target=str(out))
+    billing.configure([], [], BillingSettings(sinks=(sink,)))
+    billing.ingest(b1().events)
+    assert billing.tend(at_ms=parse_time_ms("2026-02-20T00:00:00Z")) == []
+    assert len(out.read_text().splitlines()) == 4
+    closed = billing.tend(at_ms=parse_time_ms("2026-03-10T00:00:00Z"))
+    assert [str(i.total) for i in closed] == ["1.80"]
+    assert billing.tend(at_ms=parse_time_ms("2026-03-10T00:00:00Z")) == []

@@ -22,6 +22,7 @@ from billing.config import AccountConfig, ContractConfig
 from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
+from bridge.service_settings import CallMeSettings, GuardSettings, KeysSettings
 from bridge.sip_settings import RtpSettings, Seconds, SipSettings
 from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
 from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
@@ -99,6 +100,7 @@ class ConferenceSettings(_Section):
     continue_warning_s: Seconds = 60
     participants_max: Annotated[int, Field(ge=1, le=5_000)] = 500
     entry_tones: bool = True
+    entry_count: bool = False
 
 
 class MeteringSettings(_Section):
@@ -160,6 +162,9 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     waiting_room: WaitingRoomSettings = WaitingRoomSettings()
     conference: ConferenceSettings = ConferenceSettings()
+    keys: KeysSettings = KeysSettings.model_validate({})
+    call_me: CallMeSettings = CallMeSettings()
+    guard: GuardSettings = GuardSettings()
     metering: MeteringSettings = MeteringSettings()
     trunk: list[TrunkSettings] = []
     contract: list[ContractConfig] = []
@@ -221,6 +226,19 @@ class Settings(_Section):
             organizer_gone_warning_ms=seconds_to_ms(self.conference.continue_warning_s),
             participants_max=self.conference.participants_max,
             entry_tones=self.conference.entry_tones,
+            entry_count=self.conference.entry_count,
+            keys=self.keys.model_dump(),
+            call_me_countries=self.call_me.allowed,
+            call_me_ring_ms=seconds_to_ms(self.call_me.ring_s),
+            call_me_accept_ms=seconds_to_ms(self.call_me.accept_s),
+            call_me_retries=self.call_me.retries,
+            call_me_retry_after_ms=seconds_to_ms(self.call_me.retry_after_s),
+            guard_delay_ns=seconds_to_ns(self.guard.delay_s),
+            guard_delay_max_ns=seconds_to_ns(self.guard.delay_max_s),
+            guard_source_tries=self.guard.source_tries,
+            guard_session_tries=self.guard.session_tries,
+            guard_lockout_ns=seconds_to_ns(self.guard.lockout_s),
+            guard_forget_ns=seconds_to_ns(self.guard.forget_s),
         )
 
     def worker_settings(self) -> WorkerSettings:

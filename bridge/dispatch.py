@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from bridge.conference.api import (
     AnswerLeg,
+    CancelDial,
     ConferenceCommand,
     EnterMix,
     HangUpLeg,
@@ -44,7 +45,7 @@ class Dispatcher:
     legs: LegTable
 
     def carry_out(self, command: ConferenceCommand) -> None:
-        """Do one command; `OpenMedia` and `Refused` are the server's own."""
+        """Do one command; `OpenMedia`, `DialLeg` and `Refused` are the server's own."""
         match command:
             case PlayToMix(occurrence, prompt):
                 self.to_worker(PlayToGroup(self.legs.group_of(occurrence), prompt))
@@ -52,6 +53,8 @@ class Dispatcher:
                 self.sip.order(Reject(leg, status, reason))
             case HangUpLeg(leg, reason):
                 self.sip.order(HangUp(leg, reason))
+            case CancelDial(leg):
+                self.sip.order(HangUp(leg))
             case AnswerLeg(leg):
                 record = self.legs.get(leg)
                 if record and record.opened:

@@ -27,7 +27,6 @@ class LegRecord:
 
     leg: LegId
     number: int
-    incoming: CallIncoming
     remote: RemoteMedia | None = None
     opened: LegOpened | None = None
     last_packet_ns: NowNs | None = None
@@ -57,8 +56,15 @@ class LegTable:
 
     def add(self, incoming: CallIncoming) -> LegRecord:
         """Take a new leg in and number it."""
-        record = LegRecord(incoming.leg, next(self._numbers), incoming, remote=incoming.remote)
-        self._by_id[record.leg] = record
+        return self._number(incoming.leg, incoming.remote)
+
+    def add_outbound(self, leg: LegId) -> LegRecord:
+        """Take in a leg that the bridge is to call, and number it."""
+        return self._number(leg, None)
+
+    def _number(self, leg: LegId, remote: RemoteMedia | None) -> LegRecord:
+        record = LegRecord(leg, next(self._numbers), remote=remote)
+        self._by_id[leg] = record
         self._by_number[record.number] = record
         return record
 

@@ -12,19 +12,21 @@ from typing import Final
 
 import structlog
 
-from billing import Billing, Invoice
+from billing import Invoice
+from bridge import callme
 from bridge.clock import ConferenceClock
 from bridge.committer import Committer
 from bridge.conference.api import (
+    CancelDial,
     ConferenceCommand,
     ConferenceEvent,
+    DialLeg,
     EndSession,
     Fact,
     KickLeg,
     LegAbandoned,
     LegConfirmed,
     LegHungUp,
-    LegInvited,
     LegKey,
     LegLost,
     LegPlayed,
@@ -44,6 +46,8 @@ from bridge.config import Settings
 from bridge.dispatch import Dispatcher
 from bridge.errors import OperatingTrouble, WorkerLost
 from bridge.ids import new_id
+from bridge.incoming import invited
+from bridge.invoicing import invoice_of
 from bridge.legtable import LegRecord, LegTable, set_remote
 from bridge.link import (
     CloseLeg,
@@ -61,11 +65,13 @@ from bridge.metering import Elapsed, Outbox
 from bridge.recordings import Recordings
 from bridge.sip.api import (
     Address,
+    CallAnswered,
     CallConfirmed,
     CallEnded,
     CallIncoming,
     CallKey,
     CallMedia,
+    CallProgress,
     Dropped,
     EndCause,
     HangUp,
@@ -164,6 +170,8 @@ class Bridge:
             await self._stepper.close()
             raise
         self._dispatch = Dispatcher(self._sip, self._send_worker, self._legs)
+        domain = self._sip.config.contact.host
+        self._caller = callme.Caller(self.settings.call_me, domain, self._legs)
         self._arm_checkpoint()
 
     async def _start_worker(self) -> None:
@@ -288,17 +296,7 @@ class Bridge:
     async def invoice(self, account: str, month: str) -> Invoice:
         """Settle what is final and return an account's invoice of a month ("2026-02")."""
         await self.committed()
-        return await asyncio.to_thread(self._invoice, account, month)
-
-    def _invoice(self, account: str, month: str) -> Invoice:
-        billing = Billing(self.settings.store.url)
-        try:
-            billing.configure(self.settings.contract, self.settings.account)
-            billing.ingest_outbox(self.settings.store.outbox_url)
-            billing.settle()
-            return billing.invoice(account, month)
-        finally:
-            billing.close()
+        return await asyncio.to_thread(invoice_of, self.settings, account, month)
 
     # --- from SIP -----------------------------------------------------------------------
 
@@ -317,10 +315,18 @@ class Bridge:
                 self._send_worker(set_remote(record, remote, proven=proven))
                 if isinstance(notice, CallConfirmed):
                     self._stepper.step(LegConfirmed(leg))
+            case CallProgress():
+                if rings := callme.ringing(notice):
+                    self._stepper.step(rings)
+            case CallAnswered(leg):
+                if record := self._legs.get(leg):
+                    agreed, event = callme.answered(record, notice)
+                    self._send_worker(agreed)
+                    self._stepper.step(event)
             case CallKey(leg, key):
                 self._stepper.step(LegKey(leg, key))
-            case CallEnded(leg, cause):
-                self._on_call_ended(leg, cause)
+            case CallEnded():
+                self._on_call_ended(notice)
             case _:
                 pass
 
@@ -332,27 +338,15 @@ class Bridge:
             self._sip.order(Reject(notice.leg, 433, "Anonymity Disallowed"))
             return
         self._legs.add(notice)
-        trunk = self.settings.trunk_of(notice.source.host)
-        ani = (notice.asserted if trunk else None) or notice.from_user
-        self._stepper.step(
-            LegInvited(
-                leg=notice.leg,
-                user=notice.user,
-                ani=ani,
-                trunk=trunk,
-                display_name=notice.from_display,
-                diversion=notice.diversion,
-                source=notice.source.host,
-            )
-        )
+        self._stepper.step(invited(self.settings, notice))
 
-    def _on_call_ended(self, leg: LegId, cause: EndCause) -> None:
-        record = self._legs.remove(leg)
+    def _on_call_ended(self, notice: CallEnded) -> None:
+        record = self._legs.remove(notice.leg)
         if record is None:
             return
-        if record.opened:
-            self._send_worker(CloseLeg(record.number))
-        self._stepper.step(LegHungUp(leg, HANG_UP_CAUSES.get(cause, cause.value)))
+        self._close_media(record)
+        cause = HANG_UP_CAUSES.get(notice.cause, notice.cause.value)
+        self._stepper.step(LegHungUp(notice.leg, cause, notice.status))
 
     # --- from and to the worker ---------------------------------------------------------
 
@@ -422,7 +416,7 @@ class Bridge:
             return
         if isinstance(opened, LegRefused):
             self._abandon(record.leg, WorkerLost(opened.reason))
-        elif self._legs.get(record.leg) is None:  # cancelled meanwhile
+        elif self._legs.get(record.leg) is not record:  # cancelled meanwhile
             self._send_worker(CloseLeg(record.number))
         else:
             record.opened = told_media(self.settings, opened)
@@ -430,20 +424,31 @@ class Bridge:
                 self._send_worker(set_remote(record, record.remote, proven=False))
             self._stepper.step(LegReady(record.leg))
 
+    def _close_media(self, record: LegRecord | None) -> None:
+        """Free the slot and port of a leg that is over, if it had them."""
+        if record and record.opened:
+            self._send_worker(CloseLeg(record.number))
+
     def _abandon(self, leg: LegId, fault: OperatingTrouble) -> None:
         """Refuse a call that could not be answered; nothing of it is written (503)."""
         log.error("leg.refused", leg=leg, code=fault.code, error=str(fault))
-        record = self._legs.remove(leg)
-        if record and record.opened:
-            self._send_worker(CloseLeg(record.number))
+        self._close_media(self._legs.remove(leg))
         self._stepper.step(LegAbandoned(leg))
         self._sip.order(Reject(leg, 503, "Service Unavailable", RETRY_AFTER_S))
 
     # --- commands, checkpoints ----------------------------------------------------------
 
     def _carry_out(self, command: ConferenceCommand) -> None:
+        if isinstance(command, DialLeg):
+            if order := self._caller.dial(command):
+                self._sip.order(order)
+            return
+        if isinstance(command, CancelDial):  # its end is no news
+            self._close_media(self._legs.remove(command.leg))
         if isinstance(command, OpenMedia):
             record = self._legs.get(command.leg)
+            if command.outbound:
+                record = self._legs.add_outbound(command.leg)
             if record:
                 self._spawn(self._open_media(record))
             return

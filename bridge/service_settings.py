@@ -3,11 +3,16 @@
 Knows names, bounds and defaults, as `bridge.config` does; opens nothing.
 """
 
+import ipaddress
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from bridge.conference.api import KEYS_DEFAULT
+from bridge.sip.api import Address
+
+PORT_MAX: Final = 65_535
 
 CONTROL_KEYS: Final = r"^(\*[1-9#]|#[0-9])?$"
 
@@ -30,6 +35,52 @@ class GuardSettings(_Table):
     session_tries: Annotated[int, Field(ge=0, le=100_000)] = 20
     lockout_s: Annotated[float, Field(ge=0, le=86_400, strict=False)] = 300
     forget_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 600
+
+
+def _gateway(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        if not port.isascii() or not 0 < int(port) <= PORT_MAX:
+            raise ValueError
+    except ValueError:
+        raise ValueError("address:port such as 192.0.2.10:5060") from None
+    return value
+
+
+def _country(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("a country of ISO 3166, two capital letters, such as US")
+    return value
+
+
+class CallMeSettings(_Table):
+    """Where Call Me goes out, whom it may call, and how long it waits (R14, D11).
+
+    Without a gateway there is no Call Me.
+    """
+
+    gateway: Annotated[str, AfterValidator(_gateway)] | None = None
+    countries: list[Annotated[str, AfterValidator(_country)]] = ["US", "CA"]
+    caller_id: Annotated[str, Field(pattern=r"^\+?[0-9A-Za-z]{0,32}$")] = ""
+    caller_name: Annotated[str, Field(max_length=64, pattern=r"^[^\r\n]*$")] = ""
+    ring_s: Annotated[float, Field(gt=0, le=180, strict=False)] = 45
+    accept_s: Annotated[float, Field(gt=0, le=180, strict=False)] = 40
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    retry_after_s: Annotated[float, Field(gt=0, le=3_600, strict=False)] = 60
+
+    @property
+    def address(self) -> Address | None:
+        """Where INVITEs are sent; None without a gateway."""
+        if self.gateway is None:
+            return None
+        host, _, port = self.gateway.rpartition(":")
+        return Address(host.strip("[]"), int(port))
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The countries that may be called: none without a gateway."""
+        return frozenset(self.countries) if self.gateway else frozenset()
 
 
 class KeysSettings(_Table):

@@ -99,8 +99,7 @@ def test_every_key_has_a_default(tmp_path: Path) -> None:
             "[store]",
             "[shop]",
             "bridge.toml: shop: {'url': 'sqlite:///tollbridge.db'}: expected one of the keys"
-            " account, cluster, conference, contract, metering, rtp, session, sip, store, trunk,"
-            " waiting_room",
+            f" {', '.join(sorted(Settings.model_fields))}",
         ),
     ],
 )
@@ -199,3 +198,25 @@ def test_a_store_elsewhere_keeps_the_outbox_in_a_local_file() -> None:
     settings = parse_settings({"store": {"url": "postgresql://db/tollbridge"}})
     assert settings.store.outbox_url == "sqlite:///tollbridge-outbox.db"
     assert Settings().store.outbox_url == Settings().store.url
+
+
+def test_keys_of_controls_are_the_files_and_told_apart(tmp_path: Path) -> None:
+    config = parse_settings({"keys": {"mute": "*6", "lock": ""}}).conference_config()
+    assert (config.keys["mute"], config.keys["lock"], config.keys["start"]) == ("*6", "", "*1")
+    with pytest.raises(SettingsError, match=r"keys: .*lock: keys that mute has not"):
+        parse_settings({"keys": {"mute": "*7"}})
+    with pytest.raises(SettingsError, match=r"keys.mute: '\*0': expected star and 1 to 9"):
+        parse_settings({"keys": {"mute": "*0"}})
+
+
+def test_call_me_is_off_without_a_gateway_and_limited_to_countries() -> None:
+    assert parse_settings({}).conference_config().call_me_countries == frozenset()
+    settings = parse_settings(
+        {"call_me": {"gateway": "[::1]:5070", "countries": ["FR"], "ring_s": 20, "retries": 0}}
+    )
+    config = settings.conference_config()
+    assert (config.call_me_countries, config.call_me_ring_ms) == (frozenset({"FR"}), 20_000)
+    assert settings.call_me.address == Address("::1", 5_070)
+    for key, value in (("gateway", "carrier"), ("countries", ["XX"]), ("caller_id", "a@b")):
+        with pytest.raises(SettingsError, match=f"call_me.{key}"):
+            parse_settings({"call_me": {key: value}})

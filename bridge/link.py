@@ -247,6 +247,9 @@ class Status:
         counters: packets by drop reason and other totals since start, e.g. "rx", "tx",
             "unknown_source", "short", "bad_version", "payload_type", "late", "lost".
         tick_ms: {"p50", "p99", "max"} of this interval; `ticks`, `late_ticks` since start.
+        quality: per leg number, of the legs that an RTCP report was made of since the last
+            `Status` (each leg once in five seconds): [packets lost, fraction lost lately,
+            jitter in ms, round trip in ms or -1, fraction the other side lost lately], RFC 3550.
     """
 
     now_ns: int
@@ -255,6 +258,7 @@ class Status:
     tick_ms: dict[str, float] = field(default_factory=dict)
     ticks: int = 0
     late_ticks: int = 0
+    quality: dict[str, list[float]] = field(default_factory=dict)
 
 
 ToWorker = (

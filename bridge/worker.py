@@ -25,16 +25,17 @@ from numpy.typing import NDArray
 
 from bridge import link, prompts
 from bridge.errors import InputError
-from bridge.media import rtp
+from bridge.media import rtcp, rtp
 from bridge.media.plays import Clips
 from bridge.media.recording import Piece
 from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES
 from bridge.media.sources import source_of
 from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
-from bridge.net.batch import Batch
+from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.rtp_ports import RtpPorts
 from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
 from bridge.worker_recorder import Recorder
+from bridge.worker_rtcp import RtcpLink
 
 PACKETS_MAX: Final = 8_192
 """Datagrams taken in one tick; the rest waits in the sockets."""
@@ -45,11 +46,9 @@ LATE_NS: Final = 10 * NS_PER_MS
 REPLIES_MAX: Final = 100_000
 """Messages waiting for control; a control process so far behind is dead."""
 
-RTCP_EVERY: Final = 50
-"""Ticks between readings of the RTCP ports."""
-
 _SPIN_NS: Final = 2 * NS_PER_MS
 _DURATIONS: Final = 4_096
+_NO_SLOTS: Final = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ class Worker:
         self._replies: deque[bytes] = deque()
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._rx = Batch(np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8), at=HEADER_AT)
+        self._rx = Batch(np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8), at=HEADER_AT).stamped()
         self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
         self._recorder = Recorder()
         self._recordings: dict[int, tuple[int, str]] = {}  # group -> key, path
@@ -116,10 +115,15 @@ class Worker:
     def _begin(self, settings: link.WorkerSettings) -> None:
         """Start with nothing open."""
         self._settings = settings
-        self._plane = Plane(self._clips, silence_ns=settings.silence_ns)
+        token = secrets.token_hex(8).encode()
+        self._plane = Plane(self._clips, silence_ns=settings.silence_ns, token=token)
         self._tx = Batch(self._plane.out.data, at=HEADER_AT)
+        self._tx_odd = Batch(self._plane.out.odd_data, at=HEADER_AT)
         self._ports.close()
         self._ports = RtpPorts(settings.host, settings.port_first, settings.port_last, PORTS_MAX)
+        self._rtcp = RtcpLink(self._plane, self._ports)
+        self._reported: list[NDArray[np.int64]] = []
+        self._lost = 0
         self._legs: dict[int, Leg] = {}
         self._by_slot: dict[int, Leg] = {}
         self._free = list(range(LEGS_MAX))
@@ -142,6 +146,7 @@ class Worker:
 
     def _tick(self, begun: int) -> None:
         skipped = self._grid.begin(begun)
+        wall_ns = time.time_ns()
         count = self._receive()
         packets = rtp.Packets(
             data=self._rx.data[:count],
@@ -149,16 +154,13 @@ class Worker:
             flags=self._rx.flags[:count],
             source=self._rx.source[:count],
             port=self._rx_port[:count],
+            arrived_ns=self._rx.stamps(0, count),
         )
         plane = self._plane
         result = plane.tick(packets, begun, skipped=skipped)
-        if result.rearranged:
-            self._tx.source[: len(plane.out.slots)] = plane.dest[plane.out.slots]
-        for index, first, rows in plane.out.ports:  # bounded by the ports in use
-            lost = self._tx.send(self._ports.ports[index].rtp, first, rows)
-            plane.counters.add("send_failed", lost)
-        if plane.tick_no % RTCP_EVERY == 0:
-            self._read_rtcp()
+        self._send(rearranged=result.rearranged)
+        if plane.tick_no % rtcp.TURN_TICKS == 1:
+            self._reported.append(self._rtcp.turn(wall_ns))
         self._tell(result)
         now = time.monotonic_ns()
         self._durations[self._measured % _DURATIONS] = (now - begun) / NS_PER_MS
@@ -173,13 +175,23 @@ class Worker:
             while got := self._rx.receive(port.rtp, count, limit=PACKETS_MAX):
                 self._rx_port[count : count + got] = port.index
                 count += got
+                if got < BATCH_MAX:
+                    break
         return count
 
-    def _read_rtcp(self) -> None:
-        """Take RTCP out of its sockets. Nothing in it is acted on yet."""
-        for port in self._ports.ports.values():  # bounded by the ports in use
-            got = self._rx.receive(port.rtcp, 0, limit=PACKETS_MAX)
-            self._plane.counters.add("rtcp", got)
+    def _send(self, *, rearranged: bool) -> None:
+        """Send this tick's packets."""
+        plane, out = self._plane, self._plane.out
+        if rearranged:
+            self._tx.source[: len(out.slots)] = plane.dest[out.slots]
+        if len(out.odd_slots):
+            rows = len(out.odd_slots)
+            self._tx_odd.source[:rows] = plane.dest[out.odd_slots]
+            self._tx_odd.size[:rows] = out.odd_length
+        for batch, ports in ((self._tx, out.ports), (self._tx_odd, out.odd_ports)):
+            for index, first, rows in ports:  # bounded by the ports in use
+                lost = batch.send(self._ports.ports[index].rtp, first, rows)
+                plane.counters.add("send_failed", lost)
 
     def _wait(self) -> None:
         """Carry out control's orders until the next tick is due."""
@@ -255,6 +267,8 @@ class Worker:
         self._measured = 0
         counters = dict(plane.counters.totals)
         counters["recording_dropped"] = self._recorder.dropped
+        # A packet that comes late after all is lost no more; a total does not go back.
+        counters["lost"] = self._lost = max(self._lost, plane.reception.lost())
         self._reply(
             link.Status(
                 now_ns=now,
@@ -267,8 +281,17 @@ class Worker:
                 },
                 ticks=self._grid.ticks,
                 late_ticks=self._grid.late,
+                quality=self._quality(),
             )
         )
+
+    def _quality(self) -> dict[str, list[float]]:
+        """Return the figures of the legs reported on since the last `Status`."""
+        slots = np.unique(np.concatenate([_NO_SLOTS, *self._reported]))
+        self._reported.clear()
+        slots = slots[self._plane.open[slots]]
+        numbers = [str(self._by_slot[slot].number) for slot in slots.tolist()]
+        return dict(zip(numbers, self._rtcp.quality(slots), strict=True))
 
     # --- control's orders -----------------------------------------------------------------
 
@@ -312,6 +335,7 @@ class Worker:
                 sends=order.remote_sends,
                 hears=order.remote_hears,
                 relatch=order.relatch,
+                ptime_ms=order.ptime_ms,
             )
             self._plane.set_remote(leg.slot, remote, time.monotonic_ns())
 

@@ -189,7 +189,9 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
         else:
             np.sum(talk[row:end], axis=0, dtype=np.int32, out=total[group])
     if len(voices.extra_group):
-        np.add.at(total, voices.extra_group, voices.extra)
+        by_group = np.argsort(voices.extra_group, kind="stable")
+        hearing, first = np.unique(voices.extra_group[by_group], return_index=True)
+        total[hearing] += np.add.reduceat(voices.extra[by_group].astype(np.int32), first, axis=0)
 
 
 def _encode(

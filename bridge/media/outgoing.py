@@ -2,23 +2,48 @@
 
 Sequence numbers and timestamps of a leg run on from its first packet. Timestamps are true to the
 tick, so ticks that were skipped show in them and not in the sequence.
+
+A packet holds what the other side asked for (`a=ptime`). Legs of 20 ms, nearly all, are one row a
+tick each, laid out once; the *odd* ones gather frames and send zero, one or two packets a tick.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT
+from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PAYLOAD_MAX
+from bridge.units import FRAME_MS
 
-TX_ROW_BYTES = PAYLOAD_AT + FRAME
+TX_ROW_BYTES: Final = PAYLOAD_AT + FRAME
+
+ODD_ROW_BYTES: Final = PAYLOAD_AT + PAYLOAD_MAX
+
+PTIMES_MS: Final = (10, 60)
+"""Shortest and longest packet sent, in steps of 10 ms."""
+
+ODD_PACKETS_MAX: Final = 2
+"""Packets of an odd leg in one tick: two of 10 ms."""
+
+
+def size_of(ptime_ms: int) -> int:
+    """Return the samples of a packet for a side that asks for `ptime_ms`; 20 ms when it does not.
+
+    >>> size_of(30), size_of(0), size_of(100)
+    (240, 160, 480)
+    """
+    low, high = PTIMES_MS
+    millis = min(max(ptime_ms // low * low, low), high) if ptime_ms > 0 else FRAME_MS
+    return millis * FRAME // FRAME_MS
 
 
 @dataclass(slots=True)
 class Outgoing:
     """Senders and the rows they fill: row i of leg arrays is leg slot i.
 
-    L = leg slots, n = legs that send. `slots`, `dest` and `ports` change by `arrange` only.
+    L = leg slots, n = legs that send 20 ms, o = odd legs that send, r = rows of theirs this tick.
+    `slots`, `ports` and `odd` change by `arrange` only.
 
     Attributes:
         seq: (L,) uint16, of the next packet.
@@ -30,6 +55,14 @@ class Outgoing:
         data: (L, TX_ROW_BYTES) uint8, rows to send, the packet from byte HEADER_AT on.
         slots: (n,) int64, the leg of each row, by local port.
         ports: list of (port index, first row, rows).
+        size: (L,) int64, samples of a packet, multiple of 80 in [80, 480].
+        octets: (L,) uint32, payload bytes sent.
+        odd: (o,) int64, odd legs, by local port; `odd_port` their ports.
+        held: (L,) int64, bytes of odd legs gathered in `store`, less than `size` between ticks.
+        store: (L, PAYLOAD_MAX + FRAME) uint8, those bytes.
+        odd_data: (2 L, ODD_ROW_BYTES) uint8, rows to send, as in `data`.
+        odd_slots, odd_length: (r,) int64, the leg of each row and its bytes from HEADER_AT on.
+        odd_ports: list of (port index, first row, rows) of them.
     """
 
     seq: NDArray[np.uint16]
@@ -41,6 +74,16 @@ class Outgoing:
     data: NDArray[np.uint8]
     slots: NDArray[np.int64]
     ports: list[tuple[int, int, int]]
+    size: NDArray[np.int64]
+    octets: NDArray[np.uint32]
+    odd: NDArray[np.int64]
+    odd_port: NDArray[np.int64]
+    held: NDArray[np.int64]
+    store: NDArray[np.uint8]
+    odd_data: NDArray[np.uint8]
+    odd_slots: NDArray[np.int64]
+    odd_length: NDArray[np.int64]
+    odd_ports: list[tuple[int, int, int]]
 
     @classmethod
     def of(cls, legs_max: int) -> "Outgoing":
@@ -55,26 +98,58 @@ class Outgoing:
             data=np.zeros((legs_max, TX_ROW_BYTES), np.uint8),
             slots=np.zeros(0, np.int64),
             ports=[],
+            size=np.full(legs_max, FRAME),
+            octets=np.zeros(legs_max, np.uint32),
+            odd=np.zeros(0, np.int64),
+            odd_port=np.zeros(0, np.int64),
+            held=np.zeros(legs_max, np.int64),
+            store=np.zeros((legs_max, PAYLOAD_MAX + FRAME), np.uint8),
+            odd_data=np.zeros((ODD_PACKETS_MAX * legs_max, ODD_ROW_BYTES), np.uint8),
+            odd_slots=np.zeros(0, np.int64),
+            odd_length=np.zeros(0, np.int64),
+            odd_ports=[],
         )
 
     def open_leg(self, slot: int, *, ssrc: int, seq: int, ts: int) -> None:
         """Begin a stream with random numbers."""
         self.ssrc[slot], self.seq[slot], self.ts[slot] = ssrc, seq, ts
-        self.fresh[slot], self.sent[slot] = True, 0
+        self.fresh[slot] = True
+        self.sent[slot] = self.octets[slot] = self.held[slot] = 0
+        self.size[slot] = FRAME
+
+    def set_ptime(self, slot: int, ptime_ms: int) -> None:
+        """Send packets of another length from now on; what was gathered for one is given up."""
+        size = size_of(ptime_ms)
+        if size != self.size[slot]:
+            self.size[slot], self.held[slot] = size, 0
 
 
 def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) -> None:
     """Lay out the rows anew: `sends`, (L,) bool; `port`, (L,) local port index of each leg."""
-    slots = np.flatnonzero(sends)
-    slots = slots[np.argsort(port[slots], kind="stable")]
-    began = np.ones(len(sends), np.bool_)
-    began[out.slots] = False  # a leg that has not been sending starts with a marker
-    out.fresh[slots] |= began[slots]
-    out.slots = slots
-    index, first, rows = np.unique(port[slots], return_index=True, return_counts=True)
-    out.ports = list(zip(index.tolist(), first.tolist(), rows.tolist(), strict=True))
+    began = sends.copy()
+    began[out.slots] = began[out.odd] = False
+    out.fresh |= began  # a leg that has not been sending starts with a marker
+    out.held[began] = 0
+    common = out.size == FRAME
+    out.slots, out.ports = _by_port(np.flatnonzero(sends & common), port)
+    out.odd, _ = _by_port(np.flatnonzero(sends & ~common), port)
+    out.odd_port, out.odd_slots, out.odd_ports = port[out.odd], out.odd[:0], []
     words = out.data.view(np.uint32)
-    words[: len(slots), HEADER_AT // 4 + 2] = out.ssrc[slots]
+    words[: len(out.slots), HEADER_AT // 4 + 2] = out.ssrc[out.slots]
+
+
+def _by_port(
+    slots: NDArray[np.intp], port: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], list[tuple[int, int, int]]]:
+    """Return `slots` in the order of their ports, and (port index, first row, rows) of each."""
+    slots = slots[np.argsort(port[slots], kind="stable")]
+    return slots, spans(port[slots])
+
+
+def spans(port: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return (port index, first row, rows) of rows that lie by port."""
+    index, first, rows = np.unique(port, return_index=True, return_counts=True)
+    return list(zip(index.tolist(), first.tolist(), rows.tolist(), strict=True))
 
 
 def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> None:
@@ -89,4 +164,42 @@ def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> No
     out.data[:count, PAYLOAD_AT:] = codes[pick[slots]]
     out.seq[slots] += np.uint16(1)
     out.sent[slots] += np.uint32(1)
+    out.octets[slots] += np.uint32(FRAME)
     out.fresh[slots] = False
+    if len(out.odd):
+        _fill_odd(out, codes, pick)
+
+
+def _fill_odd(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> None:
+    """Gather a frame of each odd leg, and write the packets that are thereby complete."""
+    odd = out.odd
+    out.store[odd[:, None], out.held[odd][:, None] + np.arange(FRAME)] = codes[pick[odd]]
+    held, size = out.held[odd] + FRAME, out.size[odd]
+    packets = np.minimum(held // size, ODD_PACKETS_MAX)
+    legs = np.repeat(odd, packets)
+    turn = np.arange(len(legs)) - np.repeat(np.cumsum(packets) - packets, packets)
+    at = turn * out.size[legs]
+    rows = len(legs)
+    words = out.odd_data.view(np.uint32)
+    first = (out.seq[legs] + turn.astype(np.uint16)) | out.payload_type[legs].astype(
+        np.uint32
+    ) << 16
+    marked = out.fresh[legs] & (turn == 0)
+    first |= np.where(marked, np.uint32(0x8080_0000), np.uint32(0x8000_0000))
+    ts = out.ts[legs] + (FRAME - np.repeat(held, packets) + at).astype(np.uint32)
+    words[:rows, HEADER_AT // 4] = first.byteswap()
+    words[:rows, HEADER_AT // 4 + 1] = ts.byteswap()
+    words[:rows, HEADER_AT // 4 + 2] = out.ssrc[legs]
+    last = out.store.shape[1] - 1
+    column = np.minimum(at[:, None] + np.arange(PAYLOAD_MAX), last)
+    out.odd_data[:rows, PAYLOAD_AT:] = out.store[legs[:, None], column]
+    gone = packets * size
+    kept = np.minimum(gone[:, None] + np.arange(PAYLOAD_MAX), last)
+    out.store[odd, :PAYLOAD_MAX] = out.store[odd[:, None], kept]
+    out.held[odd] = held - gone
+    out.seq[odd] += packets.astype(np.uint16)
+    out.sent[odd] += packets.astype(np.uint32)
+    out.octets[odd] += gone.astype(np.uint32)
+    out.fresh[odd] &= packets == 0
+    out.odd_slots, out.odd_length = legs, PAYLOAD_AT - HEADER_AT + out.size[legs]
+    out.odd_ports = spans(np.repeat(out.odd_port, packets))

@@ -25,6 +25,7 @@ class Packets:
         flags: (N,) int32, receive flags; `MSG_TRUNC` marks one that did not fit.
         source: (N,) uint64, the first 8 bytes of its sockaddr_in: see `sources.source_of`.
         port: (N,) int64, index of the local port it came in on.
+        arrived_ns: (N,) int64, when the kernel took it, of any steady clock; None: all now.
     """
 
     data: NDArray[np.uint8]
@@ -32,6 +33,18 @@ class Packets:
     flags: NDArray[np.int32]
     source: NDArray[np.uint64]
     port: NDArray[np.int64]
+    arrived_ns: NDArray[np.int64] | None = None
+
+    def pick(self, index: NDArray[np.intp]) -> "Packets":
+        """Return the packets at an index array."""
+        return Packets(
+            self.data[index],
+            self.length[index],
+            self.flags[index],
+            self.source[index],
+            self.port[index],
+            None if self.arrived_ns is None else self.arrived_ns[index],
+        )
 
 
 @dataclass(slots=True)

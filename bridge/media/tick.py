@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import conceal, dtmf, g711, jitter, mix, outgoing, rtp
+from bridge.media import conceal, dtmf, erasures, g711, jitter, mix, outgoing, reception, rtcp, rtp
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Piece, Taps
 from bridge.media.shape import FRAME, LEGS_MAX, PCMA, PCMU
@@ -52,6 +52,7 @@ class Remote:
     sends: bool = True
     hears: bool = True
     relatch: bool = False
+    ptime_ms: int = 20
 
 
 @dataclass(slots=True)
@@ -93,13 +94,17 @@ class Plane:
         pitch: (L,) int64, pitch period of the leg's last erasure, samples.
     """
 
-    def __init__(self, clips: Clips, *, silence_ns: int, legs_max: int = LEGS_MAX) -> None:
+    def __init__(
+        self, clips: Clips, *, silence_ns: int, legs_max: int = LEGS_MAX, token: bytes = b"0" * 16
+    ) -> None:
         self.silence_ns = silence_ns
         self.tick_no = 0
         self.counters = rtp.Counters()
         self.sources = Sources(PORTS_MAX)
         self.jitter = jitter.Jitter.of(legs_max)
         self.events = dtmf.Events.of(legs_max)
+        self.reception = reception.Reception.of(legs_max)
+        self.reports = rtcp.Reports.of(legs_max, token)
         self.plays = Plays(clips, legs_max)
         self.taps = Taps()
         self.out = outgoing.Outgoing.of(legs_max)
@@ -136,8 +141,7 @@ class Plane:
     ) -> None:
         """Take a slot for a leg on a local port; `numbers`: random SSRC, sequence, timestamp."""
         assert not self.open[slot], "a slot has one leg"
-        self.jitter.open_leg(slot)
-        self.events.open_leg(slot)
+        self._clear(slot)
         ssrc, seq, ts = numbers
         self.out.open_leg(slot, ssrc=ssrc, seq=seq, ts=ts)
         self.sources.open(slot, port, expected)
@@ -152,8 +156,7 @@ class Plane:
         """Free a slot."""
         self.sources.close(slot)
         self.plays.stop(slot)
-        self.jitter.open_leg(slot)
-        self.events.open_leg(slot)
+        self._clear(slot)
         self.open[slot] = self.ready[slot] = False
         self.gain[slot] = 1
         self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
@@ -161,9 +164,17 @@ class Plane:
         self.dest[slot] = 0
         self._stale = True
 
+    def _clear(self, slot: int) -> None:
+        """Forget what the slot's last leg received."""
+        self.jitter.open_leg(slot)
+        self.events.open_leg(slot)
+        self.reception.open_leg(slot)
+        self.reports.open_leg(slot)
+
     def set_remote(self, slot: int, remote: Remote, now_ns: int) -> None:
         """Take over what was agreed with the other side."""
         self.codec[slot] = CODECS[remote.codec]
+        self.out.set_ptime(slot, remote.ptime_ms)
         self.audio_type[slot] = self.out.payload_type[slot] = remote.payload_type
         self.dtmf_type[slot] = (
             remote.dtmf_payload_type if remote.dtmf_payload_type >= 0 else _NO_TYPE
@@ -184,6 +195,33 @@ class Plane:
         self.group[slot] = group
         self._stale = True
 
+    # --- RTCP, after a tick ---------------------------------------------------------------
+
+    def write_reports(self, wall_ns: int, data: NDArray[np.uint8]) -> rtcp.Written:
+        """Write the reports of the legs whose turn it is; `wall_ns`: when the tick began."""
+        legs = rtcp.due(self.tick_no - 1, self._count)
+        legs = legs[self.open[legs] & (self.dest[legs] != 0)]
+        legs = legs[np.argsort(self.port[legs], kind="stable")]
+        length = rtcp.write(
+            self.reports, legs, self.out, self.reception, wall_ns=wall_ns, data=data
+        )
+        self.counters.add("rtcp_tx", len(legs))
+        return rtcp.Written(
+            legs, length, rtcp.neighbour(self.dest[legs], 1), outgoing.spans(self.port[legs])
+        )
+
+    def take_reports(self, packets: rtp.Packets) -> None:
+        """Take in RTCP."""
+        rtcp.take(
+            self.reports,
+            packets,
+            self.sources,
+            self.out,
+            self.reception,
+            latched=self.latched,
+            counters=self.counters,
+        )
+
     # --- the tick -------------------------------------------------------------------------
 
     def tick(self, packets: rtp.Packets, now_ns: int, *, skipped: int = 0) -> TickResult:
@@ -192,46 +230,81 @@ class Plane:
         `skipped` is how many ticks should have run before this one and never did.
         """
         result = TickResult()
-        heads, slot = self._parse(packets, now_ns)
+        packets, heads, slot = self._parse(packets, now_ns)
         self._insert(packets, heads, slot, result)
         self._settle(now_ns, skipped, result)
         played = jitter.playout(self.jitter, self._count)
-        self._conceal(played)
+        erasures.fill(self.jitter, played, self.pitch, self.counters)
         self._mix_and_encode(played, skipped, result)
         outgoing.fill(self.out, self._codes, self._pick)
-        self.counters.add("tx", len(self.out.slots))
+        self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))
         jitter.advance(self.jitter, self._count, played, tick=self.tick_no)
         self.out.ts += np.uint32(FRAME)
         self.tick_no += 1
         return result
 
-    def _parse(self, packets: rtp.Packets, now_ns: int) -> tuple[rtp.Headers, NDArray[np.int64]]:
-        """Return the sound packets of known legs, and the slot of each; latch new sources."""
+    def _parse(
+        self, packets: rtp.Packets, now_ns: int
+    ) -> tuple[rtp.Packets, rtp.Headers, NDArray[np.int64]]:
+        """Return the packets left, the headers of those of known legs, and the slot of each.
+
+        Strangers on ports where everybody has been heard go first: a flood of them costs one
+        look-up each. New sources are latched here.
+        """
         self.counters.add("rx", len(packets.length))
+        packets, slot = self._without_strangers(packets)
         heads = rtp.parse(packets, self.counters)
-        port, source = packets.port, packets.source
-        if len(heads) < len(port):
-            port, source = port[heads.row], source[heads.row]
-        slot = self.sources.find(port, source)
+        port, source, slot = packets.port[heads.row], packets.source[heads.row], slot[heads.row]
         changed = (slot >= 0) & (self.latched[slot] != source) & self.ready[slot]
         if changed.any():
             self._relatch(heads, slot, source, changed)
         stranger = slot < 0
         if stranger.any():
-            if (stranger & self.sources.waiting[port]).any():
-                self._latch(heads, slot, port, source)
+            self._latch(heads, slot, port, source)
             stranger = slot < 0
             self.counters.add("unknown_source", np.count_nonzero(stranger))
-        wrong = ~stranger & (heads.payload_type != self.audio_type[slot])
+            heads, slot = heads.pick(~stranger), slot[~stranger]
+        self._note(packets, heads, slot, now_ns)
+        wrong = heads.payload_type != self.audio_type[slot]
         if wrong.any():
-            wrong = self._name_types(heads, slot, wrong)
-        bad = stranger | wrong
-        if bad.any():
-            good = ~bad
+            good = ~self._name_types(heads, slot, wrong)
             heads, slot = heads.pick(good), slot[good]
         self.last_ns[slot] = now_ns
         self.silent[slot] = False
-        return heads, slot
+        return packets, heads, slot
+
+    def _without_strangers(self, packets: rtp.Packets) -> tuple[rtp.Packets, NDArray[np.int64]]:
+        """Leave out packets that can be nobody's; return the others with their slots, or -1."""
+        slot = self.sources.find(packets.port, packets.source)
+        stranger = slot < 0
+        if not stranger.any():
+            return packets, slot
+        nobodys = stranger & ~self.sources.waiting[packets.port]
+        self.counters.add("unknown_source", np.count_nonzero(nobodys))
+        kept = np.flatnonzero(~nobodys)
+        return packets.pick(kept), slot[kept]
+
+    def _note(
+        self, packets: rtp.Packets, heads: rtp.Headers, slot: NDArray[np.int64], now_ns: int
+    ) -> None:
+        """Count packets for their legs' reports; those of no agreed type are counted too."""
+        if packets.arrived_ns is None:
+            arrived = np.full(len(slot), now_ns)
+        else:
+            arrived = packets.arrived_ns[heads.row]
+        clock = reception.samples_of(arrived)
+        audio = heads.payload_type == self.audio_type[slot]
+        for turn in self._rounds(slot):
+            if turn is None:
+                reception.update(self.reception, heads, slot, arrived=clock, audio=audio)
+            else:
+                reception.update(
+                    self.reception,
+                    heads.pick(turn),
+                    slot[turn],
+                    arrived=clock[turn],
+                    audio=audio[turn],
+                )
 
     def _relatch(
         self,
@@ -264,8 +337,8 @@ class Plane:
     ) -> None:
         """Give unknown sources to legs that wait to be heard; `slot` is amended."""
         which = np.flatnonzero((slot < 0) & self.sources.waiting[port])
-        pairs = np.stack([port[which].astype(np.uint64), source[which]])
-        _, first = np.unique(pairs, axis=1, return_index=True)
+        pairs = source[which] + port[which].astype(np.uint64)  # one number, as in `Sources.keys`
+        _, first = np.unique(pairs, return_index=True)
         for at in which[np.sort(first)[:LATCHES_MAX]].tolist():  # bounded: LATCHES_MAX
             leg = self.sources.claimant(int(port[at]), int(source[at]))
             if leg < 0 or not self.ready[leg]:
@@ -298,8 +371,10 @@ class Plane:
         if event.any():
             self._take_events(packets, heads.pick(event), slot[event], result)
             heads, slot = heads.pick(~event), slot[~event]
+        left = len(slot)
         for turn in self._rounds(slot):  # once, but for legs with several packets
             one, legs = (heads, slot) if turn is None else (heads.pick(turn), slot[turn])
+            left -= len(legs)
             jitter.insert(
                 self.jitter,
                 one,
@@ -308,6 +383,7 @@ class Plane:
                 codec=self.codec[legs],
                 counters=self.counters,
             )
+        self.counters.add("burst", left)
 
     def _rounds(self, slot: NDArray[np.int64]) -> Iterator[NDArray[np.intp] | None]:
         """Split packets so that no slot is twice in a round; None stands for all at once."""
@@ -320,7 +396,6 @@ class Plane:
         ranked = slot[order]
         rank = np.empty(len(slot), np.int64)
         rank[order] = each - np.searchsorted(ranked, ranked)
-        self.counters.add("burst", np.count_nonzero(rank >= ROUNDS_MAX))
         for turn in range(min(int(rank.max()) + 1, ROUNDS_MAX)):  # bounded: ROUNDS_MAX
             yield np.flatnonzero(rank == turn)
 
@@ -366,65 +441,6 @@ class Plane:
         sends = self.open & self.hears & (self.dest != 0)
         outgoing.arrange(self.out, sends, self.port)
         self._stale = False
-
-    def _conceal(self, played: jitter.Played) -> None:
-        """Make up the frames that are missing, and join made-up and received ones."""
-        state = self.jitter
-        if len(played.merged):
-            row = jitter.own(state, played, played.merged)
-            weight = (np.arange(FRAME, dtype=np.float32) + 1) / (FRAME + 1)
-            now = state.ring[row].astype(np.float32)
-            later = state.ring[jitter.next_cell(state, played.merged)]
-            state.ring[row] = now + (later - now) * weight
-        if len(played.patched):
-            self._patch(played, played.patched)
-        legs = played.made_up
-        if len(legs):
-            self.counters.add("concealed", len(legs) - len(played.holds))
-            past = jitter.history(state, legs)
-            run = state.run[legs].astype(np.int64)
-            first = run == 1
-            self.pitch[legs[first]] = conceal.pitch_of(past[first])
-            made = conceal.extrapolate(past, self.pitch[legs], (run - 1) * FRAME, FRAME)
-            row = jitter.own(state, played, legs)
-            state.ring[row] = np.clip(made, -32_767, 32_767)
-            kept = np.setdiff1d(legs, played.holds, assume_unique=True)
-            jitter.keep(state, kept, state.ring[played.cell[kept]])
-        if len(played.resumed):
-            self._resume(played)
-
-    def _resume(self, played: jitter.Played) -> None:
-        """Fade received frames in over what would have been made up."""
-        legs, run = played.resumed, played.resumed_run
-        past = jitter.history(self.jitter, legs)
-        over = conceal.overlap_of(self.pitch[legs], run)[:, None]
-        count = int(over.max())
-        start = run.astype(np.int64) * FRAME
-        made = conceal.extrapolate(past, self.pitch[legs], start, count)
-        weight = np.clip((np.arange(count) + 1) / (over + 1), 0, 1).astype(np.float32)
-        row = jitter.own(self.jitter, played, legs)
-        frame = self.jitter.ring[row, :count]
-        self.jitter.ring[row, :count] = np.clip(made + (frame - made) * weight, -32_767, 32_767)
-
-    def _patch(self, played: jitter.Played, legs: NDArray[np.intp]) -> None:
-        """Fill the holes of half-received frames with made-up samples."""
-        state = self.jitter
-        hole = state.ring[played.cell[legs]] == jitter.MISSING
-        which = hole.any(axis=1)
-        if not which.any():
-            return
-        legs, hole = legs[which], hole[which]
-        self.counters.add("patched", len(legs))
-        row = jitter.own(state, played, legs)
-        frame = state.ring[row]
-        known = np.concatenate([jitter.history(state, legs), np.where(hole, 0, frame)], axis=1)
-        began = hole.argmax(axis=1)[:, None]
-        past = np.take_along_axis(known, began + np.arange(conceal.HISTORY), axis=1)
-        pitch = conceal.pitch_of(past)
-        made = conceal.extrapolate(past, pitch, np.zeros(len(legs), np.int64), FRAME)
-        made = np.take_along_axis(made, np.maximum(np.arange(FRAME) - began, 0), axis=1)
-        state.ring[row] = np.where(hole, np.clip(made, -32_767, 32_767), frame)
-        jitter.keep(state, legs, state.ring[row])
 
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import socket
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -47,7 +48,16 @@ _PACKET_INFO: Final = np.dtype(
 _PACKET_INFO_SIZE: Final = 28
 _IP_PKTINFO: Final = 8
 
-_SEND_MAX: Final = 1_024  # UIO_MAXIOV: more messages in one call are cut off silently
+# struct cmsghdr with a timespec, what SO_TIMESTAMPNS sends along.
+_STAMP: Final = np.dtype(
+    [("size", "u8"), ("level", "i4"), ("type", "i4"), ("seconds", "i8"), ("nanos", "i8")]
+)
+_SO_TIMESTAMPNS: Final = 35  # Linux, 64 bits
+_NS_PER_S: Final = 1_000_000_000
+
+BATCH_MAX: Final = 1_024
+"""Datagrams of one system call (UIO_MAXIOV): more are cut off silently."""
+
 _FULL: Final = (errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 
 # What an earlier packet's ICMP answer leaves on a socket: says nothing of this packet.
@@ -65,6 +75,11 @@ def _library() -> Any:
 
 
 _LIBRARY: Final = _library()
+
+
+def stamp(sock: socket.socket) -> None:
+    """Let the kernel say when it took each datagram of a socket."""
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
 class Batch:
@@ -97,6 +112,20 @@ class Batch:
         self.flags: NDArray[np.int32] = self._header["flags"]
         self.source: NDArray[np.uint64] = self._address.view(np.uint64).reshape(-1, 2)[:, 0]
         self.size: NDArray[np.uint64] = self._iov["size"]
+        self._stamp: Any = None
+
+    def stamped(self) -> "Batch":
+        """Keep the time at which the kernel took each datagram; see `stamp` and `stamps`."""
+        self._stamp = np.zeros(self.count, _STAMP)
+        each = np.arange(self.count, dtype=np.uint64) * np.uint64(_STAMP.itemsize)
+        self._header["control"] = self._stamp.ctypes.data + each
+        self._header["control_size"] = _STAMP.itemsize
+        return self
+
+    def stamps(self, first: int, rows: int) -> NDArray[np.int64]:
+        """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds."""
+        part = self._stamp[first : first + rows]
+        return np.asarray(part["seconds"] * _NS_PER_S + part["nanos"])
 
     def send_from(self, hosts: NDArray[np.uint32]) -> None:
         """Give the first rows a local address each (IP_PKTINFO): many callers on one socket."""
@@ -120,6 +149,9 @@ class Batch:
         got: int = _LIBRARY.recvmmsg(
             sock.fileno(), self._start + first * _HEADER.itemsize, room, socket.MSG_DONTWAIT, None
         )
+        if got > 0 and self._stamp is not None:
+            # The kernel has written here how much it used.
+            self._header["control_size"][first : first + got] = _STAMP.itemsize
         return max(got, 0)
 
     def send(self, sock: socket.socket, first: int, rows: int) -> int:
@@ -135,7 +167,7 @@ class Batch:
                 sent = _LIBRARY.sendmmsg(
                     sock.fileno(),
                     self._start + (first + done) * _HEADER.itemsize,
-                    min(rows - done, _SEND_MAX),
+                    min(rows - done, BATCH_MAX),
                     socket.MSG_DONTWAIT,
                 )
                 error = ctypes.get_errno() if sent < 0 else 0
@@ -160,6 +192,9 @@ class Batch:
             address = self._address[row : row + 1]
             address["family"], address["port"] = socket.AF_INET, port
             address["host"] = int.from_bytes(socket.inet_aton(host), "big")
+            if self._stamp is not None:
+                seconds, nanos = divmod(time.time_ns(), _NS_PER_S)
+                self._stamp["seconds"][row], self._stamp["nanos"][row] = seconds, nanos
         return room
 
     def _send_one(self, sock: socket.socket, row: int) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.net.batch import stamp
+
 BUFFER_BYTES: Final = 16 << 20
 """Receive buffer asked for; without privileges the kernel gives less, and a port serves fewer."""
 
@@ -114,6 +116,7 @@ def _bind_pair(host: str, number: int) -> tuple[socket.socket, socket.socket] | 
                 opened.close()
             return None
         sock.setblocking(False)
+        stamp(sock)
     _enlarge(sockets[0])
     return sockets[0], sockets[1]
 

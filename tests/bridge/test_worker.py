@@ -1,6 +1,7 @@
 """The worker process over its real link and real sockets, through `MediaWorker`."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -9,6 +10,7 @@ import struct
 import time
 import wave
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,7 @@ from bridge.link import (
 from bridge.media.g711 import ENCODE, ITU_DECODE
 from bridge.media.shape import PCMA, PCMU
 from bridge.worker_link import MediaWorker
+from tests.oracle.rtcp_scalar import Compound, read
 
 SETTINGS = WorkerSettings(port_first=46_000, port_last=46_399, status_interval_ns=100_000_000)
 
@@ -295,7 +298,9 @@ async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
     stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     await talk(ann, bob, seconds=0.2)
     for size in rng.integers(0, 1_400, 2_000):
-        stranger.sendto(rng.bytes(int(size)), ann.target)
+        body = rng.bytes(int(size))
+        stranger.sendto(body, ann.target)
+        ann.socket.sendto(body, ann.target)
     for size in range(12):
         ann.socket.sendto(bytes([0x80] * size), ann.target)
     for datagram in (b"\x40" + bytes(171), ann.packet(bytes(160), 33), bytes([0x80]) * 1_400):
@@ -305,11 +310,79 @@ async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
     await talk(ann, bob, seconds=0.8)
     await bench.until(lambda: bench.count("unknown_source") > 0)
     assert bench.count("short") >= 12
-    assert bench.count("payload_type") == 1
+    assert bench.count("payload_type") > 1
     assert bench.count("oversize") > 1_000
     assert bench.count("bad_version") > 1
     assert bob.level(510) > 6_000
+    assert bench.count("unknown_source") == 2_001, "a stranger's packets are not looked into"
     stranger.close()
+
+
+async def hear_reports(phone: Phone, control: socket.socket, seconds: float) -> list[Compound]:
+    """Speak for a while and return the compounds that came to the phone's RTCP port."""
+    found: list[Compound] = []
+    end = time.monotonic() + seconds
+    due = time.monotonic()
+    while time.monotonic() < end:
+        if phone.seq % 4 == 3:
+            phone.seq, due = phone.seq + 1, due + 0.02  # every fourth packet is lost
+            await asyncio.sleep(max(due - time.monotonic(), 0))
+        phone.speak()
+        with contextlib.suppress(BlockingIOError):
+            seen = read(control.recv(2_048), subpackets_max=8)
+            assert seen is not None
+            found.append(seen)
+            stamp = seen.ntp >> 16 & 0xFFFF_FFFF
+            block = struct.pack("!IIIIII", seen.ssrc, 128 << 24 | 5, 0, 0, stamp, 0)
+            answer = struct.pack("!BBHI", 0x81, 201, 7, 77) + block
+            control.sendto(answer, (phone.target[0], phone.target[1] + 1))
+        due += 0.02
+        await asyncio.sleep(max(due - time.monotonic(), 0))
+    return found
+
+
+async def test_legs_are_reported_on_by_rtcp_and_in_status(bench: Bench) -> None:
+    ann = bench.phone(510)
+    while True:
+        control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            control.bind(("127.0.0.1", ann.address[1] + 1))
+            break
+        except OSError:  # taken by chance: another pair
+            control.close()
+            ann = bench.phone(510)
+    control.setblocking(False)
+    await join(bench, 1, ann, group=1)
+    found = await hear_reports(ann, control, 11.0)
+    control.close()
+    assert len(found) in (2, 3)
+    last = found[-1]
+    assert last.kinds == [200, 202]
+    assert last.packets == pytest.approx(last.octets / 160)
+    [about] = last.blocks
+    assert about.ssrc == 77
+    assert about.fraction == pytest.approx(64, abs=4)
+    assert about.lost == pytest.approx(bench.count("lost"), abs=20)
+    assert about.jitter < 160, "less than a tick: the kernel says when packets came"
+    quality = [m.quality["1"] for m in bench.heard(Status) if isinstance(m, Status) and m.quality]
+    assert len(quality) in (2, 3)
+    lost, fraction, jitter_ms, round_trip_ms, far = quality[-1]
+    assert lost == pytest.approx(about.lost, abs=1)
+    assert fraction == pytest.approx(0.25, abs=0.02)
+    assert 0 <= jitter_ms < 20
+    assert far == 0.5 or len(found) == 2
+    assert -1 <= round_trip_ms < 200
+
+
+async def test_packets_are_as_long_as_the_other_side_asks(bench: Bench) -> None:
+    ann, bob = bench.phone(510), bench.phone(860)
+    await join(bench, 1, ann, group=1)
+    await join(bench, 2, bob, group=1)
+    bench.worker.send(replace(remote(2, bob), ptime_ms=60))
+    await talk(ann, bob, seconds=1.0)
+    sizes = [len(packet) - 12 for packet in bob.packets[-10:]]
+    assert sizes == [480] * 10
+    assert bob.level(510) > 6_000
 
 
 async def test_recording_is_as_long_as_the_wall_clock(bench: Bench, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ class Rig:
         hears: bool = True,
         relatch: bool = False,
         events: bool = True,
+        ptime_ms: int = 20,
     ) -> None:
         self.codec[slot] = codec
         remote = Remote(
@@ -107,6 +108,7 @@ class Rig:
             sends=sends,
             hears=hears,
             relatch=relatch,
+            ptime_ms=ptime_ms,
         )
         self.plane.set_remote(slot, remote, self.now_ns)
 

@@ -1,6 +1,7 @@
 """Batched receive and send on real sockets, and the plain loop behind the same interface."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -150,3 +151,20 @@ def test_callers_send_from_addresses_of_their_own(sockets: list[socket.socket]) 
 def test_library_without_the_calls_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
     assert batch._library() is None
+
+
+@pytest.mark.usefixtures("_library")
+def test_datagrams_come_with_the_kernels_time(sockets: list[socket.socket]) -> None:
+    """The time a datagram came, not the time it was read; also when a row is used again."""
+    server, ann, _ = sockets
+    batch.stamp(server)
+    rx = rows(4).stamped()
+    for _ in range(3):
+        before = time.time_ns()
+        ann.sendto(b"x", server.getsockname())
+        after = time.time_ns()
+        assert rx.receive(server, 1, limit=100) == 1
+        [came] = rx.stamps(1, 1).tolist()
+        assert before <= came
+        if batch._LIBRARY is not None:
+            assert came <= after

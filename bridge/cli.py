@@ -50,6 +50,7 @@ def _mount() -> None:
     mounts: dict[str, tuple[str, Callable[[], typer.Typer]]] = {
         "scenario": ("Run call stories from YAML files, check who hears whom and the bill.", _lab),
         "billing": ("Settle usage, print invoices, explain charges.", _billing),
+        "session": ("Schedule and control sessions of a running bridge.", _session),
         "bench": ("Measure this machine; ratios in one run.", _bench),
     }
     for name, (text, load) in mounts.items():
@@ -67,6 +68,12 @@ def _billing() -> typer.Typer:
     from billing.cli import app as billing
 
     return billing
+
+
+def _session() -> typer.Typer:
+    from bridge.session_cli import app as session
+
+    return session
 
 
 def _bench() -> typer.Typer:

@@ -101,16 +101,19 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problems.Problem.model_json_schema()
         for path, operations in document["paths"].items():
             for operation in operations.values():
-                operation["responses"] = _responses(path, operation["responses"])
+                operation["responses"] = _responses(path, operation)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _responses(path: str, declared: dict[str, Any]) -> dict[str, Any]:
+def _responses(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    declared = operation["responses"]
     fine = {status: answer for status, answer in declared.items() if status < "400"}
     errors = {"503": ERRORS["503"]} if path in OPEN and "{" not in path else ERRORS
     if path in OPEN and "{" in path:
         errors = {status: text for status, text in ERRORS.items() if status not in ("401", "403")}
+    if "requestBody" in operation:
+        errors = {"400": "The body is not JSON."} | errors
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {problems.MEDIA_TYPE: {"schema": schema}}
     return fine | {

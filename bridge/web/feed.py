@@ -65,7 +65,11 @@ RESET: Final = Event("", MISSED, "", None, None, None, {}, fact=False)
 
 
 class Feed:
-    """The stream of one bridge; `take` is given each fact after its commit, and each notice."""
+    """The stream of one bridge; `take` is given each fact after its commit, and each notice.
+
+    Attributes:
+        followers: how many follow now.
+    """
 
     def __init__(self, store: SessionStore, boot: str) -> None:
         self._store = store
@@ -76,6 +80,7 @@ class Feed:
         self._answered: dict[str, Event] = {}
         self._grown = asyncio.Event()
         self._closed = False
+        self.followers = 0
 
     def take(self, item: Fact | Notice) -> None:
         """Add one; who follows is told."""
@@ -96,6 +101,14 @@ class Feed:
 
     async def follow(self, account: str | None, after: str = "") -> AsyncIterator[Event]:
         """Yield what comes, from behind the event `after` on; from now on when it is empty."""
+        self.followers += 1
+        try:
+            async for event in self._follow(account, after):
+                yield event
+        finally:
+            self.followers -= 1
+
+    async def _follow(self, account: str | None, after: str) -> AsyncIterator[Event]:
         place, sent = self._end, after
         if after:
             found = self._place_of(after, account)
@@ -132,7 +145,7 @@ class Feed:
                 del self._answered[next(iter(self._answered))]
         elif event.type == "leg.identified" and leg in self._answered:
             answered = self._answered.pop(leg)
-            return [replace(answered, account=event.account, late=True), event]
+            return [_told_late(answered, event), event]
         elif event.type == "leg.left":
             self._answered.pop(leg, None)
         return [event]
@@ -173,7 +186,13 @@ class Feed:
         answer = await asyncio.to_thread(self._store.fact, f"{event.leg}/1")
         if answer is None:
             return [event]
-        return [replace(_stored_event(answer), account=event.account, late=True), event]
+        return [_told_late(_stored_event(answer), event), event]
+
+
+def _told_late(answered: Event, identified: Event) -> Event:
+    """Return a leg's answer as its account is told it, once it is known whose leg it is."""
+    account, session = identified.account, identified.session
+    return replace(answered, account=account, session=session, late=True)
 
 
 def _stored_event(row: dict[str, Any]) -> Event:

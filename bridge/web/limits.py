@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.web.problems import answer
 
 BODY_BYTES_MAX: Final = 65_536
+THROWN_AWAY_MAX: Final = 64 * 1_024 * 1_024
+"""So much of a body that is too large is read and dropped, so that the answer is heard."""
 
 HEADERS: Final = (
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
@@ -32,23 +34,42 @@ class BodyLimit:
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > BODY_BYTES_MAX:
+            if b"expect" not in headers:  # who asks first has sent nothing yet
+                await _throw_away(receive)
             await _too_large()(scope, receive, send)
             return
         if announced == b"0" and b"transfer-encoding" not in headers:
             await self._app(scope, receive, send)
             return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > BODY_BYTES_MAX:
-                await _too_large()(scope, receive, send)
-                return
-        await self._app(scope, _given(bytes(body), receive), send)
+        body = await _read(receive)
+        if body is None:
+            await _throw_away(receive)
+            await _too_large()(scope, receive, send)
+            return
+        await self._app(scope, _given(body, receive), send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, None when it is over the limit or its sender has gone."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= BODY_BYTES_MAX:
+        message = await receive()
+        if message["type"] == "http.disconnect":  # half a body is no order
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return None if len(body) > BODY_BYTES_MAX else bytes(body)
+
+
+async def _throw_away(receive: Receive) -> None:
+    """Take what is still coming: a connection closed on it would be reset, the answer lost."""
+    taken = 0
+    more = True
+    while more and taken <= THROWN_AWAY_MAX:
+        message = await receive()
+        taken += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from bridge.conference.numberplan import NumberPlan
 
@@ -44,6 +44,11 @@ def _instant(value: str) -> str:
     except (ValueError, OverflowError):
         raise ValueError("expected a time with offset, such as 2026-02-10T09:00:00Z") from None
     return value
+
+
+def _whole(value: object) -> object:
+    """Take 6.0 for 6: JSON has one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Country = Annotated[
@@ -224,7 +229,7 @@ class HandIn(_In):
 class VolumeIn(_In):
     """How loud the leg is in the mix; 0 is as it came."""
 
-    gain_db: Annotated[int, Field(ge=GAIN_DB_MIN, le=GAIN_DB_MAX)]
+    gain_db: Annotated[int, Field(ge=GAIN_DB_MIN, le=GAIN_DB_MAX), BeforeValidator(_whole)]
 
 
 class MoveIn(_In):

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from billing import BillingError, BillingInputError
 from bridge.conference.api import Refused
@@ -91,10 +92,25 @@ async def _on_problem(_: Request, fault: Exception) -> JSONResponse:
     return answer(fault.status, fault.code, fault.detail, headers=fault.headers)
 
 
-async def _on_http(_: Request, fault: Exception) -> JSONResponse:
+async def _on_http(request: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, HTTPException), "registered for it"
     code = _HTTP_CODES.get(fault.status_code, "http_error")
-    return answer(fault.status_code, code, str(fault.detail), headers=fault.headers)
+    headers = dict(fault.headers or {})
+    if fault.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of(request))
+    return answer(fault.status_code, code, str(fault.detail), headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return the methods that a path has; one route knows only its own (RFC 9110 §10.2.1)."""
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    routes: list[BaseRoute] = request.app.router.routes
+    return [
+        method
+        for method in methods
+        for scope in [dict(request.scope, method=method)]
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _on_invalid(_: Request, fault: Exception) -> JSONResponse:

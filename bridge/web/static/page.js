@@ -119,7 +119,7 @@ async function readNow() {
   clockOffset = Date.parse(now.now) - Date.now();
   const waiting = now.legs.filter((leg) => leg.state === "waiting").length;
   const inside = now.legs.filter((leg) => leg.state === "joined").length;
-  $("#totals").textContent = `${cards.size} sessions, ${inside} in, ${waiting} waiting`;
+  $("#totals").textContent = `${cards.size} session${cards.size === 1 ? "" : "s"}, ${inside} in, ${waiting} waiting`;
   for (const card of cards.values()) {
     const legs = now.legs.filter((leg) => leg.session === card.id);
     showNow(card, now.occurrences.find((one) => one.session === card.id), legs);
@@ -213,7 +213,8 @@ function showNow(card, live, legs) {
 }
 
 function press(button, on, pressed, released) {
-  button.setAttribute("aria-pressed", String(Boolean(on)));
+  button.classList.toggle("on", Boolean(on));
+  if (pressed === released) button.setAttribute("aria-pressed", String(Boolean(on)));
   button.textContent = on ? pressed : released;
 }
 

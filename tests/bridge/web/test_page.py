@@ -1,0 +1,204 @@
+"""The page in a real Chromium, with calls going on: it shows them, and its buttons act on them."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.bridge.web.rig import ORGANIZER, SOON_S, VIEWER, Rig, running
+
+CHROMIUM = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+SHOWN_S = 15
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver here"),
+]
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--window-size=1200,900",
+)
+
+
+class Browser:
+    """One Chromium window."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str, token: str = "") -> None:
+        self.driver.get(url)
+        if token:
+            field = self.driver.find_element(By.ID, "token")
+            field.send_keys(token, Keys.ENTER)  # keyboard alone
+
+    def find(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def text(self, selector: str) -> str:
+        return str(self.find(selector).text)
+
+    def until(self, what: Callable[[], object]) -> None:
+        def holds(_: object) -> bool:
+            try:
+                return bool(what())
+            except WebDriverException:
+                return False
+
+        WebDriverWait(self.driver, SHOWN_S, poll_frequency=0.1).until(holds)
+
+    def press(self, selector: str) -> None:
+        """Press a button with the keyboard."""
+        self.find(selector).send_keys(Keys.SPACE)
+
+    def say_yes(self) -> None:
+        self.until(lambda: self.driver.switch_to.alert)
+        self.driver.switch_to.alert.accept()
+
+    def errors(self) -> list[str]:
+        logs = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+        return [str(one["message"]) for one in logs if one["level"] == "SEVERE"]
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the window where TOLLBRIDGE_SHOTS names a folder."""
+        folder = os.environ.get("TOLLBRIDGE_SHOTS")
+        if folder:
+            self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    options = Options()
+    options.binary_location = CHROMIUM or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+def row(rig: Rig, leg: str) -> str:
+    return f'[data-leg="{leg}"]'
+
+
+async def test_the_page_shows_calls_and_mutes_starts_and_kicks_by_keyboard(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with running(tmp_path) as rig:
+        ann = await rig.call("ann")
+        await rig.call("olga", organizer=True)
+        leg = rig.leg(ann)
+
+        def watch_and_start() -> None:
+            browser.open(rig.web.url, ORGANIZER)
+            browser.until(lambda: browser.text("#link") == "live")
+            browser.until(lambda: "ann" in browser.text(row(rig, leg)))
+            assert "toll-free US" in browser.text(row(rig, leg))
+            assert browser.text(f"{row(rig, leg)} .leg-state") == "waiting"
+            assert browser.text('[data-session="s1"] .hosting') == "olga"
+            browser.press(".start")
+            browser.until(lambda: browser.text('[data-session="s1"] .state') == "in session")
+            browser.until(lambda: browser.text(f"{row(rig, leg)} .leg-state") == "in")
+
+        def mute() -> None:
+            browser.press(f"{row(rig, leg)} .mute")
+            browser.until(lambda: browser.find(f"{row(rig, leg)} .muted").is_displayed())
+            assert browser.driver.switch_to.active_element == browser.find(
+                f"{row(rig, leg)} .mute"
+            ), "the focus stays on the button"
+
+        def lecture() -> None:
+            browser.press('[data-session="s1"] .lecture-mode')
+            browser.until(lambda: browser.find('[data-session="s1"] .lecture').is_displayed())
+            browser.until(lambda: browser.text('[data-session="s1"] .charges').startswith("0.00"))
+            browser.until(lambda: "0.12" in browser.text('[data-session="s1"] .charges'))
+            browser.find('[data-session="s1"] summary').click()
+            browser.until(
+                lambda: "United States" in browser.text('[data-session="s1"] .number-list')
+            )
+            browser.shot("wide")
+
+        def kick() -> None:
+            browser.press(f"{row(rig, leg)} .kick")
+            browser.say_yes()
+            browser.until(lambda: not browser.driver.find_elements(By.CSS_SELECTOR, row(rig, leg)))
+            assert browser.errors() == []
+
+        await asyncio.to_thread(watch_and_start)
+        await asyncio.to_thread(mute)
+        assert next(view.muted for view in rig.bridge.roster() if view.leg == leg)
+        await asyncio.to_thread(lecture)
+        assert rig.bridge.occurrences()[0].lecture
+        await asyncio.to_thread(kick)
+        assert await ann.over(SOON_S)
+
+
+async def test_a_phones_screen_in_the_dark_scrolls_in_one_direction_only(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with running(tmp_path) as rig:
+        await rig.call("ann")
+        await rig.call("olga", organizer=True)
+        await rig.ask("POST", "/sessions/s1/start")
+
+        def look() -> None:
+            drive = browser.driver.execute_cdp_cmd
+            size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+            drive("Emulation.setDeviceMetricsOverride", size)
+            dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+            drive("Emulation.setEmulatedMedia", {"features": dark})
+            browser.open(rig.web.url, VIEWER)
+            browser.until(lambda: "olga" in browser.text('[data-session="s1"] tbody'))
+            browser.until(lambda: browser.text('[data-session="s1"] .state') == "in session")
+            wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= 390
+            assert not browser.find('[data-session="s1"] .controls').is_displayed(), "a viewer"
+            assert not browser.find('[data-session="s1"] .pin-box').is_displayed()
+            back = browser.find("body").value_of_css_property("background-color")
+            assert back == "rgba(16, 23, 28, 1)"
+            browser.shot("phone")
+
+        await asyncio.to_thread(look)
+
+
+async def test_a_participants_page_is_told_of_new_numbers_while_it_is_open(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with running(tmp_path) as rig:
+        session = (await rig.ask("GET", "/sessions/s1")).json()
+        await asyncio.to_thread(browser.open, session["join_url"])
+        await asyncio.to_thread(browser.until, lambda: "United States" in browser.text("#numbers"))
+        assert (await asyncio.to_thread(browser.text, "#code")) == "482913#"
+        await rig.ask("PATCH", "/sessions/s1", {"toll_free": ["US", "FR"]})
+        await asyncio.to_thread(browser.until, lambda: "France" in browser.text("#said"))
+        assert await asyncio.to_thread(browser.errors) == []
+
+
+async def test_a_token_that_is_not_known_is_said_so(tmp_path: Path, browser: Browser) -> None:
+    async with running(tmp_path) as rig:
+        await asyncio.to_thread(browser.open, rig.web.url, "nobody-has-this-token")
+        await asyncio.to_thread(
+            browser.until, lambda: browser.text("#trouble") == "This token is not known."
+        )

@@ -104,8 +104,10 @@ __all__ = [
     "SetLegMuted",
     "SetTollFree",
     "SetVolume",
+    "StartMixRecording",
     "StartPolicy",
     "StartSession",
+    "StopMixRecording",
     "StopPrompts",
     "Tick",
 ]
@@ -221,6 +223,22 @@ class PlayToMix:
 
 
 @dataclass(frozen=True, slots=True)
+class StartMixRecording:
+    """Record an occurrence's mix from now on, as its part number `part` (R12)."""
+
+    occurrence: OccurrenceId
+    session: SessionId
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopMixRecording:
+    """Close the recording of an occurrence."""
+
+    occurrence: OccurrenceId
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """An order (not a leg) was refused; `code` is stable snake_case, `message` for people."""
 
@@ -242,6 +260,8 @@ ConferenceCommand = (
     | SetLegMuted
     | SetLegGain
     | PlayToMix
+    | StartMixRecording
+    | StopMixRecording
     | Refused
 )
 
@@ -340,3 +360,4 @@ class OccurrenceView:
     mute_all: bool
     participants: int
     organizers: int
+    recording: bool = False

@@ -280,6 +280,7 @@ _ORDERS: Final[Mapping[type, Callable[[Hall, Any], None]]] = {
     api.MoveLeg: orders.move_leg,
     api.Announce: orders.announce,
     api.CallMe: orders.call_me,
+    api.RecordSession: orders.record_session,
 }
 
 _LEG_ALARMS: Final[Mapping[Alarm, Callable[[Hall, LegId], None]]] = {

@@ -6,7 +6,7 @@ legs come in.
 
 from typing import Final
 
-from bridge.conference import api, controls, prompts
+from bridge.conference import api, controls, prompts, tapes
 from bridge.conference.api import LegState, Role
 from bridge.conference.hall import Data, Hall, membership
 from bridge.conference.legs import HUNG_UP, Leg, Move
@@ -103,6 +103,7 @@ def vacate(hall: Hall, leg: Leg) -> None:
     was_organizer = occurrence.organizers.pop(leg.id, None) is not None
     if occurrence.mixed.pop(leg.id, None) is not None:
         hall.tone(occurrence, prompts.BEEP_OUT)
+        tapes.apply(hall, occurrence, by=leg.id, reason=ROOM_EMPTY, aloud=False)
     if not occurrence.legs:
         occurrence.empty_since = hall.at.conf_ms
         rearm(hall, occurrence)
@@ -130,6 +131,7 @@ def close(hall: Hall, occurrence: Occurrence, *, legs: str, ended: str | None) -
     del hall.open[session]
     for alarm in (Alarm.EMPTY, Alarm.GONE, Alarm.CLOSES):
         hall.disarm(alarm, session)
+    tapes.end(hall, occurrence, reason=legs)
     for leg in occurrence.legs.values():
         finish(hall, leg, legs)
     for leg in list(hall.calling.get(session, {}).values()):

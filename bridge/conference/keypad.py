@@ -6,7 +6,7 @@ Knows what each control does. It must not know how keys become a PIN or a contro
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bridge.conference import controls, departures, guesses, prompts, rooms
+from bridge.conference import controls, departures, guesses, prompts, rooms, tapes
 from bridge.conference.api import LegState, Role
 from bridge.conference.entry import ControlKeyed, Keyed, PinKeyed, Stage
 from bridge.conference.hall import Hall
@@ -141,6 +141,15 @@ def _toggle_lecture(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
         hall.play(leg, prompts.LECTURE_ON if on else prompts.LECTURE_OFF)
 
 
+def _toggle_recording(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
+    if not hall.config.recording:
+        return
+    on = not occurrence.record
+    tapes.set_recording(hall, occurrence, on=on, by=controls.ORGANIZER)
+    if not occurrence.mixed:
+        hall.play(leg, prompts.RECORDING_ON if on else prompts.RECORDING_OFF)
+
+
 CONTROLS: Final[Mapping[str, Callable[[Hall, Leg, Occurrence], None]]] = {
     "mute": _toggle_mute,
     "raise_hand": _toggle_hand,
@@ -155,6 +164,7 @@ ORGANIZER_CONTROLS: Final[Mapping[str, Callable[[Hall, Leg, Occurrence], None]]]
     "lock": _toggle_lock,
     "mute_all": _toggle_mute_all,
     "lecture": _toggle_lecture,
+    "record": _toggle_recording,
 }
 """What each control of an organizer does. On another's phone these keys do nothing, as do keys
 that are no control."""

@@ -28,6 +28,7 @@ class Occurrence:
         locked: nobody else is let in.
         lecture: participants are heard only with the floor.
         mute_all: participants who come start muted.
+        record: it is to be recorded; `recording`: it is now; `parts`: how often that began.
     """
 
     id: OccurrenceId
@@ -45,6 +46,9 @@ class Occurrence:
     locked: bool = False
     lecture: bool = False
     mute_all: bool = False
+    record: bool = False
+    recording: bool = False
+    parts: int = 0
 
     def participants(self) -> list[Leg]:
         """Return the admitted legs that are no organizer's, in the order of coming."""
@@ -63,4 +67,5 @@ class Occurrence:
             mute_all=self.mute_all,
             participants=len(self.admitted),
             organizers=len(self.organizers),
+            recording=self.recording,
         )

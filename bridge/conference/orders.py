@@ -3,7 +3,7 @@
 Knows what an order needs to be possible. It must not know how it is carried out on a leg.
 """
 
-from bridge.conference import api, calls, controls, departures, moves, rooms
+from bridge.conference import api, calls, controls, departures, moves, rooms, tapes
 from bridge.conference.admission import LEGS_MAX
 from bridge.conference.api import Role, SessionSpec
 from bridge.conference.destinations import destination_of
@@ -139,6 +139,17 @@ def mute_all(hall: Hall, order: api.MuteAll) -> None:
     occurrence = _occurrence_or_refuse(hall, order.session)
     if occurrence is not None:
         controls.mute_all(hall, occurrence, muted=order.muted, by=order.by)
+
+
+def record_session(hall: Hall, order: api.RecordSession) -> None:
+    """Switch the recording of the open occurrence (R12)."""
+    occurrence = _occurrence_or_refuse(hall, order.session)
+    if occurrence is None:
+        return
+    if not hall.config.recording:
+        hall.refuse("recording_off", "there is no directory for recordings")
+    else:
+        tapes.set_recording(hall, occurrence, on=order.on, by=order.by)
 
 
 def announce(hall: Hall, order: api.Announce) -> None:

@@ -4,7 +4,7 @@ Knows what a leg hears and which facts hold on its way in. It must not know how 
 was keyed.
 """
 
-from bridge.conference import api, controls, prompts
+from bridge.conference import api, controls, prompts, tapes
 from bridge.conference.api import LegState, Role, SessionSpec, StartPolicy
 from bridge.conference.departures import (
     dismiss,
@@ -61,6 +61,7 @@ def enter_occurrence(hall: Hall, leg: Leg, spec: SessionSpec) -> Occurrence:
 def open_occurrence(hall: Hall, spec: SessionSpec) -> Occurrence:
     """Open an occurrence of a session that has none open (D6)."""
     occurrence = Occurrence(OccurrenceId(f"{spec.id}.{hall.ids()}"), spec)
+    occurrence.record = hall.config.recording and hall.config.recording_on
     hall.open[spec.id] = occurrence
     return occurrence
 
@@ -79,6 +80,7 @@ def let_in(hall: Hall, occurrence: Occurrence, leg: Leg, *, keyed: bool) -> None
     others = len(occurrence.mixed)
     _enter_mix(hall, occurrence, leg)
     hall.tone(occurrence, prompts.BEEP_IN)
+    tapes.apply(hall, occurrence, by=leg.id, reason="joined", aloud=False)
     names = _welcome(hall, occurrence, others)
     if names:
         hall.play(leg, *names)
@@ -86,7 +88,9 @@ def let_in(hall: Hall, occurrence: Occurrence, leg: Leg, *, keyed: bool) -> None
 
 def _welcome(hall: Hall, occurrence: Occurrence, others: int) -> tuple[str, ...]:
     """Return what a leg hears when it joins a conference that goes on."""
-    names = (prompts.LECTURE_MUTED,) if occurrence.lecture else ()
+    names = (prompts.RECORDED,) if occurrence.recording else ()
+    if occurrence.lecture:
+        names = (*names, prompts.LECTURE_MUTED)
     if others == 0:
         return (*names, prompts.ALONE)
     if hall.config.entry_count:
@@ -184,3 +188,4 @@ def start(hall: Hall, occurrence: Occurrence, by: str) -> None:
     for leg in sorted(waiting, key=lambda leg: leg.role is not Role.ORGANIZER):
         _enter_mix(hall, occurrence, leg)
     hall.tone(occurrence, prompts.BEEP_IN)
+    tapes.apply(hall, occurrence, by=by, reason="session_started", aloud=True)

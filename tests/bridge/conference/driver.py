@@ -58,6 +58,7 @@ class Shell:
         self.mix: dict[LegId, OccurrenceId] = {}
         self.muted: set[LegId] = set()
         self.gain: dict[LegId, int] = {}
+        self.recorded: set[OccurrenceId] = set()
         self.playing: dict[LegId, api.PlayPrompts] = {}
         self.tokens: dict[LegId, int] = {}
         self.facts: list[Fact] = []
@@ -134,6 +135,12 @@ class Shell:
             case api.PlayToMix(occurrence=occurrence, prompt=prompt):
                 assert occurrence in self.mix.values(), "nobody would hear it"
                 assert playable(prompt)
+            case api.StartMixRecording(occurrence=occurrence):
+                assert occurrence in self.mix.values(), "a recording begins with somebody in it"
+                assert occurrence not in self.recorded
+                self.recorded.add(occurrence)
+            case api.StopMixRecording(occurrence=occurrence):
+                self.recorded.remove(occurrence)
             case api.SetLegGain(leg=leg, gain_db=gain_db):
                 assert leg in self.answered
                 self.gain[leg] = gain_db

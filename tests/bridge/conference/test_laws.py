@@ -34,6 +34,7 @@ CONFIGS = [
         guard_delay_ns=2_000_000_000, guard_source_tries=2, guard_session_tries=2, code_tries=9
     ),
     ConferenceConfig(call_me_countries=frozenset({"US"}), participants_max=3),
+    ConferenceConfig(recording=True, recording_on=True),
     ConferenceConfig(organizer_gone_ms=10 * MIN, organizer_gone_warning_ms=MIN, code_tries=1),
 ]
 PHRASES = [
@@ -54,6 +55,7 @@ PHRASES = [
     "*8",
     "*9",
     "#3",
+    "*3",
     "#",
     "*",
     "5",
@@ -270,6 +272,7 @@ class Stories(RuleBasedStateMachine):
         bridge.jump(DAY)
         assert bridge.core.roster() == ()
         assert (bridge.effects.deadline_ns, bridge.effects.deadline_conf) == (None, None)
+        assert bridge.shell.recorded == set()
         last = bridge.shell.last
         assert {last[leg] for leg in bridge.shell.answered} <= {"leg.left"}
         closed = {kind for subject, kind in last.items() if subject not in bridge.shell.answered}

@@ -23,7 +23,7 @@ from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
 from bridge.service_settings import CallMeSettings, GuardSettings, KeysSettings
-from bridge.sip_settings import RtpSettings, Seconds, SipSettings
+from bridge.sip_settings import RtpSettings, Seconds, SipSettings, UserSettings
 from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
 from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
 
@@ -166,6 +166,7 @@ class Settings(_Section):
     call_me: CallMeSettings = CallMeSettings()
     guard: GuardSettings = GuardSettings()
     metering: MeteringSettings = MeteringSettings()
+    user: list[UserSettings] = []
     trunk: list[TrunkSettings] = []
     contract: list[ContractConfig] = []
     account: list[AccountConfig] = []
@@ -177,6 +178,7 @@ class Settings(_Section):
     @model_validator(mode="after")
     def _references(self) -> Self:
         faults = [
+            *_twice("user", "name", [user.name for user in self.user]),
             *_twice("trunk", "id", [trunk.id for trunk in self.trunk]),
             *_twice("contract", "id", [_dated(contract) for contract in self.contract]),
             *_twice("account", "id", [_dated(account) for account in self.account]),
@@ -371,7 +373,7 @@ def _explain(error: ErrorDetails, place: str) -> Iterator[str]:
         text = str(error.get("ctx", {}).get("error", error["msg"]))
         yield from (f"{place}: {line}" for line in text.splitlines())
         return
-    secret = re.match(r"token\[|smtp\.password", where)
+    secret = re.match(r"token\[|user\[|smtp\.password", where)
     value = "(not shown)" if secret else error["input"]
     if error["type"] == "extra_forbidden":
         known = _names_at(error["loc"][:-1])

@@ -11,7 +11,7 @@ def invited(settings: Settings, notice: CallIncoming) -> LegInvited:
     return LegInvited(
         leg=notice.leg,
         user=notice.user,
-        ani=(notice.asserted if trunk else None) or notice.from_user,
+        ani=(notice.asserted if trunk else notice.authenticated) or notice.from_user,
         trunk=trunk,
         display_name=notice.from_display,
         diversion=notice.diversion,

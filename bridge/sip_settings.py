@@ -4,11 +4,11 @@ Knows names and what is allowed; opens nothing.
 """
 
 import ipaddress
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from bridge.sip.api import Address
+from bridge.sip.api import Address, SipUser
 
 PORT_MAX: Final = 65_535
 
@@ -47,7 +47,7 @@ def _split(value: str) -> Address:
 
 def _listen(value: str) -> str:
     try:
-        if ":" not in value.rpartition("]")[2]:
+        if value.count(":") != 1 and "]:" not in value:
             raise ValueError
         _split(value)
     except ValueError:
@@ -64,13 +64,18 @@ def _advertised(value: str) -> str:
 
 
 class SipSettings(_Table):
-    """Where SIP is heard, what others are told of that, and who may be anonymous."""
+    """Where SIP is heard, what others are told of that, and who must say who he is."""
 
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:5060"
     advertise: Annotated[str, AfterValidator(_advertised)] = ""
     tcp: bool = False
     allow_anonymous: bool = True
     calls_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    realm: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9._ -]{1,64}$", description="1 to 64 letters, digits, . _ -")
+    ] = "tollbridge"
+    digest: Annotated[list[Literal["MD5", "SHA-256"]], Field(min_length=1)] = ["MD5"]
+    require_auth: bool = False
 
     @property
     def address(self) -> Address:
@@ -81,6 +86,38 @@ class SipSettings(_Table):
     def advertised(self) -> Address:
         """The address that others are told; no host or port 0 means the one that is bound."""
         return _split(self.advertise)
+
+
+def _hex(digits: int) -> Any:
+    return Field(
+        default="",
+        pattern=rf"^([0-9A-Fa-f]{{{digits}}})?$",
+        description=f"{digits} hexadecimal digits",
+    )
+
+
+class UserSettings(_Table):
+    """Somebody whose softphone may register: a password, or hashes of name, realm and it."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9_.+-]{1,64}$", description="1 to 64 letters, digits, _ . + and -"
+        ),
+    ]
+    password: SecretStr = SecretStr("")
+    ha1_md5: Annotated[str, _hex(32)]
+    ha1_sha256: Annotated[str, _hex(64)]
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        if not (self.password.get_secret_value() or self.ha1_md5 or self.ha1_sha256):
+            raise ValueError("password: one, or ha1_md5 or ha1_sha256")
+        return self
+
+    def sip_user(self) -> SipUser:
+        """Return the user as the SIP core takes him."""
+        return SipUser(self.name, self.password.get_secret_value(), self.ha1_md5, self.ha1_sha256)
 
 
 class RtpSettings(_Table):

@@ -18,6 +18,11 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
     return SipConfig(
         contact=Address(told_host(bound.host, host), port or bound.port),
         calls_max=settings.sip.calls_max,
+        users=tuple(user.sip_user() for user in settings.user),
+        realm=settings.sip.realm,
+        digests=tuple(settings.sip.digest),
+        require_auth=settings.sip.require_auth,
+        trusted=lambda host: settings.trunk_of(host) is not None,
     )
 
 

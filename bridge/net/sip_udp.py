@@ -19,6 +19,7 @@ from bridge.net.addresses import ANY_HOST, told_host
 from bridge.net.sip_tcp import SipStreams
 from bridge.sip.api import (
     Address,
+    Binding,
     Dropped,
     Received,
     Send,
@@ -146,6 +147,10 @@ class SipUdp:
             self._streams.close()
         if self._timer is not None:
             self._timer.cancel()
+
+    def bindings(self, user: str) -> tuple[Binding, ...]:
+        """Return where a registered user can be called, the phone heard of last first."""
+        return self._core.bindings(user, NowNs(self._now_ns()))
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -6,7 +6,8 @@ the `LegId` that the core takes from its id source at the INVITE (inbound) or th
 no socket and no clock.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple
 
@@ -204,6 +205,7 @@ class CallIncoming:
         late_offer: true when the INVITE had no SDP: the 200 offers and the ACK answers.
         remote: what will be agreed if the call is accepted; None with a late offer.
         call_id: the Call-ID header, for logs and the leg's story.
+        authenticated: the user whose credentials the INVITE proved, None when none were asked.
     """
 
     leg: LegId
@@ -218,6 +220,7 @@ class CallIncoming:
     late_offer: bool
     remote: RemoteMedia | None
     call_id: str
+    authenticated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +332,32 @@ class SipEffects:
 
 
 @dataclass(frozen=True, slots=True)
+class SipUser:
+    """Somebody who may register: by password, or by the hashes of it (RFC 7616 §3.4.2)."""
+
+    name: str
+    password: str = field(default="", repr=False)
+    ha1_md5: str = field(default="", repr=False)
+    ha1_sha256: str = field(default="", repr=False)
+
+
+class Binding(NamedTuple):
+    """One registered phone: dial `contact` at `destination`, over `transport`."""
+
+    user: str
+    contact: str
+    destination: Address
+    transport: Literal["UDP", "TCP"]
+    expires_ns: NowNs
+
+
+def nobody(host: str) -> bool:
+    """Trust no address."""
+    del host
+    return False
+
+
+@dataclass(frozen=True, slots=True)
 class SipConfig:
     """What the core is told once.
 
@@ -340,6 +369,10 @@ class SipConfig:
         calls_max: beyond it an INVITE is answered 503 with Retry-After before any work.
         session_expires_s: RFC 4028 interval asked for when the other side supports timers.
         t1_ns: RFC 3261 timer T1.
+        users: who may register; without users REGISTER is not understood.
+        realm: of the digest challenges; hashes in `users` are made for it.
+        digests: algorithms of the challenges, the preferred one first.
+        require_auth: callers whose address is not `trusted` must prove to be one of `users`.
     """
 
     contact: Address
@@ -350,3 +383,8 @@ class SipConfig:
     session_expires_s: int = 1_800
     t1_ns: int = 500_000_000
     overload_retry_after_s: int = 5
+    users: tuple[SipUser, ...] = ()
+    realm: str = "tollbridge"
+    digests: tuple[str, ...] = ("SHA-256", "MD5")
+    require_auth: bool = False
+    trusted: Callable[[str], bool] = nobody

@@ -10,6 +10,7 @@ from bridge.sip import compose, indialog, limits, uac, uas
 from bridge.sip.api import (
     Accept,
     Address,
+    Binding,
     Dial,
     HangUp,
     Received,
@@ -26,6 +27,7 @@ from bridge.sip.call import Call
 from bridge.sip.client_tx import ClientTx, Fired
 from bridge.sip.compose import Pairs
 from bridge.sip.desk import ANY_PORT_OF_SIP, Desk, Flow
+from bridge.sip.doorman import Doorman
 from bridge.sip.exchange import Exchange
 from bridge.sip.messages import Echo, Malformed, Request, Response, parse
 from bridge.sip.server_tx import ServerState, ServerTx
@@ -45,6 +47,7 @@ class SipCore:
         self._desk = desk
         self._transactions = Transactions(desk)
         self._exchange = Exchange(desk, self._transactions)
+        self._doorman = Doorman(self._exchange)
 
     def step(self, event: SipEvent, now_ns: NowNs) -> SipEffects:
         """Take one event and return everything that is to be done for it.
@@ -68,6 +71,10 @@ class SipCore:
         desk.sends.clear()
         desk.events.clear()
         return effects
+
+    def bindings(self, user: str, now_ns: NowNs) -> tuple[Binding, ...]:
+        """Return where a registered user can be called, the phone heard of last first."""
+        return self._doorman.registrar.bindings(user, now_ns)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -182,8 +189,8 @@ class SipCore:
             exchange.refuse(tx, 483, "too_many_hops", source=source)
         elif request.method == "REFER":
             exchange.refuse(tx, 603, "refer_declined", source=source)
-        elif request.method not in limits.ALLOWED:
-            allow = (("Allow", limits.ALLOW),)
+        elif request.method not in self._doorman.allowed:
+            allow = (("Allow", ", ".join(self._doorman.allowed)),)
             exchange.refuse(tx, 405, "method_not_allowed", source=source, headers=allow)
         elif request.method != "CANCEL" and request.require - limits.EXTENSIONS:
             names = ", ".join(sorted(request.require - limits.EXTENSIONS))
@@ -197,6 +204,8 @@ class SipCore:
         exchange, request = self._exchange, tx.request
         if request.method == "CANCEL":
             self._cancel(tx, source)
+        elif request.method == "REGISTER":
+            self._doorman.register(tx, source)
         elif request.to_tag:
             call = exchange.dialogs.get((request.call_id, request.to_tag, request.from_tag))
             if call is None:
@@ -204,7 +213,7 @@ class SipCore:
             else:
                 indialog.request(exchange, call, tx, source)
         elif request.method == "INVITE":
-            uas.invite(exchange, tx, source)
+            self._doorman.invite(tx, source)
         elif request.method == "OPTIONS":
             exchange.reply(tx, 200, headers=indialog.capabilities())
         else:

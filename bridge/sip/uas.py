@@ -3,6 +3,8 @@
 What a caller sends is never a surprise here: each fault has its answer and its named reason.
 """
 
+from dataclasses import replace
+
 from bridge.errors import SipRemoteError
 from bridge.sip import compose, limits, session_timer
 from bridge.sip.api import (
@@ -43,7 +45,9 @@ _PRIVATE = frozenset({"id", "user", "full"})
 # --- INVITE -------------------------------------------------------------------------------
 
 
-def invite(exchange: Exchange, tx: ServerTx, source: Address) -> None:
+def invite(
+    exchange: Exchange, tx: ServerTx, source: Address, authenticated: str | None = None
+) -> None:
     """Take an INVITE that is in no dialog: refuse it, or open a call and tell the server."""
     request = tx.request
     if not request.contact:
@@ -69,7 +73,8 @@ def invite(exchange: Exchange, tx: ServerTx, source: Address) -> None:
     exchange.admit(call)
     exchange.reply(tx, 100, headers=compose.timestamp_header(request))
     remote = chosen.remote if chosen else None
-    exchange.desk.notify(_incoming(call, request, source, remote))
+    incoming = _incoming(call, request, source, remote)
+    exchange.desk.notify(replace(incoming, authenticated=authenticated))
 
 
 def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: Address) -> None:

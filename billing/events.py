@@ -162,7 +162,7 @@ def _taken_apart(identity: str) -> tuple[str, int]:
 
 
 def _time(at: object) -> int:
-    if not isinstance(at, str):
+    if type(at) is not str:
         raise BadEvent("bad_time", f"{_short(at)}: expected RFC 3339 text")
     try:
         time_ms = parse_time_ms(at)

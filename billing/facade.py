@@ -15,7 +15,7 @@ from billing.ingest import BULK_BATCH, LIVE_BATCH, IngestReport, Intake
 from billing.invoice import Invoice
 from billing.ledger import Ledger
 from billing.mail import Mailed, mail_due
-from billing.outbox import drain
+from billing.outbox import drain, shared_with_a_bridge
 from billing.problems import Problem, dismiss, open_problems, retry
 from billing.pump import SinkState, push, rewind
 from billing.replay import replay
@@ -36,11 +36,12 @@ class Billing:
     `url` is SQLAlchemy's: `sqlite:///file.db`, which a bridge may share, or PostgreSQL. The
     schema is created or upgraded when it is not current. With `must_exist` a missing SQLite file
     is an error instead of a new database. With `bulk` transactions are larger: faster, but each
-    keeps other writers of the same SQLite file waiting for up to a second.
+    keeps other writers waiting for seconds; so a file that a bridge shares is spared it.
     """
 
     def __init__(self, url: str, *, must_exist: bool = False, bulk: bool = False) -> None:
         self._store = Store(url, must_exist=must_exist, bulk=bulk)
+        bulk = bulk and not shared_with_a_bridge(self._store)
         self._batch: Final = BULK_BATCH if bulk else LIVE_BATCH
         self._chunk: Final = BULK_CHUNK if bulk else LIVE_CHUNK
         self._books = Books(self._store)

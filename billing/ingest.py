@@ -31,8 +31,9 @@ from billing.times import now_ms
 LIVE_BATCH: Final = 1_000
 """Facts in one transaction beside a live bridge: it holds the write lock for some 10 ms."""
 
-BULK_BATCH: Final = 20_000
-"""The same when a whole file comes in."""
+BULK_BATCH: Final = 100_000
+"""The same when no bridge shares the file. Ids come in no order, so each batch touches most pages
+of a large index: fewer batches write each page less often."""
 
 EVENT_CHARS_MAX: Final = 65_536
 """What is kept of an event that is set aside."""
@@ -114,12 +115,13 @@ class Intake:
         rows: list[Row] = [
             (numbers[f.source], f.id, f.type, f.time_ms, f.text, f.extra) for f in ready
         ]
-        fresh, differing = self._store_facts(connection, rows)
+        accepted, differing = self._store_facts(connection, rows)
         folds = Folds()
-        if len(fresh) == len(rows):
+        if accepted == len(rows):
             for fact, row in zip(ready, rows, strict=True):
                 folds.add(row[0], fact)
-        elif fresh or differing:
+        elif accepted or differing:
+            fresh = self._newest(connection, accepted)
             refused = refused + _fold_known(connection, ready, rows, fresh, folds)
         self._store_folds(connection, folds)
         seen = now_ms()
@@ -127,25 +129,23 @@ class Intake:
             connection, [(r.key, r.reason, r.detail, r.event, seen) for r in refused]
         )
         reused = sum(r.reason == ID_REUSED_REASON for r in refused)
-        return IngestReport(len(fresh), len(rows) - len(fresh) - reused, len(refused))
+        return IngestReport(accepted, len(rows) - accepted - reused, len(refused))
 
-    def _store_facts(
-        self, connection: Connection, rows: list[Row]
-    ) -> tuple[set[tuple[int, str]], int]:
-        """Insert what is new; return its keys, and how many known ids came with other content.
+    def _store_facts(self, connection: Connection, rows: list[Row]) -> tuple[int, int]:
+        """Insert what is new; return how many are, and how many known ids had other content.
 
         This transaction is the only writer, so what is newer than before is what it inserted.
         """
         newest = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(facts.c.seq), 0)))
         written = self._insert_facts.run(connection, rows)
-        newer = facts.c.seq > newest
-        count = connection.scalar(sa.select(sa.func.count()).select_from(facts).where(newer)) or 0
-        if count == len(rows):
-            return {(row[0], row[1]) for row in rows}, 0
-        if count == 0:
-            return set(), written
-        found = connection.execute(sa.select(facts.c.source, facts.c.id).where(newer))
-        return {(source, identity) for source, identity in found}, written - count
+        newer = sa.select(sa.func.count()).select_from(facts).where(facts.c.seq > newest)
+        count = connection.scalar(newer) or 0
+        return count, written - count
+
+    def _newest(self, connection: Connection, count: int) -> set[tuple[int, str]]:
+        """Return the keys of the facts that this transaction inserted."""
+        select = sa.select(facts.c.source, facts.c.id).order_by(facts.c.seq.desc()).limit(count)
+        return {(source, identity) for source, identity in connection.execute(select)}
 
     def _store_folds(self, connection: Connection, folds: Folds) -> None:
         self._upsert_legs.run(

@@ -39,11 +39,16 @@ def drain(store: Store, intake: Intake, outbox_url: str | None, *, batch: int) -
             source.close()
 
 
+def shared_with_a_bridge(store: Store) -> bool:
+    """Tell whether a bridge commits its facts to this very database."""
+    with store.read() as connection:
+        return bool(sa.inspect(connection).has_table(outbox.name))
+
+
 def _drain(store: Store, source: Store, intake: Intake, batch: int) -> IngestReport:
     report = IngestReport()
-    with source.read() as connection:
-        if not sa.inspect(connection).has_table(outbox.name):
-            return report
+    if not shared_with_a_bridge(source):
+        return report
     after = -1
     while True:
         with source.read() as connection:

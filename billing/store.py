@@ -25,7 +25,7 @@ HEAD: Final = "0001"
 VERSION_TABLE: Final = "billing_alembic_version"
 BUSY_TIMEOUT_MS: Final = 10_000
 CACHE_KIB: Final = 65_536
-BULK_CACHE_KIB: Final = 524_288
+BULK_CACHE_KIB: Final = 393_216
 """What one connection may keep of the file; it takes no more than it has touched."""
 
 CHECKPOINT_PAGES: Final = 8_000

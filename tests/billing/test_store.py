@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import billing.bench
 from billing import Billing
 from billing.errors import BillingInputError, StoreTrouble
-from billing.outbox import drain
+from billing.outbox import drain, shared_with_a_bridge
 from billing.store import Store
 from tests.billing.test_bills import b1
 
@@ -67,6 +67,18 @@ def test_draining_goes_in_batches_and_leaves_the_schema_alone(tmp_path: Path) ->
         tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     db.close()
     assert {name for (name,) in tables} == {"outbox", "sqlite_sequence"}
+
+
+def test_bulk_spares_a_file_that_a_bridge_shares(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    fill(path)
+    shared, alone = Store(f"sqlite:///{path}"), Store(f"sqlite:///{tmp_path / 'alone.db'}")
+    assert shared_with_a_bridge(shared)
+    assert not shared_with_a_bridge(alone)
+    shared.close()
+    alone.close()
+    with Billing(f"sqlite:///{path}", bulk=True) as billing:
+        assert billing.ingest_outbox().accepted == 23
 
 
 def test_replay_mends_what_was_damaged(billing: Billing, store_url: str) -> None:

@@ -191,7 +191,10 @@ class LegRefused:
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
-    """One RFC 4733 key, reported once, at its first end packet (or when a lost end times out)."""
+    """One key, reported once: RFC 4733, at its first end packet (or when a lost end times out).
+
+    Of a leg without telephone-events, tones in its audio, when they are over.
+    """
 
     leg_no: int
     key: str
@@ -230,6 +233,17 @@ class ClipLoaded:
 
     name: str
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkChanged:
+    """Legs that began to talk and legs that stopped, in their groups; sent when there are any.
+
+    A leg that leaves its group, or is muted, stops by itself within half a second.
+    """
+
+    talking: tuple[int, ...]
+    quiet: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +297,7 @@ FromWorker = (
     | PlayDone
     | LegSilent
     | RecordingDone
+    | TalkChanged
     | ClipLoaded
     | ResetDone
     | Status
@@ -316,5 +331,7 @@ def decode(data: bytes) -> ToWorker | FromWorker:
         return Reset(WorkerSettings(*values[0]))
     if cls is Play:
         values[1] = tuple(values[1])
+    if cls is TalkChanged:
+        values = [tuple(legs) for legs in values]
     message: ToWorker | FromWorker = cls(*values)
     return message

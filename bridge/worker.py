@@ -249,6 +249,14 @@ class Worker:
             self._reply(link.PlayDone(self._by_slot[slot].number, token))
         for slot, last_ns in result.silent:
             self._reply(link.LegSilent(self._by_slot[slot].number, last_ns))
+        if result.talk:
+            talking = self._plane.voice.talking
+            self._reply(
+                link.TalkChanged(
+                    tuple(self._by_slot[slot].number for slot in result.talk if talking[slot]),
+                    tuple(self._by_slot[slot].number for slot in result.talk if not talking[slot]),
+                )
+            )
         for piece in result.pieces:
             self._recorder.write(self._recordings[piece.group][0], piece.frame, piece.samples)
         for done in self._recorder.finished() if self._closing else ():

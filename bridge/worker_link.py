@@ -77,7 +77,12 @@ class MediaWorker:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 # Rings are laid out for all slots there can be: huge pages would fill them up.
-                env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"},
+                # The one matrix product, of tones, must not wake a thread on another's core.
+                env={
+                    **os.environ,
+                    "NUMPY_MADVISE_HUGEPAGE": "0",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
             )
         worker = cls(process, ours, on_message, on_lost)
         await worker.reset(settings)

@@ -7,17 +7,32 @@ caller. Python runs per leg only when one joins, leaves, is commanded or ends so
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import conceal, dtmf, erasures, g711, jitter, mix, outgoing, reception, rtcp, rtp
+from bridge.media import (
+    conceal,
+    dtmf,
+    erasures,
+    g711,
+    jitter,
+    mix,
+    outgoing,
+    reception,
+    rtcp,
+    rtp,
+    tones,
+    voice,
+)
 from bridge.media.plays import Clips, Plays
-from bridge.media.recording import Piece, Taps
+from bridge.media.recording import Taps
 from bridge.media.shape import FRAME, LEGS_MAX, PCMA, PCMU
 from bridge.media.sources import Sources
+from bridge.media.values import Remote, TickResult
+
+__all__ = ["Plane", "Remote", "TickResult"]
 
 PORTS_MAX: Final = 8_192
 """Local ports a plane can tell apart."""
@@ -35,43 +50,6 @@ SILENCE_EVERY: Final = 5
 
 _COMFORT_NOISE = 13
 _NO_TYPE = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What was agreed with the other side, as in `bridge.link.SetRemote`.
-
-    `expected` is the source of its SDP, 0 when it named none.
-    """
-
-    codec: str
-    payload_type: int
-    dtmf_payload_type: int
-    expected: int
-    proven: bool
-    sends: bool = True
-    hears: bool = True
-    relatch: bool = False
-    ptime_ms: int = 20
-
-
-@dataclass(slots=True)
-class TickResult:
-    """What happened in a tick that control must know.
-
-    Attributes:
-        keys: keys that were pressed.
-        played: (slot, token) of plays that ended by themselves.
-        silent: (slot, monotonic time of the last packet) of legs gone silent (D12).
-        pieces: recorded audio to be written.
-        rearranged: the rows to send, or where they go, have changed.
-    """
-
-    keys: list[dtmf.Key] = field(default_factory=list)
-    played: list[tuple[int, int]] = field(default_factory=list)
-    silent: list[tuple[int, int]] = field(default_factory=list)
-    pieces: list[Piece] = field(default_factory=list)
-    rearranged: bool = False
 
 
 class Plane:
@@ -105,6 +83,9 @@ class Plane:
         self.events = dtmf.Events.of(legs_max)
         self.reception = reception.Reception.of(legs_max)
         self.reports = rtcp.Reports.of(legs_max, token)
+        self.voice = voice.Voice.of(legs_max)
+        self.tones = tones.Tones.of(legs_max)
+        self._beeping: NDArray[np.int64] = np.zeros(0, np.int64)  # slots that key by tones
         self.plays = Plays(clips, legs_max)
         self.taps = Taps()
         self.out = outgoing.Outgoing.of(legs_max)
@@ -170,6 +151,8 @@ class Plane:
         self.events.open_leg(slot)
         self.reception.open_leg(slot)
         self.reports.open_leg(slot)
+        self.voice.open_leg(slot)
+        self.tones.open_leg(slot)
 
     def set_remote(self, slot: int, remote: Remote, now_ns: int) -> None:
         """Take over what was agreed with the other side."""
@@ -235,6 +218,8 @@ class Plane:
         self._settle(now_ns, skipped, result)
         played = jitter.playout(self.jitter, self._count)
         erasures.fill(self.jitter, played, self.pitch, self.counters)
+        if len(self._beeping):
+            self._hear_tones(played, result)
         self._mix_and_encode(played, skipped, result)
         outgoing.fill(self.out, self._codes, self._pick)
         self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))
@@ -438,9 +423,19 @@ class Plane:
         used = np.flatnonzero(self.open)
         self._count = int(used[-1]) + 1 if len(used) else 0
         self._groups = mix.arrange(self.group)
+        self._beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
         sends = self.open & self.hears & (self.dest != 0)
         outgoing.arrange(self.out, sends, self.port)
         self._stale = False
+
+    def _hear_tones(self, played: jitter.Played, result: TickResult) -> None:
+        """Take keys out of the audio of legs that have no telephone-events."""
+        legs = self._beeping
+        keys, beeps = tones.hear(self.tones, legs, self.jitter.ring[played.cell[legs]])
+        result.keys += keys
+        # The tick after as well: the last window may hold less tone than it takes to be a hit.
+        until = self.events.mute_until
+        until[legs[beeps]] = np.maximum(until[legs[beeps]], self.tick_no + 2)
 
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""
@@ -462,6 +457,9 @@ class Plane:
             gain=self.gain if (self.gain[:count] != 1).any() else None,
         )
         mix.mix_minus(groups, voices, self._mix)
+        if self.tick_no % voice.LOOK_TICKS == 0:
+            said = self._mix.talk[: len(groups.order)]
+            result.talk = voice.look(self.voice, groups.order, said, count).tolist()
         result.pieces = self.taps.gather(groups.dense, self._mix.total, skipped=skipped)
         playing = plays.playing(count)
         if len(playing):

@@ -38,6 +38,7 @@ from bridge.link import (
     Status,
     StopPlay,
     StopRecording,
+    TalkChanged,
     WorkerSettings,
 )
 from bridge.media.g711 import ENCODE, ITU_DECODE
@@ -168,6 +169,8 @@ async def test_each_leg_hears_the_other_and_not_itself(bench: Bench) -> None:
     assert ann.level(510) < 100
     assert bob.level(510) > 6_000
     assert bob.level(860) < 100
+    told = [m for m in bench.heard(TalkChanged) if isinstance(m, TalkChanged)]
+    assert sorted(leg for m in told for leg in m.talking) == [1, 2]
 
 
 async def test_legs_share_a_port_and_packets_leave_in_sequence(bench: Bench) -> None:

@@ -1,0 +1,45 @@
+"""What goes into the plane between ticks and what comes out of one; values, nothing else."""
+
+from dataclasses import dataclass, field
+
+from bridge.media.dtmf import Key
+from bridge.media.recording import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What was agreed with the other side, as in `bridge.link.SetRemote`.
+
+    `expected` is the source of its SDP, 0 when it named none.
+    """
+
+    codec: str
+    payload_type: int
+    dtmf_payload_type: int
+    expected: int
+    proven: bool
+    sends: bool = True
+    hears: bool = True
+    relatch: bool = False
+    ptime_ms: int = 20
+
+
+@dataclass(slots=True)
+class TickResult:
+    """What happened in a tick that control must know.
+
+    Attributes:
+        keys: keys that were pressed.
+        played: (slot, token) of plays that ended by themselves.
+        silent: (slot, monotonic time of the last packet) of legs gone silent (D12).
+        pieces: recorded audio to be written.
+        talk: slots that began to talk, or stopped; which of the two is in `Plane.voice`.
+        rearranged: the rows to send, or where they go, have changed.
+    """
+
+    keys: list[Key] = field(default_factory=list)
+    played: list[tuple[int, int]] = field(default_factory=list)
+    silent: list[tuple[int, int]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    talk: list[int] = field(default_factory=list)
+    rearranged: bool = False

@@ -1,0 +1,93 @@
+"""Who is talking: the level of each leg against its own noise; knows frames, nothing of RTP.
+
+A leg talks when it is clearly louder than its noise for 80 ms, and stops when it has been near
+the noise for 320 ms. The noise follows the quietest that was heard, down at once and up slowly,
+and never up to the level of a voice: a tone that does not end is talk.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOOK_TICKS: Final = 2
+"""Ticks between looks: 40 ms."""
+
+START_TIMES: Final = 8.0
+"""Power over the noise that is talk, 9 dB; half of that goes on being talk."""
+
+START_POWER: Final = 200.0**2
+"""Power that is talk at the least, -44 dBFS; half of that goes on being talk."""
+
+START_LOOKS: Final = 2
+STOP_LOOKS: Final = 8
+
+NOISE_MIN: Final = 30.0**2
+NOISE_MAX: Final = 330.0**2
+"""Noise is not taken to be more than -40 dBFS."""
+
+FALL: Final = 0.25
+"""Share of the way down to a lower level that the noise goes in one look."""
+
+RISE: Final = 1.01
+"""Factor by which the noise rises in one look: 1 dB a second."""
+
+_STEP = 2  # every second sample: the level of a voice needs no more
+
+
+@dataclass(slots=True)
+class Voice:
+    """Row i of every array is leg slot i; L = leg slots.
+
+    Attributes:
+        noise: (L,) float64, power of the leg's noise.
+        streak: (L,) int32, looks in a row that speak for a change of `talking`.
+        talking: (L,) bool. False in idle rows and outside any group.
+    """
+
+    noise: NDArray[np.float64]
+    streak: NDArray[np.int32]
+    talking: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, legs_max: int) -> "Voice":
+        """Return idle rows."""
+        return cls(
+            noise=np.full(legs_max, NOISE_MIN),
+            streak=np.zeros(legs_max, np.int32),
+            talking=np.zeros(legs_max, np.bool_),
+        )
+
+    def open_leg(self, slot: int) -> None:
+        """Make a row idle."""
+        self.noise[slot], self.streak[slot], self.talking[slot] = NOISE_MIN, 0, False
+
+
+def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the mean square of each of `frames`, (n, S) int16."""
+    part = frames[:, ::_STEP].astype(np.float32)
+    return np.asarray(np.einsum("ns,ns->n", part, part) / part.shape[1], np.float64)
+
+
+def look(
+    state: Voice, slots: NDArray[np.int64], frames: NDArray[np.int16], count: int
+) -> NDArray[np.intp]:
+    """Take in one frame of each of `slots`, (n, S); return which of the first `count` changed.
+
+    The others say nothing.
+    """
+    level = np.zeros(count)
+    level[slots] = power_of(frames)
+    noise, talking, streak = state.noise[:count], state.talking[:count], state.streak[:count]
+    ease = np.where(talking, 0.5, 1.0)
+    talk = level > np.maximum(noise * START_TIMES, START_POWER) * ease
+    streak += 1
+    streak *= talk != talking
+    changed = np.flatnonzero(streak >= np.where(talking, STOP_LOOKS, START_LOOKS))
+    talking[changed] = ~talking[changed]
+    streak[changed] = 0
+    lower = level < noise
+    noise[:] = np.where(lower, noise + (level - noise) * FALL, noise * RISE)
+    np.clip(noise, NOISE_MIN, NOISE_MAX, out=noise)
+    return changed

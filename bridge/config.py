@@ -22,7 +22,12 @@ from billing.config import AccountConfig, ContractConfig
 from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
-from bridge.service_settings import CallMeSettings, GuardSettings, KeysSettings
+from bridge.service_settings import (
+    CallMeSettings,
+    GuardSettings,
+    KeysSettings,
+    RecordingSettings,
+)
 from bridge.sip_settings import RtpSettings, Seconds, SipSettings, UserSettings
 from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
 from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
@@ -163,6 +168,7 @@ class Settings(_Section):
     waiting_room: WaitingRoomSettings = WaitingRoomSettings()
     conference: ConferenceSettings = ConferenceSettings()
     keys: KeysSettings = KeysSettings.model_validate({})
+    recording: RecordingSettings = RecordingSettings()
     call_me: CallMeSettings = CallMeSettings()
     guard: GuardSettings = GuardSettings()
     metering: MeteringSettings = MeteringSettings()
@@ -230,6 +236,8 @@ class Settings(_Section):
             entry_tones=self.conference.entry_tones,
             entry_count=self.conference.entry_count,
             keys=self.keys.model_dump(),
+            recording=bool(self.recording.directory),
+            recording_on=self.recording.on_start,
             call_me_countries=self.call_me.allowed,
             call_me_ring_ms=seconds_to_ms(self.call_me.ring_s),
             call_me_accept_ms=seconds_to_ms(self.call_me.accept_s),

@@ -38,6 +38,8 @@ from bridge.conference.api import (
     Refused,
     RefuseLeg,
     SessionSpec,
+    StartMixRecording,
+    StopMixRecording,
 )
 from bridge.conference.core import Conference
 from bridge.conference.numberplan import NumberPlan
@@ -140,7 +142,7 @@ class Bridge:
         self._legs = LegTable()
         self._worker = worker
         self._worker_lost = False
-        self._recordings = Recordings(self._send_worker)
+        self._recordings = Recordings(settings.recording, self._send_worker)
         self._tasks: set[asyncio.Task[None]] = set()
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -442,6 +444,9 @@ class Bridge:
         if isinstance(command, DialLeg):
             if order := self._caller.dial(command):
                 self._sip.order(order)
+            return
+        if isinstance(command, StartMixRecording | StopMixRecording):
+            self._recordings.carry_out(self._legs.group_of(command.occurrence), command)
             return
         if isinstance(command, CancelDial):  # its end is no news
             self._close_media(self._legs.remove(command.leg))

@@ -83,6 +83,17 @@ class CallMeSettings(_Table):
         return frozenset(self.countries) if self.gateway else frozenset()
 
 
+class RecordingSettings(_Table):
+    """Where conferences are recorded, whether each one is, and how long files are kept (R12).
+
+    With an empty directory nothing is recorded.
+    """
+
+    directory: str = "recordings"
+    on_start: bool = False
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+
+
 class KeysSettings(_Table):
     """The keys of each control (R18). Star zero always begins a PIN (D20)."""
 

@@ -1,13 +1,25 @@
 """Controls through a whole bridge: orders are refused or done, and told of in order."""
 
+import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from bridge.conference.api import Announce, CancelSession, Fact, LockSession, MuteAll, Notice
+from bridge.conference.api import (
+    Announce,
+    CancelSession,
+    Fact,
+    LockSession,
+    MuteAll,
+    Notice,
+    RecordSession,
+)
 from bridge.config import parse_settings
 from bridge.errors import OperatingTrouble
+from bridge.prompts import read_wav
 from bridge.server import Bridge
 from bridge.units import SessionId
 from tests.bridge.conference.driver import CODE, PIN
@@ -23,6 +35,7 @@ async def bridge(tmp_path: Path) -> AsyncIterator[Bridge]:
             "sip": {"listen": "127.0.0.1:0"},
             "rtp": {"port_range": [47_000, 47_199]},
             "store": {"url": f"sqlite:///{tmp_path}/controls.db"},
+            "recording": {"directory": str(tmp_path / "kept"), "keep_days": 30},
             "contract": [{"id": "c1", "currency": "USD"}],
             "account": [{"id": "acme", "contract": "c1"}],
             "session": [{"id": "s1", "account": "acme", "access_code": CODE, "organizer_pin": PIN}],
@@ -76,3 +89,30 @@ async def test_a_file_is_made_ready_and_announced(bridge: Bridge, tmp_path: Path
     assert refused.code == "not_open"
     with pytest.raises(OperatingTrouble, match=r"none\.wav"):
         await bridge.load_clip(tmp_path / "none.wav")
+
+
+async def test_a_conference_is_recorded_to_a_file_of_its_own(
+    bridge: Bridge, tmp_path: Path
+) -> None:
+    old = tmp_path / "kept" / "s0" / "long-ago.wav"
+    young = tmp_path / "kept" / "s0" / "lately.wav"
+    old.parent.mkdir(parents=True)
+    for file, days in ((old, 31), (young, 29)):
+        file.write_bytes(b"RIFF")
+        at = time.time_ns() // 10**9 - days * 86_400
+        os.utime(file, (at, at))
+    olivia = await CallIn.dial(bridge, CODE)
+    await olivia.press(f"*0{PIN}#*3")
+    assert await bridge.wait_for(lambda b: b.occurrences()[0].recording, 5)
+    occurrence = bridge.occurrences()[0].occurrence
+    await asyncio.sleep(1.0)
+    assert await bridge.order(RecordSession(SID, on=False, by="web")) == ()
+    file = tmp_path / "kept" / "s1" / f"{occurrence}-1.wav"
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if file.exists() and len(read_wav(file)) >= 8_000:
+            break
+    assert 8_000 <= len(read_wav(file)) <= 16_000
+    assert young.exists()
+    assert not old.exists(), "its days of retention are over"
+    await olivia.close()

@@ -36,6 +36,9 @@ PEAK: Final = SAMPLE_RATE_HZ // 10
 ONLY_TONES_DBFS: Final = -33.0
 """Codec noise of six speakers peaks below; any sound of the bridge is above somewhere."""
 
+USUAL: Final = frozenset({"hold-music", "waiting", "beep-in", "beep-out"})
+"""The sounds that most windows hold, if any."""
+
 GAP_MS_MAX: Final = 60
 """Longest hole in a voice that still counts as heard: three frames, as concealment covers."""
 
@@ -144,7 +147,7 @@ def analyse(
     if only_tones(samples, tones):  # nothing is left that a sound could be in
         rest, found = samples, {name: np.zeros(len(window.present), bool) for name in clips}
     else:
-        rest, found = take_out(samples, clips)
+        rest, found = _without_sounds(samples, tones, clips)
     last = len(window.present) - context_frames
     inner = slice(context_frames * FRAME_SAMPLES, last * FRAME_SAMPLES)
     pcm, present = window.pcm[inner], window.present[context_frames:last]
@@ -159,6 +162,25 @@ def analyse(
             for name, matched in found.items()
         },
     )
+
+
+def _without_sounds(
+    samples: Reals, tones: Mapping[str, int], clips: Mapping[str, Pcm]
+) -> tuple[Reals, dict[str, NDArray[np.bool_]]]:
+    """Take the known sounds out: the usual ones first, all when those do not explain what is there.
+
+    A search for all of them takes a tenth of the time that is listened to.
+    """
+    usual = {name: clip for name, clip in clips.items() if name in USUAL}
+    if usual and len(usual) < len(clips):
+        rest, found = take_out(samples, usual)
+        if only_tones(rest, tones):
+            return rest, {name: found.get(name, _nowhere(samples)) for name in clips}
+    return take_out(samples, clips)
+
+
+def _nowhere(samples: Reals) -> NDArray[np.bool_]:
+    return np.zeros(len(samples) // FRAME_SAMPLES, bool)
 
 
 def _peak_dbfs(pcm: Pcm) -> float:

@@ -5,6 +5,9 @@
 
 import asyncio
 import json
+import random
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,12 +16,14 @@ from rich.console import Console
 
 from bridge.errors import InputError
 from bridge.lab import reports
-from bridge.lab.runner import Lab
+from bridge.lab.crew import JOBS_MAX, run_parallel
+from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.schema import story_schema
-from bridge.lab.selection import find_files, load_all, select
+from bridge.lab.selection import find_files, load_all, select, with_tags
 from bridge.lab.story import Story
-from bridge.lab.verdicts import StoryResult
+from bridge.lab.verdicts import StoryResult, unequal
 from bridge.logs import set_up_logs
+from bridge.units import NS_PER_S
 
 EXIT_FAILED: Final = 1
 EXIT_BAD_INPUT: Final = 2
@@ -32,6 +37,10 @@ app = typer.Typer(
 Paths = Annotated[list[Path], typer.Argument(help="Story files, or folders of them.")]
 Expression = Annotated[
     str, typer.Option("-k", help="Only stories whose path, sentence, rules or tags match.")
+]
+
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="Only stories with this tag; may be repeated.")
 ]
 
 TEMPLATE: Final = """\
@@ -54,14 +63,14 @@ expect:
 """
 
 
-def _stories(paths: list[Path], expression: str) -> list[Story]:
+def _stories(paths: list[Path], expression: str, tags: Sequence[str] = ()) -> list[Story]:
     """Return the stories that are meant, or print what is wrong with them and exit 2."""
     stories, faults = load_all(find_files(paths))
     if faults:
         for fault in faults:
             typer.echo(fault, err=True)
         raise typer.Exit(EXIT_BAD_INPUT)
-    picked = select(stories, expression)
+    picked = select(with_tags(stories, tags), expression)
     if not picked:
         raise InputError("-k", expression, "an expression that picks at least one story")
     return picked
@@ -79,28 +88,49 @@ def run(
         Literal["frozen", "real"],
         typer.Option(help="`real` lets conference time run: `advance` then waits."),
     ] = "frozen",
+    tag: Tags = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=JOBS_MAX, help="Run so many stories at the same time.")
+    ] = 1,
+    repeat: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Run each story so often; all must be equal.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Run the stories in an order drawn from this number.")
+    ] = None,
+    update_golden: Annotated[
+        bool, typer.Option(help="Keep each bill beside its story as `<story>.bill.json`.")
+    ] = False,
 ) -> None:
     """Run stories; exit 0 when all held, 1 when one failed, 2 when a file is wrong."""
-    stories = _stories(paths, expression)
+    stories = _stories(paths, expression, tag or ()) * repeat
+    if seed is not None:
+        random.Random(seed).shuffle(stories)
     set_up_logs(quiet=True)
     console = Console(highlight=False)
-    results = asyncio.run(run_all(stories, console, clock_running=clock == "real"))
+    options = LabOptions(clock_running=clock == "real", update_golden=update_golden)
+    began_ns = time.monotonic_ns()
+    if jobs > 1 and len(stories) > 1:
+        results = run_parallel(stories, jobs, options, lambda one: reports.show(one, console))
+    else:
+        results = asyncio.run(run_all(stories, console, options))
+    took_s = (time.monotonic_ns() - began_ns) / NS_PER_S
     if junit is not None:
         reports.write(junit, reports.junit(results))
     if json_file is not None:
         reports.write(json_file, reports.json_lines(results))
     failed = sum(not result.ok for result in results)
-    seconds = sum(result.seconds for result in results)
-    console.print(f"{len(results) - failed} of {len(results)} stories held, {seconds:.0f} s")
-    if failed:
+    differences = unequal(results)
+    for line in differences:
+        console.print(line, style="red", markup=False, soft_wrap=True)
+    console.print(f"{len(results) - failed} of {len(results)} stories held, {took_s:.0f} s")
+    if failed or differences:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def run_all(
-    stories: list[Story], console: Console, *, clock_running: bool = False
-) -> list[StoryResult]:
+async def run_all(stories: list[Story], console: Console, options: LabOptions) -> list[StoryResult]:
     """Run stories one after the other on a warm lab, printing each result as it comes."""
-    lab = Lab.open(clock_running=clock_running)
+    lab = Lab.open(options)
     results = []
     try:
         for story in stories:
@@ -123,10 +153,11 @@ def check(paths: Paths) -> None:
 def list_(
     paths: Paths,
     expression: Expression = "",
+    tag: Tags = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
     """List stories: file, sentence and the rules they prove."""
-    for story in _stories(paths, expression):
+    for story in _stories(paths, expression, tag or ()):
         if as_json:
             row = {"file": str(story.file), "scenario": story.scenario, "rules": story.rules}
             typer.echo(json.dumps(row, ensure_ascii=False))

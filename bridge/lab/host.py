@@ -40,7 +40,7 @@ BY: Final = "scenario"
 Result = TypeVar("Result")
 
 
-def settings_of(story: Story, store: Path) -> Settings:
+def settings_of(story: Story, store: Path, *, ports: tuple[int, int] | None = None) -> Settings:
     """Return a story's settings: one account, one contract, one session, its overrides.
 
     Raises:
@@ -49,7 +49,7 @@ def settings_of(story: Story, store: Path) -> Settings:
     account, session = story.account, story.session
     base: dict[str, Any] = {
         "sip": {"listen": "127.0.0.1:0"},
-        "rtp": {"address": "127.0.0.1"},
+        "rtp": {"address": "127.0.0.1", **({"port_range": list(ports)} if ports else {})},
         "store": {"url": f"sqlite:///{store}"},
         "trunk": [{"id": "carrier", "cidr": ["127.0.0.0/8"]}],
         "contract": _contracts(story),
@@ -115,9 +115,10 @@ class Host:
         *,
         clock_running: bool = False,
         worker: MediaWorker | None = None,
+        ports: tuple[int, int] | None = None,
     ) -> Self:
-        """Start a fresh bridge for a story, its store in `folder`."""
-        settings = settings_of(story, folder / "story.db")
+        """Start a fresh bridge for a story, its store in `folder`, its RTP on `ports`."""
+        settings = settings_of(story, folder / "story.db", ports=ports)
         bridge = Bridge(
             settings, clock_running=clock_running, starts_at=story.begins, worker=worker
         )

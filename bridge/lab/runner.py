@@ -28,6 +28,7 @@ from bridge.conference.api import (
 from bridge.errors import OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, CallFailed, Rung
 from bridge.lab.checks import Judge
+from bridge.lab.golden import difference, golden_file, golden_text
 from bridge.lab.host import BY, SESSION, Host
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine
@@ -79,22 +80,33 @@ class StepFailed(OperatingTrouble):
     code = "step_failed"
 
 
-@dataclass(slots=True)
-class Lab:
-    """What stories share: the RTP engine and the warm media worker.
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """How stories are run.
 
     Attributes:
         clock_running: conference time runs by itself (`--clock real`).
+        update_golden: write the bill beside the story instead of comparing it.
+        ports: the bridge's RTP ports, first and last; None is what the configuration says.
     """
 
-    engine: RtpEngine
     clock_running: bool = False
+    update_golden: bool = False
+    ports: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class Lab:
+    """What stories share: the RTP engine and the warm media worker."""
+
+    engine: RtpEngine
+    options: LabOptions = LabOptions()
     worker: MediaWorker | None = None
 
     @classmethod
-    def open(cls, *, clock_running: bool = False) -> "Lab":
+    def open(cls, options: LabOptions | None = None) -> "Lab":
         """Start the RTP engine; the worker starts with the first bridge."""
-        return cls(RtpEngine.start(), clock_running)
+        return cls(RtpEngine.start(), options or LabOptions())
 
     async def close(self) -> None:
         """End the engine and the worker."""
@@ -113,11 +125,20 @@ class Lab:
 
     async def _run_in(self, folder: Path, result: StoryResult) -> None:
         story = result.story
-        host = await Host.start(story, folder, clock_running=self.clock_running, worker=self.worker)
+        options = self.options
+        host = await Host.start(
+            story,
+            folder,
+            clock_running=options.clock_running,
+            worker=self.worker,
+            ports=options.ports,
+        )
         try:
             run = await StoryRun.prepare(story, host, self.engine, folder)
             try:
                 await run.all_steps()
+                if not options.clock_running:
+                    await run.golden(update=options.update_golden)
             finally:
                 result.verdicts = run.judge.verdicts
                 result.ladders = run.ladders()
@@ -403,6 +424,22 @@ class StoryRun:
             left = ", ".join(f"{view.ani} {view.state.value}" for view in self.host.roster())
             line = final_line(self.story)
             self.judge.note(line, "end of the story", False, "every leg is over", left)
+
+    async def golden(self, *, update: bool) -> None:
+        """Compare the bill with the one that is kept beside the story, or keep this one."""
+        file = golden_file(self.story.file)
+        there = await asyncio.to_thread(file.exists)
+        if not (there or update) or not self.story.expects_bill():
+            return
+        seen = golden_text(await self.host.invoices())
+        if update and all(verdict.ok for verdict in self.judge.verdicts):
+            await asyncio.to_thread(file.write_text, seen, encoding="utf-8")
+            there = True
+        if not there:  # a story that fails gives no bill to keep
+            return
+        wanted = await asyncio.to_thread(file.read_text, encoding="utf-8")
+        text = difference(wanted, seen)
+        self.judge.note(1, "bill.golden", not text, file.name, text or "the same")
 
     async def close(self) -> None:
         """Give ports and sockets back."""

@@ -58,6 +58,20 @@ def load_checked(file: Path) -> Story:
     return story
 
 
+def with_tags(stories: Sequence[Story], tags: Sequence[str]) -> list[Story]:
+    """Return the stories that have one of the tags; all when no tag is given.
+
+    Raises:
+        InputError: no story has a tag that was named.
+    """
+    known = {tag for story in stories for tag in story.tags}
+    for tag in tags:
+        if tag not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise InputError("--tag", tag, f"a tag that a story has: {listed}")
+    return [story for story in stories if not tags or set(tags) & set(story.tags)]
+
+
 def select(stories: Sequence[Story], expression: str) -> list[Story]:
     """Return the stories that a `-k` expression picks: words, `and`, `or`, `not`, brackets.
 

@@ -183,6 +183,10 @@ class Story(Part):
                 result[name] = Voice() if spec.count > 1 else Voice(tone_hz=next(given, None))
         return result
 
+    def expects_bill(self) -> bool:
+        """Whether it says anything of the bill at its end."""
+        return self.expect is not None and bool(self.expect.bill)
+
     def cancelled(self) -> bool:
         """Whether the story cancels its session."""
         return any(step.text == "cancel" for step in self.steps)

@@ -1,6 +1,7 @@
 """Verdicts: what was expected, what was observed, where it stands; and a story's result."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,29 @@ class StoryResult:
     def failures(self) -> list[Verdict]:
         """Return what did not hold."""
         return [verdict for verdict in self.verdicts if not verdict.ok]
+
+
+def unequal(results: Sequence[StoryResult]) -> list[str]:
+    """Return how runs of the same story differ: in a verdict, or in anything of a bill."""
+    first: dict[str, StoryResult] = {}
+    found = []
+    for result in results:
+        file = str(result.story.file)
+        other = first.setdefault(file, result)
+        if other is result:
+            continue
+        for one, two in itertools.zip_longest(_repeatable(other), _repeatable(result)):
+            if one != two:
+                found.append(f"{file}: runs differ: {one} and {two}")
+                break
+    return found
+
+
+def _repeatable(result: StoryResult) -> list[tuple[int, str, bool, str]]:
+    return [
+        (v.line, v.name, v.ok, v.observed if v.name.startswith("bill") else "")
+        for v in result.verdicts
+    ]
 
 
 def checks_of_expect(expect: Expect, line: int) -> Iterator[Check]:

@@ -1,31 +1,64 @@
 """Every story in `scenarios/` holds on a real bridge: real SIP, real RTP, a real database."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
+from bridge.lab.crew import run_parallel
 from bridge.lab.reports import evidence
-from bridge.lab.runner import Lab
+from bridge.lab.runner import LabOptions
 from bridge.lab.selection import load_checked
+from bridge.lab.verdicts import StoryResult, unequal
 
 FILES = sorted(Path("scenarios").rglob("*.yaml"))
 BILLS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B12")
+REPEATED = (
+    "scenarios/billing/b1_three_toll_free_for_ten_minutes.yaml",
+    "scenarios/billing/b3_late_organizer_on_toll_free.yaml",
+    "scenarios/audio/three_callers_hear_each_other.yaml",
+)
+JOBS = 2
+
+pytestmark = pytest.mark.timeout(900)  # the first test waits for all stories
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab() -> AsyncIterator[Lab]:
-    lab = Lab.open()
-    yield lab
-    await lab.close()
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest) -> dict[Path, StoryResult]:
+    """Run the stories that are asked for, all before the first test looks at its own."""
+    wanted = [
+        Path(str(item.callspec.params["file"]))
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.originalname == "test_story_holds"
+        and item.path == request.path
+    ]
+    stories = [load_checked(file) for file in wanted]
+    done = run_parallel(stories, JOBS, LabOptions(), lambda _: None)
+    return {result.story.file: result for result in done}
 
 
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-async def test_story_holds(lab: Lab, file: Path) -> None:
-    result = await lab.run(load_checked(file))
+def test_story_holds(results: dict[Path, StoryResult], file: Path) -> None:
+    result = results[file]
     assert result.ok, "\n" + "\n".join(evidence(result))
+
+
+def repeated(times: int) -> None:
+    stories = [load_checked(Path(file)) for file in REPEATED] * times
+    done = run_parallel(stories, JOBS, LabOptions(), lambda _: None)
+    failed = [line for result in done if not result.ok for line in evidence(result)]
+    assert not failed, "\n".join(failed)
+    assert unequal(done) == []
+
+
+def test_b1_b3_and_three_callers_are_the_same_each_time() -> None:
+    repeated(10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_b1_b3_and_three_callers_are_the_same_fifty_times() -> None:
+    repeated(50)
 
 
 def test_every_bill_worked_by_hand_has_a_story() -> None:

@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bridge.media.shape import LEGS_MAX
+
 app = typer.Typer(no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -34,6 +36,72 @@ def media(
         typer.echo(json.dumps(result))
     else:
         _print(f"{participants} legs in {groups} conferences, {pairs} pairs", result)
+
+
+@app.command(epilog="Example: tollbridge bench growth --legs 200,1000,2000 --json")
+def growth(
+    legs: Annotated[str, typer.Option(help="Numbers of legs.")] = "200,500,1000,2000,3000,4000",
+    seconds: Annotated[float, typer.Option(min=1, help="How long each is measured.")] = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how the CPU of a leg, and the tick, change with the number of legs."""
+    from bridge.bench.growth import run
+
+    try:
+        numbers = tuple(int(word) for word in legs.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{legs!r}: expected numbers with commas between") from None
+    if not all(2 <= number <= LEGS_MAX for number in numbers):
+        raise typer.BadParameter(f"{legs!r}: expected numbers from 2 to {LEGS_MAX}")
+    result = run(numbers, seconds)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print_rows(f"conferences of ten, {seconds:g} s each", result["rows"])
+
+
+@app.command(epilog="Example: tollbridge bench quality --seeds 6 --json")
+def quality(
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each case with loss or jitter.")] = 6,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge speech through the media plane by PESQ, against the codec alone."""
+    from bridge.bench.quality import run
+
+    result = run(seeds)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        title = f"{result['codec']}, {result['speech_s']} s of speech, {seeds} seeds"
+        _print_rows(title, result["cases"])
+
+
+@app.command(epilog="Example: tollbridge bench delay --participants 200 --json")
+def delay(
+    participants: Annotated[int, typer.Option(min=2, max=400, help="Legs, in pairs.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="How long it is measured.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the delay that the bridge adds, and how evenly packets leave."""
+    from bridge.bench.delay import run
+
+    result = run(participants, seconds)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(f"{participants} legs in pairs, one of each talks", result)
+
+
+def _print_rows(title: str, rows: list[dict[str, object]]) -> None:
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(
+            *(
+                json.dumps(value) if isinstance(value, dict) else str(value)
+                for value in row.values()
+            )
+        )
+    Console().print(table)
 
 
 def _print(title: str, result: dict[str, object]) -> None:

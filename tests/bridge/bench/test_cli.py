@@ -1,0 +1,54 @@
+"""The commands: what they print, and what they refuse."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge.bench import delay, growth, media, quality
+from bridge.bench.cli import app
+
+RUNNER = CliRunner()
+COST: dict[str, Any] = {
+    "cores": 0.5,
+    "tick_ms": {"p50": 1.0, "p99": 2.0, "max": 3.0},
+    "ticks": 50,
+    "late_ticks": 0,
+    "rx_pps_min": 50.0,
+    "rss_kb_per_leg": 30.0,
+}
+
+
+async def cheaper_in_number(participants: int, conferences: int, seconds: float) -> dict[str, Any]:
+    assert conferences == participants // 10
+    assert seconds == 1.0
+    return COST | {"cores": participants / 1_000 if participants < 500 else participants / 2_000}
+
+
+def test_growth_compares_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "bridge", cheaper_in_number)
+    args = ["growth", "--legs", "200,1000", "--seconds", "1"]
+    rows = json.loads(RUNNER.invoke(app, [*args, "--json"]).stdout)["rows"]
+    assert [row["leg_core_milli"] for row in rows] == [1.0, 0.5]
+    assert [row["to_first"] for row in rows] == [1.0, 0.5]
+    assert "to_first" in RUNNER.invoke(app, args, env={"COLUMNS": "200"}).stdout
+
+
+@pytest.mark.parametrize("legs", ["many", "200,", "1", "5000"])
+def test_growth_refuses_what_is_no_number_of_legs(legs: str) -> None:
+    assert RUNNER.invoke(app, ["growth", "--legs", legs]).exit_code == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_each_command_prints_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    case = {"case": "clean", "pesq": 4.321}
+    found = {"codec": "PCMU", "speech_s": 1, "cases": [case]}
+    monkeypatch.setattr(quality, "run", lambda _seeds: found)
+    assert "4.321" in RUNNER.invoke(app, ["quality", *flags]).stdout
+    monkeypatch.setattr(delay, "run", lambda _legs, _seconds: {"delay_ms": {"p50": 23.5}})
+    assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
+    monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})
+    assert "1.234" in RUNNER.invoke(app, ["media", *flags]).stdout

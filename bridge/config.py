@@ -26,6 +26,7 @@ from bridge.service_settings import (
     CallMeSettings,
     GuardSettings,
     KeysSettings,
+    PromptsSettings,
     RecordingSettings,
 )
 from bridge.sip_settings import RtpSettings, Seconds, SipSettings, UserSettings
@@ -168,6 +169,7 @@ class Settings(_Section):
     waiting_room: WaitingRoomSettings = WaitingRoomSettings()
     conference: ConferenceSettings = ConferenceSettings()
     keys: KeysSettings = KeysSettings.model_validate({})
+    prompts: PromptsSettings = PromptsSettings()
     recording: RecordingSettings = RecordingSettings()
     call_me: CallMeSettings = CallMeSettings()
     guard: GuardSettings = GuardSettings()
@@ -236,6 +238,7 @@ class Settings(_Section):
             entry_tones=self.conference.entry_tones,
             entry_count=self.conference.entry_count,
             keys=self.keys.model_dump(),
+            language=self.prompts.language,
             recording=bool(self.recording.directory),
             recording_on=self.recording.on_start,
             call_me_countries=self.call_me.allowed,

@@ -22,8 +22,18 @@ from bridge.conference.api import (
     SetLegMuted,
     StopPrompts,
 )
+from bridge.conference.prompts import CLIP, SOUNDS
 from bridge.legtable import LegRecord, LegTable
-from bridge.link import Play, PlayToGroup, SetGain, SetGroup, SetMuted, StopPlay, ToWorker
+from bridge.link import (
+    Play,
+    PlayToGroup,
+    SetGain,
+    SetGroup,
+    SetMuted,
+    StopPlay,
+    ToWorker,
+    clip_name,
+)
 from bridge.sip.api import Accept, HangUp, LocalMedia, Reject, SipEvent
 
 NO_GROUP: Final = -1
@@ -47,8 +57,9 @@ class Dispatcher:
     def carry_out(self, command: ConferenceCommand) -> None:
         """Do one command; `OpenMedia`, `DialLeg` and `Refused` are the server's own."""
         match command:
-            case PlayToMix(occurrence, prompt):
-                self.to_worker(PlayToGroup(self.legs.group_of(occurrence), prompt))
+            case PlayToMix(occurrence, prompt, language):
+                clip = clip_of(prompt, language)
+                self.to_worker(PlayToGroup(self.legs.group_of(occurrence), clip))
             case RefuseLeg(leg, status, reason):
                 self.sip.order(Reject(leg, status, reason))
             case HangUpLeg(leg, reason):
@@ -81,8 +92,9 @@ class Dispatcher:
     ) -> ToWorker:
         number = record.number
         match command:
-            case PlayPrompts(_, prompts, token, loop):
-                return Play(number, prompts, token, loop)
+            case PlayPrompts(_, prompts, token, loop, language):
+                clips = tuple(clip_of(prompt, language) for prompt in prompts)
+                return Play(number, clips, token, loop)
             case StopPrompts():
                 return StopPlay(number)
             case EnterMix(_, occurrence):
@@ -93,3 +105,13 @@ class Dispatcher:
                 return SetMuted(number, muted)
             case SetLegGain(_, gain_db):
                 return SetGain(number, gain_db)
+
+
+def clip_of(prompt: str, language: str) -> str:
+    """Return the worker's name of a prompt; sounds and files have no language.
+
+    >>> clip_of("greeting", "fr"), clip_of("hold-music", "fr"), clip_of("greeting", "en")
+    ('fr/greeting', 'hold-music', 'greeting')
+    """
+    plain = prompt in SOUNDS or prompt.startswith(CLIP)
+    return prompt if plain else clip_name(language, prompt)

@@ -11,6 +11,7 @@ from typing import Final
 from bridge.config import SessionSettings, Settings, load_settings
 from bridge.errors import InputError, StoreUnavailable
 from bridge.metering import Outbox
+from bridge.prompts import check
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -57,8 +58,10 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.web_listens:
         yield f"web address {settings.web.listen}", _bind(*settings.web.address, tcp=True)
     yield f"store {settings.store.outbox_url}", _store(settings)
-    prompts = sorted(PROMPTS.glob("*/*.wav"))
+    prompts = sorted(PROMPTS.rglob("*.wav"))
     yield f"{len(prompts)} prompts and sounds", "" if prompts else f"none in {PROMPTS}"
+    if settings.prompts.own:
+        yield f"own prompts in {settings.prompts.directory}", _own_prompts(settings.prompts.own)
     yield "receive buffer of sockets", _receive_buffer()
     cores = len(os.sched_getaffinity(0))
     yield f"{cores} cores, one media worker on one of them", ""
@@ -81,6 +84,14 @@ def _store(settings: Settings) -> str:
     try:
         Outbox(settings.store.outbox_url, "doctor").close()
     except StoreUnavailable as fault:
+        return str(fault)
+    return ""
+
+
+def _own_prompts(directory: Path) -> str:
+    try:
+        check(directory)
+    except InputError as fault:
         return str(fault)
     return ""
 

@@ -12,6 +12,19 @@ from typing import Any, Final, get_args
 
 MESSAGE_BYTES_MAX: Final = 200_000
 
+DEFAULT_LANGUAGE: Final = "en"
+"""The language whose clips are named without a prefix."""
+
+
+def clip_name(language: str, name: str) -> str:
+    """Return the worker's name of a prompt in a language.
+
+    >>> clip_name("en", "greeting"), clip_name("fr", "greeting")
+    ('greeting', 'fr/greeting')
+    """
+    return name if language == DEFAULT_LANGUAGE else f"{language}/{name}"
+
+
 # --- control to worker --------------------------------------------------------------------
 
 

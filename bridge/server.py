@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from billing import Invoice
-from bridge import callme
+from bridge import callme, prompts
 from bridge.clock import ConferenceClock
 from bridge.committer import Committer
 from bridge.conference.api import (
@@ -154,6 +154,7 @@ class Bridge:
 
         Raises:
             OperatingTrouble: what could not be opened, by name.
+            InputError: an operator's own prompt that cannot be played.
         """
         source = f"/tollbridge/{self.settings.cluster.id}"
         self._outbox = Outbox(self.settings.store.outbox_url, source)
@@ -178,8 +179,13 @@ class Bridge:
 
     async def _start_worker(self) -> None:
         if self._worker is None:
+            if own := self.settings.prompts.own:
+                prompts.check(own)
             self._worker = await MediaWorker.start(
-                self.settings.worker_settings(), self._on_worker, self._on_worker_lost
+                self.settings.worker_settings(),
+                self._on_worker,
+                self._on_worker_lost,
+                own_prompts=own,
             )
         else:
             self._worker.hand_over(self._on_worker, self._on_worker_lost)

@@ -4,7 +4,8 @@ Knows names, bounds and defaults, as `bridge.config` does; opens nothing.
 """
 
 import ipaddress
-from typing import Annotated, Any, Final, Self
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -81,6 +82,21 @@ class CallMeSettings(_Table):
     def allowed(self) -> frozenset[str]:
         """The countries that may be called: none without a gateway."""
         return frozenset(self.countries) if self.gateway else frozenset()
+
+
+class PromptsSettings(_Table):
+    """The language where no country says otherwise, and an operator's own prompts (R19).
+
+    A file in `directory`, such as fr/greeting.wav or sounds/hold-music.wav, replaces the bridge's.
+    """
+
+    language: Literal["en", "fr", "it", "de", "es", "pt", "nl"] = "en"
+    directory: str = ""
+
+    @property
+    def own(self) -> Path | None:
+        """The operator's directory; None without one."""
+        return Path(self.directory) if self.directory else None
 
 
 class RecordingSettings(_Table):

@@ -427,13 +427,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge.worker", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="control socket, SOCK_SEQPACKET")
     parser.add_argument("--prompts", type=Path, default=prompts.DIRECTORY)
+    parser.add_argument("--own-prompts", type=Path, help="an operator's, instead of those")
     parser.add_argument("--cpu", type=int, help="run on this core only")
     options = parser.parse_args(arguments)
     if options.cpu is not None:
         os.sched_setaffinity(0, {options.cpu})
     sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
     control = socket.socket(fileno=options.fd)
-    worker = Worker(control, Clips(prompts.load_all(options.prompts)))
+    worker = Worker(control, Clips(prompts.load_all(options.prompts, options.own_prompts)))
     gc.collect()
     gc.freeze()
     gc.disable()  # the loop makes no cycles; a collection in the middle of a tick would show

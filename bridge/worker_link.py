@@ -54,6 +54,7 @@ class MediaWorker:
         on_lost: Callable[[str], None],
         prompts_dir: Path | None = None,
         *,
+        own_prompts: Path | None = None,
         cpu: int | None = None,
     ) -> "MediaWorker":
         """Start a worker process and wait until `settings` are in force.
@@ -68,6 +69,8 @@ class MediaWorker:
         arguments = ["-m", "bridge.worker", "--fd", str(theirs.fileno())]
         if prompts_dir is not None:
             arguments += ["--prompts", str(prompts_dir)]
+        if own_prompts is not None:
+            arguments += ["--own-prompts", str(own_prompts)]
         if cpu is not None:
             arguments += ["--cpu", str(cpu)]
         with theirs:

@@ -22,7 +22,15 @@ from bridge.media.g711 import ENCODE
 from bridge.media.shape import PCMU
 
 ROOT: Final = Path(__file__).resolve().parent.parent / "bridge" / "prompts"
-VOICES: Final = {"en": "en-us"}
+VOICES: Final = {
+    "en": "en-us",
+    "fr": "fr-fr",
+    "it": "it",
+    "de": "de",
+    "es": "es",
+    "pt": "pt-pt",
+    "nl": "nl",
+}
 HUNDRED_AND: Final = {
     "es": {100: "ciento"},
     "pt": {
@@ -40,7 +48,7 @@ SPEECH_DBFS: Final = -18.0
 MUSIC_DBFS: Final = -20.0
 BEEP_DBFS: Final = -22.0
 _QUIET: Final = 200
-_MARGIN_S: Final = 0.06
+_MARGIN_S: Final = 0.04
 
 # Callers' test tones stand at 440 + n * 70 Hz; notes keep 25 Hz away from every one of them, and
 # from its first harmonics, as far as an even-tempered scale on 435 Hz allows.
@@ -87,7 +95,7 @@ def numbers(language: str) -> Iterator[tuple[str, str]]:
 def speak(text: str, voice: str) -> NDArray[np.float64]:
     """Return speech at 8 kHz, silence trimmed, in [-1, 1]."""
     made = subprocess.run(
-        ["espeak-ng", "-v", voice, "-s", "160", "-a", "100", "--stdout", text],
+        ["espeak-ng", "-v", voice, "-s", "175", "-a", "100", "--stdout", text],
         check=True,
         capture_output=True,
     ).stdout

@@ -11,6 +11,7 @@ from bridge.conference.api import LegInvited, LegKind
 from bridge.conference.departures import dismiss
 from bridge.conference.entry import CodeKeyed
 from bridge.conference.hall import Data, Hall
+from bridge.conference.languages import after, language_of
 from bridge.conference.legs import TYPE_AHEAD_MAX, Leg, Move, Playing
 from bridge.conference.numberplan import is_access_code
 from bridge.conference.rooms import identify
@@ -20,6 +21,9 @@ from bridge.units import LegId
 
 LEGS_MAX: Final = 65_536
 """Legs at one time; the media plane ends far below."""
+
+LANGUAGE_KEY: Final = "*"
+"""Before the first digit of a code: greet me in the next language (R19)."""
 
 JOIN_USER: Final = "join"
 """`sip:join@...`: a VoIP leg that will key its access code."""
@@ -61,9 +65,11 @@ def _leg_of(hall: Hall, event: LegInvited, source: str) -> Leg | None:
     Numbers come from trunks only: whoever else could dial one would choose who pays.
     """
     leg = Leg(event.leg, LegKind.VOIP, event.ani, display_name=event.display_name, source=source)
+    leg.language = hall.config.language
     did = hall.plan.lookup(event.user)
     if did is not None and event.trunk is not None:
         leg.kind, leg.country, leg.did = did.kind, did.country, did.e164
+        leg.language = language_of(did.country, hall.config.language)
         return leg
     spec = hall.sessions.admitting(event.user, hall.at.conf_ms)
     if spec is not None:
@@ -123,6 +129,10 @@ def code_prompt_done(hall: Hall, leg: Leg) -> None:
 def code_key(hall: Hall, leg: Leg, key: str) -> None:
     """Take one key at the code prompt; the first one stops the prompt."""
     hall.silence(leg)
+    if key == LANGUAGE_KEY and not leg.collector.pending:
+        leg.language = after(leg.language)
+        _ask(hall, leg, prompts.GREETING)
+        return
     keyed = leg.collector.press(key, hall.at.now_ns)
     if isinstance(keyed, CodeKeyed):
         _take_code(hall, leg, keyed)

@@ -174,6 +174,7 @@ class PlayPrompts:
     prompts: tuple[str, ...]
     token: int
     loop: bool = False
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,7 @@ class PlayToMix:
 
     occurrence: OccurrenceId
     prompt: str
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +342,7 @@ class LegView:
     hand_raised: bool = False
     gain_db: int = 0
     floor: bool = False
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bridge.conference import api, departures, prompts, rooms
 from bridge.conference.api import LegKind, LegState, Notice, SessionSpec
 from bridge.conference.departures import dismiss
 from bridge.conference.hall import Data, Hall, Value
+from bridge.conference.languages import language_of
 from bridge.conference.legs import Leg, Move
 from bridge.conference.timers import Alarm
 from bridge.units import LegId
@@ -43,6 +44,7 @@ def call(hall: Hall, order: api.CallMe, spec: SessionSpec, *, number: str, count
     """Begin to call somebody into a session."""
     leg = Leg(order.leg, LegKind.CALL_ME, number, country=country, did=number)
     leg.display_name, leg.wants, leg.account = order.name, spec.id, spec.account
+    leg.language = language_of(country, hall.config.language)
     leg.source, leg.outbound = f"tel:{number}", True
     hall.legs[leg.id] = leg
     hall.calling.setdefault(spec.id, {})[leg.id] = leg

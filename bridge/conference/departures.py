@@ -197,13 +197,13 @@ def on_gone(hall: Hall, session: SessionId) -> None:
         return
     occurrence.gone_warned = True
     _arm_gone(hall, occurrence)
-    if occurrence.mixed:
-        hall.order(api.PlayToMix(occurrence.id, prompts.CONTINUE_WARNING))
+    hall.announce(occurrence, prompts.CONTINUE_WARNING)
 
 
 def organizer_back(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
     """Note an organizer's leg; what was to end for want of one goes on."""
     leg.role = Role.ORGANIZER
+    occurrence.language = leg.language
     controls.on_freed(hall, leg, by=controls.ORGANIZER)
     occurrence.organizers[leg.id] = leg
     hall.disarm(Alarm.GONE, occurrence.spec.id)

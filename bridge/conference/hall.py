@@ -136,7 +136,7 @@ class Hall:
         """Play prompts to a leg instead of what plays."""
         leg.token += 1
         leg.playing = Playing.PROMPT
-        self.order(api.PlayPrompts(leg.id, names, leg.token))
+        self.order(api.PlayPrompts(leg.id, names, leg.token, language=leg.language))
 
     def play_music(self, leg: Leg) -> None:
         """Play hold music to a leg until something else is played."""
@@ -152,13 +152,13 @@ class Hall:
 
     def tone(self, occurrence: Occurrence, prompt: str) -> None:
         """Play an entry or exit tone to the mix, if tones are wanted and anybody is in it."""
-        if self.config.entry_tones and occurrence.mixed:
-            self.order(api.PlayToMix(occurrence.id, prompt))
+        if self.config.entry_tones:
+            self.announce(occurrence, prompt)
 
     def announce(self, occurrence: Occurrence, prompt: str) -> None:
         """Say something to everybody in the mix, if anybody is in it."""
         if occurrence.mixed:
-            self.order(api.PlayToMix(occurrence.id, prompt))
+            self.order(api.PlayToMix(occurrence.id, prompt, occurrence.language))
 
     # --- timers -----------------------------------------------------------------------
 

@@ -269,6 +269,7 @@ class Leg:
     floor: bool = False
     hand_raised: bool = False
     gain_db: int = 0
+    language: str = "en"
     session: SessionId | None = None
     occurrence: OccurrenceId | None = None
     account: str = ""
@@ -320,6 +321,7 @@ class Leg:
             hand_raised=self.hand_raised,
             gain_db=self.gain_db,
             floor=self.floor,
+            language=self.language,
         )
 
 

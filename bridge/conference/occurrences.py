@@ -28,6 +28,7 @@ class Occurrence:
         locked: nobody else is let in.
         lecture: participants are heard only with the floor.
         mute_all: participants who come start muted.
+        language: of what everybody hears: the last organizer's.
         record: it is to be recorded; `recording`: it is now; `parts`: how often that began.
     """
 
@@ -46,6 +47,7 @@ class Occurrence:
     locked: bool = False
     lecture: bool = False
     mute_all: bool = False
+    language: str = "en"
     record: bool = False
     recording: bool = False
     parts: int = 0

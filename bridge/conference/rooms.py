@@ -61,6 +61,7 @@ def enter_occurrence(hall: Hall, leg: Leg, spec: SessionSpec) -> Occurrence:
 def open_occurrence(hall: Hall, spec: SessionSpec) -> Occurrence:
     """Open an occurrence of a session that has none open (D6)."""
     occurrence = Occurrence(OccurrenceId(f"{spec.id}.{hall.ids()}"), spec)
+    occurrence.language = hall.config.language
     occurrence.record = hall.config.recording and hall.config.recording_on
     hall.open[spec.id] = occurrence
     return occurrence

@@ -127,6 +127,7 @@ class ConferenceConfig:
     call_me_accept_ms: int = 40_000  # call_me.accept_s
     call_me_retries: int = 2  # call_me.retries: further tries when busy or not answered
     call_me_retry_after_ms: int = 60_000  # call_me.retry_after_s
+    language: str = "en"  # prompts.language: where no country says otherwise
     recording: bool = False  # recording.directory is set: conferences can be recorded
     recording_on: bool = False  # recording.on_start: every conference is, from its start
     entry_count: bool = False  # conference.entry_count: who joins late hears how many are there

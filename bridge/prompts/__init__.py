@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.errors import InputError
+from bridge.link import DEFAULT_LANGUAGE, clip_name
 from bridge.media.g711 import ITU_DECODE
 from bridge.media.shape import PCMU
 from bridge.units import SAMPLE_RATE_HZ
 
 DIRECTORY: Final = Path(__file__).parent
 """Where the prompts that come with the program are."""
-
-LANGUAGE: Final = "en"
-"""The language whose clips are named without a prefix."""
 
 LANGUAGES: Final = ("en", "fr", "it", "de", "es", "pt", "nl")
 """The languages of R19, in the order in which a caller steps through them."""
@@ -29,7 +27,9 @@ _PCM: Final = (1, 16)
 _ULAW: Final = (7, 8)
 
 
-def load(directory: Path = DIRECTORY, language: str = LANGUAGE) -> dict[str, NDArray[np.int16]]:
+def load(
+    directory: Path = DIRECTORY, language: str = DEFAULT_LANGUAGE
+) -> dict[str, NDArray[np.int16]]:
     """Return every clip of a language but its numbers, and the sounds, by name (the file's)."""
     files = [*sorted(directory.glob(f"{language}/*.wav")), *sorted(directory.glob("sounds/*.wav"))]
     return {file.stem: read_wav(file) for file in files}
@@ -56,13 +56,18 @@ def _files(directory: Path) -> Iterator[tuple[str, Path]]:
                 yield clip_name(language, file.stem), file
 
 
-def clip_name(language: str, name: str) -> str:
-    """Return the worker's name of a prompt in a language.
+def check(directory: Path) -> int:
+    """Read every clip of an operator's directory; return how many there are.
 
-    >>> clip_name("en", "greeting"), clip_name("fr", "greeting")
-    ('greeting', 'fr/greeting')
+    Raises:
+        InputError: it is no directory, or a file of it cannot be played.
     """
-    return name if language == LANGUAGE else f"{language}/{name}"
+    if not directory.is_dir():
+        raise InputError("prompts.directory", str(directory), "a directory")
+    files = dict(_files(directory))
+    for file in files.values():
+        read_wav(file)
+    return len(files)
 
 
 def read_wav(file: Path) -> NDArray[np.int16]:

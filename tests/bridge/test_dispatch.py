@@ -93,6 +93,12 @@ def wire() -> Wire:
         (LeaveMix(LEG), SetGroup(1, -1)),
         (SetLegMuted(LEG, True), SetMuted(1, True)),
         (SetLegGain(LEG, -6), SetGain(1, -6)),
+        (
+            PlayPrompts(LEG, ("people", "n-3", "clip/x"), 9, language="fr"),
+            Play(1, ("fr/people", "fr/n-3", "clip/x"), 9),
+        ),
+        (PlayPrompts(LEG, ("hold-music",), 8, True, "fr"), Play(1, ("hold-music",), 8, True)),
+        (PlayToMix(HERE, "recorded", "nl"), PlayToGroup(0, "nl/recorded")),
         (PlayToMix(HERE, "beep-in"), PlayToGroup(0, "beep-in")),
     ],
 )

@@ -320,6 +320,20 @@ def end(session: SessionArgument, url: UrlOption = URL, token: TokenOption = "")
     typer.echo(f"{session} is ended")
 
 
+@app.command("call-me", epilog="Example: tollbridge session call-me s1 +12125550123 --name Ann")
+def call_me(
+    session: SessionArgument,
+    number: Annotated[str, typer.Argument(help="E.164, such as +12125550123.")],
+    name: Annotated[str, typer.Option(help="Who is called, for the roster.")] = "",
+    url: UrlOption = URL,
+    token: TokenOption = "",
+) -> None:
+    """Call somebody into the session; he presses 1 to be let in (R14, D11)."""
+    body = {"number": number, "name": name}
+    done = _Api(url, token).ask("POST", f"/sessions/{_part(session)}/call-me", body)
+    typer.echo(f"{done['leg']} is being called; `tollbridge session watch {session}` tells more")
+
+
 @app.command(epilog="Example: tollbridge session mute leg-4f9k2m0a1b2c3d4e --off")
 def mute(
     leg: LegArgument,

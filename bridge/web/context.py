@@ -142,6 +142,7 @@ class Context:
             locked=view.locked,
             lecture=view.lecture,
             mute_all=view.mute_all,
+            recording=view.recording,
         )
 
     def show_leg(self, view: LegView) -> LegOut:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 
 from bridge.conference.api import (
     Announce,
+    CallMe,
     ConferenceEvent,
     EndSession,
     KickLeg,
@@ -17,15 +18,19 @@ from bridge.conference.api import (
     MuteAll,
     MuteLeg,
     RaiseHand,
+    RecordSession,
     SetLecture,
     SetVolume,
     StartSession,
 )
+from bridge.ids import new_id
 from bridge.units import LegId
 from bridge.web.auth import Organizer
 from bridge.web.context import Context, context_of
 from bridge.web.models import (
     AnnounceIn,
+    CalledOut,
+    CallMeIn,
     Done,
     HandIn,
     LockIn,
@@ -89,6 +94,23 @@ async def announce(session: str, body: AnnounceIn, context: Ctx, principal: Orga
     record = await context.session(principal, session)
     leg = None if body.leg is None else LegId(body.leg)
     return await _order(context, Announce(record.spec.id, body.prompt, principal.by, leg))
+
+
+@router.post("/sessions/{session}/recording", tags=["control"])
+async def record_session(session: str, body: OnIn, context: Ctx, principal: Organizer) -> Done:
+    """Switch the recording; it begins with the start at the earliest (R12)."""
+    record = await context.session(principal, session)
+    return await _order(context, RecordSession(record.spec.id, body.on, by=principal.by))
+
+
+@router.post("/sessions/{session}/call-me", tags=["control"], status_code=202)
+async def call_me(session: str, body: CallMeIn, context: Ctx, principal: Organizer) -> CalledOut:
+    """Call somebody into the session (R14); ringing, busy and the rest come as events (D11)."""
+    record = await context.session(principal, session)
+    leg = LegId(f"leg-{new_id()}")
+    order = CallMe(leg, record.spec.id, body.number, body.name, by=principal.by)
+    await _order(context, order)
+    return CalledOut(leg=leg)
 
 
 # --- legs ---------------------------------------------------------------------------------

@@ -177,6 +177,7 @@ class OccurrenceOut(BaseModel):
     locked: bool
     lecture: bool
     mute_all: bool
+    recording: bool
 
 
 class RosterOut(BaseModel):
@@ -243,6 +244,19 @@ class AnnounceIn(_In):
 
     prompt: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
     leg: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+
+
+class CallMeIn(_In):
+    """Whom to call (R14); he must press 1 to be let in (D11)."""
+
+    number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{4,14}$", description="E.164")]
+    name: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+
+
+class CalledOut(BaseModel):
+    """The leg that is being called; events and the roster tell what becomes of it."""
+
+    leg: str
 
 
 class EstimateOut(BaseModel):

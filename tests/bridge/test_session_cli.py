@@ -13,7 +13,7 @@ from tests.bridge.web.rig import ADMIN, SOON_S, Rig, running, until
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("create", "show", "list", "cancel", "numbers", "invite"),
-    *("roster", "watch", "start", "end", "mute", "kick"),
+    *("roster", "watch", "start", "end", "call-me", "mute", "kick"),
 )
 
 

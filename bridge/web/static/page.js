@@ -3,10 +3,12 @@
 "use strict";
 
 const VIA = { toll_free: "toll-free", toll: "toll", voip: "VoIP", call_me: "Call Me" };
-const STATES = { invited: "ringing", answered: "answering", prompted: "keying the code", waiting: "waiting", joined: "in", leaving: "leaving" };
+const STATES = { invited: "ringing", answered: "answering", prompted: "keying the code", waiting: "waiting", joined: "in", leaving: "leaving", dialled: "being called", resting: "to be called again", asked: "answered, must press 1" };
 const NEWS = {
   "leg.joined": "joined", "leg.left": "left", "leg.waiting": "is waiting", "participant.muted": "is muted",
   "participant.unmuted": "is not muted any more", "participant.hand_raised": "raised a hand",
+  "call_me.ringing": "rings", "call_me.busy": "is busy", "call_me.no_answer": "does not answer",
+  "call_me.declined": "declined the call", "call_me.failed": "could not be called",
 };
 const CHARGES_MS = 10000;
 const $ = (name, within = document) => within.querySelector(name);
@@ -97,7 +99,11 @@ function onEvent(event) {
   if (event.type === "leg.left" || event.type.startsWith("session.")) {
     cards.forEach((card) => { if (card.id === event.session) setTimeout(() => readCharges(card), 2500); });
   }
-  if (NEWS[event.type] && event.leg) say(`${nameOf(event.leg)} ${NEWS[event.type]}`);
+  const news = NEWS[event.type] && event.leg ? `${nameOf(event)} ${NEWS[event.type]}` : "";
+  if (news) say(news);
+  if (event.type.startsWith("call_me.") && cards.has(event.session)) {
+    $(".called", cards.get(event.session).root).textContent = news;
+  }
 }
 
 async function readSessions() {
@@ -160,7 +166,14 @@ function makeCard(session) {
   order(".end", "end", null, "End this conference? Every leg is hung up.");
   order(".lock", "lock", () => ({ locked: !card.live.locked }));
   order(".lecture-mode", "lecture", () => ({ on: !card.live.lecture }));
+  order(".record", "recording", () => ({ on: !card.live.recording }));
   order(".mute-all", "mute-all", () => ({ muted: !card.live.mute_all }));
+  $(".call-me", root).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [number, name] = [$(".call-number", root), $(".call-name", root)];
+    act(`/sessions/${card.id}/call-me`, { number: number.value.replace(/[\s().-]/g, ""), name: name.value.trim() });
+    number.value = name.value = "";
+  });
   card.numbers.addEventListener("toggle", () => card.numbers.open && readNumbers(card));
   $(".find", root).addEventListener("input", () => showNumbers(card));
   cards.set(session.id, card);
@@ -171,6 +184,7 @@ function makeCard(session) {
 
 function showSession(card, session) {
   card.session = session;
+  $(".call-box", card.root).hidden = !may.control;
   const root = card.root;
   $(".title", root).textContent = may.operator ? `${session.title} (${session.account})` : session.title;
   $(".controls", root).setAttribute("aria-label", `Controls of ${session.title}`);
@@ -191,11 +205,12 @@ function showNow(card, live, legs) {
   const badge = $(".state", root);
   badge.textContent = { started: "in session", open: "waiting for the organizer", scheduled: "nobody there" }[state];
   badge.className = `badge state ${state}`;
-  for (const [selector, on] of [[".locked", live && live.locked], [".lecture", live && live.lecture], [".all-muted", live && live.mute_all]]) {
+  for (const [selector, on] of [[".locked", live && live.locked], [".lecture", live && live.lecture], [".all-muted", live && live.mute_all], [".recorded", live && live.recording]]) {
     $(selector, root).hidden = !on;
   }
   press($(".lock", root), live && live.locked, "Unlock", "Lock");
   press($(".lecture-mode", root), live && live.lecture, "Lecture mode", "Lecture mode");
+  press($(".record", root), live && live.recording, "Stop recording", "Record");
   press($(".mute-all", root), live && live.mute_all, "Unmute all", "Mute all");
   $(".controls", root).hidden = !may.control || !live;
   $(".start", root).hidden = started;
@@ -220,9 +235,9 @@ function press(button, on, pressed, released) {
 
 function shownName(leg) { return leg.name || leg.number || "anonymous"; }
 
-function nameOf(id) {
-  for (const card of cards.values()) if (card.rows.has(id)) return shownName(card.rows.get(id).leg);
-  return "somebody";
+function nameOf(event) {
+  for (const card of cards.values()) if (card.rows.has(event.leg)) return shownName(card.rows.get(event.leg).leg);
+  return event.data.name || event.data.number || "somebody";
 }
 
 function makeRow(card, leg) {

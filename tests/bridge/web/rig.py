@@ -18,6 +18,7 @@ from bridge.lab.rtp import RtpEngine
 from bridge.lab.words import Voice
 from bridge.server import Bridge
 from bridge.web.service import WebService
+from tests.bridge.phone import CallIn
 
 ADMIN = "admin-token-of-acme-0001"
 ORGANIZER = "organizer-token-of-acme-1"
@@ -137,6 +138,22 @@ async def running(folder: Path, **overrides: Any) -> AsyncIterator[Rig]:
         yield rig
     finally:
         await rig.close()
+
+
+@asynccontextmanager
+async def callee() -> AsyncIterator[CallIn]:
+    """Wait to be called by the bridge, on loopback."""
+    phone = await CallIn.listen()
+    try:
+        yield phone
+    finally:
+        await phone.close()
+
+
+def gateway(phone: CallIn) -> dict[str, str]:
+    """Return [call_me] settings that lead to a callee."""
+    host, port = phone.sip.address
+    return {"gateway": f"{host}:{port}"}
 
 
 async def until(what: Any, timeout_s: float = SOON_S) -> None:

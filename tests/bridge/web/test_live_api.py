@@ -11,6 +11,8 @@ from tests.bridge.web.rig import (
     SOON_S,
     VIEWER,
     Rig,
+    callee,
+    gateway,
     running,
     until,
 )
@@ -174,6 +176,47 @@ async def gone(rig: Rig, number: str) -> bool:
 async def settled(rig: Rig, amount: str) -> bool:
     charges = await rig.ask("GET", "/sessions/s1/charges")
     return bool(charges.json()["settled"] == amount)
+
+
+async def test_a_recording_is_switched_on_and_off_and_leaves_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    async with running(tmp_path, recording={"directory": str(folder)}) as rig:
+        await rig.call("olga", organizer=True)
+        await rig.ask("POST", "/sessions/s1/start")
+        on = await rig.ask("POST", "/sessions/s1/recording", {"on": True})
+        assert on.status_code == 200, on.text
+        assert (await rig.ask("GET", "/now")).json()["occurrences"][0]["recording"] is True
+        off = await rig.ask("POST", "/sessions/s1/recording", {"on": False})
+        assert off.status_code == 200
+        assert (await rig.ask("GET", "/now")).json()["occurrences"][0]["recording"] is False
+        await until(lambda: a_file(folder))
+
+
+async def a_file(folder: Path) -> bool:
+    return bool(await asyncio.to_thread(lambda: list(folder.glob("s1/*.wav"))))
+
+
+async def test_call_me_dials_the_number_and_lets_in_who_presses_1(tmp_path: Path) -> None:
+    async with callee() as phone, running(tmp_path, call_me=gateway(phone)) as rig:
+        path = "/sessions/s1/call-me"
+        premium = await rig.ask("POST", path, {"number": "+19005550123", "name": "x"})
+        assert premium.status_code == 409, "premium-rate (D11)"
+        abroad = await rig.ask("POST", path, {"number": "+33123456789"})
+        assert abroad.status_code == 409, "not in the allow-list"
+        done = await rig.ask("POST", path, {"number": "+12125550123", "name": "Ann"})
+        assert done.status_code == 202, done.text
+        leg = done.json()["leg"]
+        await phone.rung()
+        seen = (await rig.ask("GET", "/sessions/s1/roster")).json()["legs"]
+        assert [(one["leg"], one["via"], one["name"], one["state"]) for one in seen] == [
+            (leg, "call_me", "Ann", "dialled")
+        ]
+        await phone.answer()
+        assert await rig.bridge.wait_for(lambda _: state_of(rig, leg) is LegState.ASKED, SOON_S)
+        await phone.press("1")
+        assert await rig.bridge.wait_for(lambda _: state_of(rig, leg) is LegState.WAITING, SOON_S)
+        await phone.hang_up()
+        await until(lambda: nobody(rig))
 
 
 async def test_metrics_count_legs_ticks_packets_sip_and_the_outbox(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.bridge.web.rig import ORGANIZER, SOON_S, VIEWER, Rig, running
+from tests.bridge.web.rig import ORGANIZER, SOON_S, VIEWER, Rig, callee, gateway, running
 
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
@@ -134,7 +134,7 @@ async def test_the_page_shows_calls_and_mutes_starts_and_kicks_by_keyboard(
             browser.until(lambda: browser.find('[data-session="s1"] .lecture').is_displayed())
             browser.until(lambda: browser.text('[data-session="s1"] .charges').startswith("0.00"))
             browser.until(lambda: "0.12" in browser.text('[data-session="s1"] .charges'))
-            browser.find('[data-session="s1"] summary').click()
+            browser.find('[data-session="s1"] .numbers summary').click()
             browser.until(
                 lambda: "United States" in browser.text('[data-session="s1"] .number-list')
             )
@@ -153,6 +153,32 @@ async def test_the_page_shows_calls_and_mutes_starts_and_kicks_by_keyboard(
         assert rig.bridge.occurrences()[0].lecture
         await asyncio.to_thread(kick)
         assert await ann.over(SOON_S)
+
+
+async def test_the_page_calls_somebody_and_shows_what_becomes_of_it(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with callee() as phone, running(tmp_path, call_me=gateway(phone)) as rig:
+
+        def order() -> None:
+            browser.open(rig.web.url, ORGANIZER)
+            browser.until(lambda: browser.text("#link") == "live")
+            browser.find('[data-session="s1"] .call-box summary').click()
+            browser.find(".call-name").send_keys("Ann")
+            browser.find(".call-number").send_keys("+1 212 555 0123", Keys.ENTER)
+            browser.until(lambda: browser.text(".leg-state") == "being called")
+
+        await asyncio.to_thread(order)
+        await phone.rung()
+        await asyncio.to_thread(browser.until, lambda: browser.text(".called") == "Ann rings")
+        await phone.answer()
+        await asyncio.to_thread(
+            browser.until, lambda: browser.text(".leg-state") == "answered, must press 1"
+        )
+        await phone.press("1")
+        await asyncio.to_thread(browser.until, lambda: browser.text(".leg-state") == "waiting")
+        assert await asyncio.to_thread(browser.errors) == []
+        await phone.hang_up()
 
 
 async def test_a_phones_screen_in_the_dark_scrolls_in_one_direction_only(

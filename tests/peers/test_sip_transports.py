@@ -12,6 +12,7 @@ from tests.peers.needs import need
 from tests.peers.probing import CODE, free_port
 from tests.peers.sip_wire import HOST, Talk, Wire
 from tests.peers.sipp_caller import sipp, write_keys
+from tests.peers.test_sipp_conference import lossy_namespace
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(100)]
 
@@ -35,6 +36,23 @@ def test_sipp_dials_in_over_tcp(tmp_path: Path, mode: str) -> None:
     assert count["leg.answered"] == count["leg.waiting"] == count["leg.left"] == CALLS
     reasons = {f["reason"] for f in facts(store) if f["type"] == "leg.left"}
     assert reasons == {"hung_up"}
+
+
+def test_every_call_over_tcp_succeeds_though_three_percent_of_the_packets_are_lost(
+    tmp_path: Path,
+) -> None:
+    need("sipp", "nft", "ip")
+    port, store = free_port(), tmp_path / "store.db"
+    text = config(port, store, [CODE]).replace("[sip]\n", "[sip]\ntcp = true\n")
+    keys = write_keys(tmp_path / "keys.csv", [f"{CODE}#"])
+    command = [*sipp(port, keys, calls=CALLS, stay_ms=5_000, own_port=free_port()), "-t", "t1"]
+    with lossy_namespace(port, "tcp") as inside, serving(text, tmp_path, prefix=inside):
+        done = subprocess.run(
+            [*inside, *command], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stdout[-3_000:]
+    count = collections.Counter(fact["type"] for fact in facts(store))
+    assert count["leg.answered"] == count["leg.waiting"] == count["leg.left"] == CALLS
 
 
 def test_callers_are_told_what_is_advertised(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ LOSS_PERCENT = 3
 
 
 @contextlib.contextmanager
-def lossy_namespace(port: int) -> Iterator[Sequence[str]]:
+def lossy_namespace(port: int, protocol: str = "udp") -> Iterator[Sequence[str]]:
     """Make a network namespace whose loopback loses SIP packets both ways; yield its prefix."""
     name = f"tb-{uuid.uuid4().hex[:8]}"
     inside = ["ip", "netns", "exec", name]
@@ -29,8 +29,8 @@ def lossy_namespace(port: int) -> Iterator[Sequence[str]]:
     table ip lossy {{
       chain input {{
         type filter hook input priority 0;
-        udp dport {port} numgen random mod 100 < {LOSS_PERCENT} counter drop
-        udp sport {port} numgen random mod 100 < {LOSS_PERCENT} counter drop
+        {protocol} dport {port} numgen random mod 100 < {LOSS_PERCENT} counter drop
+        {protocol} sport {port} numgen random mod 100 < {LOSS_PERCENT} counter drop
       }}
     }}"""
     subprocess.run(["ip", "netns", "add", name], check=True)

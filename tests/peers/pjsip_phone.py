@@ -25,6 +25,8 @@ FRAME_MS = 20
 POLL_S = 0.005
 TONE_SIZE = 5_193  # -16 dBFS
 LIFE_S = 120.0
+STRICT = "TEST_PHONE_STRICT"
+"""Set in the environment: see `make_strict`."""
 
 
 def say(event: str, **data: object) -> None:
@@ -134,11 +136,25 @@ def serve(ep: Any, call: Call) -> None:
             break
 
 
+def make_strict(config: Any, caller: str) -> None:
+    """Insist on what phones may insist on: reliable provisional answers and session timers.
+
+    And prove who calls when that is asked, with the password that the tests use.
+    """
+    config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
+    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
+    config.callConfig.timerMinSESec = 90
+    config.callConfig.timerSessExpiresSec = 90
+    config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", caller, 0, "secret"))
+
+
 def main() -> None:
     uri, caller, tone_hz, raw_file = sys.argv[1:]
     ep = endpoint()
     config = pj.AccountConfig()
     config.idUri = f"sip:{caller}@127.0.0.1"
+    if os.environ.get(STRICT):
+        make_strict(config, caller)
     account = pj.Account()
     account.create(config)
     with open(raw_file, "wb") as heard:

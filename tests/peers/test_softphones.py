@@ -4,6 +4,11 @@ They register with digest, dial a code or key it, hear hold music, hear each oth
 themselves, hold and resume, hang up.
 """
 
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +28,8 @@ from tests.peers.softphones import (
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(90)]
 
+HAS_PJSIP = importlib.util.find_spec("pjsua2") is not None
 ANN_HZ, BEN_HZ = 440, 620
-SIP = 'tcp = true\nrequire_auth = true\ndigest = ["MD5"]\n'
 USERS = '[[user]]\nname = "ann"\npassword = "secret"\n[[user]]\nname = "ben"\npassword = "secret"\n'
 KEYS_S = 20.0
 """linphonec takes almost a second for each key."""
@@ -57,14 +62,22 @@ class Bridge:
         return [fact["reason"] for fact in facts(self.store) if fact["type"] == "leg.left"]
 
 
-@pytest.fixture
-def bridge(tmp_path: Path) -> Iterator[Bridge]:
+@contextlib.contextmanager
+def bridge_with_users(tmp_path: Path, digest: str) -> Iterator[Bridge]:
+    """Run a bridge that asks callers for a password."""
     port, store = free_port(), tmp_path / "store.db"
     text = config(port, store, [CODE]).replace(
         CONTRACT, CONTRACT.replace("127.0.0.0/8", "192.0.2.0/24")
     )
-    with serving(text.replace("[sip]\n", f"[sip]\n{SIP}") + USERS, tmp_path):
+    sip = f'[sip]\ntcp = true\nrequire_auth = true\ndigest = ["{digest}"]\n'
+    with serving(text.replace("[sip]\n", sip) + USERS, tmp_path):
         yield Bridge(port, store)
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[Bridge]:
+    with bridge_with_users(tmp_path, "MD5") as made:
+        yield made
 
 
 def test_linphone_waits_and_baresip_starts_the_session_and_both_talk(
@@ -119,6 +132,34 @@ def test_linphone_waits_and_baresip_starts_the_session_and_both_talk(
     heard = ben.heard()
     assert seconds_of_tone(heard, ANN_HZ) > TALK_S / 2
     assert seconds_of_tone(heard, BEN_HZ) == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize("digest", ["MD5", "SHA-256"])
+def test_a_strict_pjsip_phone_proves_who_it_is_and_is_let_in(tmp_path: Path, digest: str) -> None:
+    """It requires 100rel and session timers of 90 s."""
+    assert HAS_PJSIP or os.environ.get("CI") != "true", "CI needs pjsua2-python"
+    if not HAS_PJSIP:
+        pytest.skip("pjsua2-python is not installed: pip install 'tollbridge[phone]'")
+    with bridge_with_users(tmp_path, digest) as bridge:
+        command = [sys.executable, "-m", "tests.peers.pjsip_phone"]
+        command += [f"sip:{CODE}@{bridge.address}", "ann", str(ANN_HZ), str(tmp_path / "raw")]
+        phone = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TEST_PHONE_STRICT": "1"},
+        )
+        try:
+            bridge.until("leg.waiting")
+            said, _ = phone.communicate("keys *0771144#\n", timeout=20)
+        finally:
+            phone.kill()
+            phone.wait(10)
+        bridge.until("leg.left")
+    assert '"event": "confirmed", "status": 200' in said
+    answered = [fact["ani"] for fact in facts(bridge.store) if fact["type"] == "leg.answered"]
+    assert answered == ["ann"]
 
 
 def test_who_has_no_password_is_not_let_in(bridge: Bridge) -> None:

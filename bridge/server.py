@@ -206,7 +206,7 @@ class Bridge:
         self._outbox.close()
         await self._await_byes()
         self._sip.close()
-        if not keep_worker:
+        if self._worker is not None and not keep_worker:  # it may have ended before us
             await self.worker.stop()
 
     async def _await_byes(self) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from billing import BillingError
 from bridge.errors import InputError, OperatingTrouble, TollbridgeError
 
 EXIT_FAILED: Final = 1
@@ -38,7 +39,7 @@ def main() -> None:
         app()
     except InputError as fault:
         _fail(str(fault), EXIT_BAD_INPUT)
-    except (OperatingTrouble, OSError) as fault:
+    except (OperatingTrouble, BillingError, OSError) as fault:
         _fail(str(fault), EXIT_BAD_INPUT)
     except TollbridgeError as fault:
         _fail(f"{fault.code}: {fault}", EXIT_FAILED)
@@ -156,18 +157,11 @@ def explain(
     config: ConfigOption = Path("bridge.toml"),
 ) -> None:
     """Print a leg's facts, its settlement and the arithmetic of its charge."""
-    from billing import Billing
     from bridge.config import load_settings
+    from bridge.invoicing import settled
 
-    settings = load_settings(config)
-    billing = Billing(settings.store.url)
-    try:
-        billing.configure(settings.contract, settings.account)
-        billing.ingest_outbox(settings.store.outbox_url)
-        billing.settle()
+    with settled(load_settings(config)) as billing:
         typer.echo(billing.explain(leg).to_text())
-    finally:
-        billing.close()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from billing.config import AccountConfig, ContractConfig
+from billing.settings import BillingSettings
 from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
@@ -178,6 +179,7 @@ class Settings(_Section):
     trunk: list[TrunkSettings] = []
     contract: list[ContractConfig] = []
     account: list[AccountConfig] = []
+    billing: BillingSettings = BillingSettings()
     session: list[SessionSettings] = []
     web: WebSettings = WebSettings()
     smtp: SmtpSettings = SmtpSettings()

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from bridge.conference.api import LegKind, SessionSpec
 from bridge.config import Settings
+from bridge.invoicing import Tending
 from bridge.server import Bridge
 from bridge.web_settings import EVERY_ACCOUNT, TokenSettings
 
@@ -28,8 +29,10 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], No
     """
     bridge = Bridge(settings)
     await bridge.start()
+    tending = Tending(settings)
     web: WebService | None = None
     try:
+        await tending.start()
         said = banner(bridge)
         if settings.web_listens:
             tokens = settings.token or [_token_of_this_run()]
@@ -41,6 +44,7 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], No
         if web is not None:
             await web.stop()
         await bridge.stop()
+        await tending.stop()
 
 
 async def _start_web(bridge: Bridge, tokens: list[TokenSettings]) -> "WebService":

@@ -24,6 +24,7 @@ from bridge.conference.api import (
 )
 from bridge.config import Settings, load_settings
 from bridge.errors import OperatingTrouble
+from bridge.invoicing import settled
 from bridge.lab.account import CONTRACTS
 from bridge.lab.callers import Target
 from bridge.lab.invoices import BillSeen, bill_of
@@ -210,6 +211,11 @@ class Host:
         """Cancel the session."""
         return await self.order(CancelSession(SESSION, BY))
 
+    def late_ticks(self) -> str:
+        """Return how many of the media worker's ticks were late, as far as it has said."""
+        status = self.bridge.status.worker
+        return f"media worker {status.late_ticks} of {status.ticks}" if status else "not known"
+
     def occurrence(self) -> OccurrenceId | None:
         """Return the occurrence that legs are in now."""
         return next((view.occurrence for view in self.roster() if view.occurrence), None)
@@ -275,10 +281,7 @@ class Host:
             raise OperatingTrouble(str(refused)) from refused
 
     def _with_billing(self, work: Callable[[Billing], Result]) -> Result:
-        store = self.settings.store
-        with Billing(store.url) as billing:
-            billing.configure(self.settings.contract, self.settings.account)
-            billing.ingest_outbox(store.outbox_url)
+        with settled(self.settings) as billing:
             return work(billing)
 
 

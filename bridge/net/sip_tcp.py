@@ -7,6 +7,7 @@ can make grow has a limit, and what breaks one is counted under a named reason.
 
 import asyncio
 import re
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -16,6 +17,8 @@ from bridge.sip.api import Address, Received, Send
 HEAD_BYTES_MAX: Final = 65_536
 BODY_BYTES_MAX: Final = 65_536
 CONNECTIONS_MAX: Final = 2_000
+"""Never more than half of the files that this process may open: the rest of it needs some too."""
+
 WRITE_BUFFER_BYTES_MAX: Final = 262_144
 MESSAGE_S: Final = 30.0
 """How long a message may take from its first byte to its last, and a new connection to its first
@@ -176,6 +179,8 @@ class SipStreams:
         self._connections: dict[Address, _Connection] = {}
         self._pending: dict[Address, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._connections_max = min(CONNECTIONS_MAX, files_max // 2)
         self._closed = False
 
     @classmethod
@@ -248,7 +253,7 @@ class SipStreams:
 
     def add(self, connection: _Connection) -> bool:
         """Take a new connection; false when there are too many."""
-        if self._closed or len(self._connections) >= CONNECTIONS_MAX:
+        if self._closed or len(self._connections) >= self._connections_max:
             self.count("drop.stream_too_many")
             return False
         self._connections[connection.peer] = connection

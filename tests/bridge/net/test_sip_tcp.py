@@ -248,7 +248,8 @@ async def test_a_message_that_does_not_end_in_time_ends_the_connection(
 async def test_connections_beyond_the_limit_are_closed(
     monkeypatch: pytest.MonkeyPatch, ends: Ends
 ) -> None:
-    monkeypatch.setattr(sip_tcp, "CONNECTIONS_MAX", 1)
+    assert ends.bridge._streams is not None
+    monkeypatch.setattr(ends.bridge._streams, "_connections_max", 1)
     first_reader, first = await asyncio.open_connection(*ends.bridge.address)
     first.write(b"\r\n\r\n")
     await asyncio.wait_for(first_reader.readexactly(2), PATIENCE_S)

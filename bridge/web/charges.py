@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from babel.numbers import get_currency_precision
 
-from billing import billed_seconds
+from billing import Billing, billed_seconds
 from bridge.config import Settings
 from bridge.units import MS_PER_S, ConfMs, utc_of
 from bridge.web.models import ChargesOut, EstimateOut

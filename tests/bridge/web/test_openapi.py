@@ -9,7 +9,7 @@ import pytest
 
 from tests.bridge.web.rig import OPERATOR, Rig, running
 
-EXAMPLES = 8
+EXAMPLES = 5
 RUN_S = 100
 
 

@@ -29,9 +29,9 @@ from bridge.media import rtcp, rtp
 from bridge.media.plays import Clips
 from bridge.media.recording import Piece
 from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES
-from bridge.media.sources import source_of
 from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
+from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
 from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
 from bridge.worker_recorder import Recorder
@@ -87,7 +87,7 @@ class Worker:
         self._replies: deque[bytes] = deque()
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._rx = Batch(np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8), at=HEADER_AT).stamped()
+        self._rx_data = np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8)
         self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
         self._recorder = Recorder()
         self._recordings: dict[int, tuple[int, str]] = {}  # group -> key, path
@@ -117,11 +117,14 @@ class Worker:
         self._settings = settings
         token = secrets.token_hex(8).encode()
         self._plane = Plane(self._clips, silence_ns=settings.silence_ns, token=token)
-        self._tx = Batch(self._plane.out.data, at=HEADER_AT)
-        self._tx_odd = Batch(self._plane.out.odd_data, at=HEADER_AT)
+        six = ":" in settings.host
+        self._addresses = Addresses(six=six)
+        self._rx = Batch(self._rx_data, at=HEADER_AT, six=six).stamped()
+        self._tx = Batch(self._plane.out.data, at=HEADER_AT, six=six)
+        self._tx_odd = Batch(self._plane.out.odd_data, at=HEADER_AT, six=six)
         self._ports.close()
         self._ports = RtpPorts(settings.host, settings.port_first, settings.port_last, PORTS_MAX)
-        self._rtcp = RtcpLink(self._plane, self._ports)
+        self._rtcp = RtcpLink(self._plane, self._ports, self._addresses, six=six)
         self._reported: list[NDArray[np.int64]] = []
         self._lost = 0
         self._legs: dict[int, Leg] = {}
@@ -152,7 +155,7 @@ class Worker:
             data=self._rx.data[:count],
             length=self._rx.length[:count],
             flags=self._rx.flags[:count],
-            source=self._rx.source[:count],
+            source=self._addresses.sources(self._rx, 0, count),
             port=self._rx_port[:count],
             arrived_ns=self._rx.stamps(0, count),
         )
@@ -183,10 +186,10 @@ class Worker:
         """Send this tick's packets."""
         plane, out = self._plane, self._plane.out
         if rearranged:
-            self._tx.source[: len(out.slots)] = plane.dest[out.slots]
+            self._addresses.direct(self._tx, plane.dest[out.slots])
         if len(out.odd_slots):
             rows = len(out.odd_slots)
-            self._tx_odd.source[:rows] = plane.dest[out.odd_slots]
+            self._addresses.direct(self._tx_odd, plane.dest[out.odd_slots])
             self._tx_odd.size[:rows] = out.odd_length
         for batch, ports in ((self._tx, out.ports), (self._tx_odd, out.odd_ports)):
             for index, first, rows in ports:  # bounded by the ports in use
@@ -310,12 +313,13 @@ class Worker:
         return leg
 
     def _open_leg(self, order: link.OpenLeg) -> None:
-        expected = source_of(order.remote_host, order.remote_port)
+        expected = self._addresses.source_of(order.remote_host, order.remote_port)
         if not self._free:
             self._reply(link.LegRefused(order.leg_no, "no_slot"))
             return
         sources = self._plane.sources
-        port = self._ports.take(lambda index: sources.may_share(index, expected))
+        # Who may come from anywhere gets a port of his own: nobody's address can be in his way.
+        port = self._ports.take(lambda index: bool(expected) and sources.may_share(index, expected))
         if port is None:
             self._reply(link.LegRefused(order.leg_no, "no_port"))
             return
@@ -338,7 +342,7 @@ class Worker:
                 codec=order.codec,
                 payload_type=order.payload_type,
                 dtmf_payload_type=order.dtmf_payload_type,
-                expected=source_of(order.host, order.port),
+                expected=self._addresses.source_of(order.host, order.port),
                 proven=order.proven,
                 sends=order.remote_sends,
                 hears=order.remote_hears,

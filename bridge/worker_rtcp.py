@@ -9,6 +9,7 @@ from bridge.media import rtcp, rtp
 from bridge.media.shape import HEADER_AT, ROW_BYTES
 from bridge.media.tick import Plane
 from bridge.net.batch import Batch
+from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
 from bridge.units import MS_PER_S, NS_PER_MS, SAMPLE_RATE_HZ
 
@@ -19,11 +20,11 @@ READ_MAX: Final = 512
 class RtcpLink:
     """Reads and sends RTCP for one plane."""
 
-    def __init__(self, plane: Plane, ports: RtpPorts) -> None:
-        self._plane, self._ports = plane, ports
-        self._rx = Batch(np.zeros((READ_MAX, ROW_BYTES), np.uint8), at=HEADER_AT).stamped()
+    def __init__(self, plane: Plane, ports: RtpPorts, addresses: Addresses, *, six: bool) -> None:
+        self._plane, self._ports, self._addresses = plane, ports, addresses
+        self._rx = Batch(np.zeros((READ_MAX, ROW_BYTES), np.uint8), at=HEADER_AT, six=six).stamped()
         rows = np.zeros((rtcp.TURN_LEGS_MAX, rtcp.REPORT_BYTES_MAX), np.uint8)
-        self._tx = Batch(rows, at=0)
+        self._tx = Batch(rows, at=0, six=six)
 
     def turn(self, wall_ns: int) -> NDArray[np.int64]:
         """Read what has come and send the reports that are due; return whose those were.
@@ -38,7 +39,7 @@ class RtcpLink:
                         data=self._rx.data[:got],
                         length=self._rx.length[:got],
                         flags=self._rx.flags[:got],
-                        source=self._rx.source[:got],
+                        source=self._addresses.sources(self._rx, 0, got),
                         port=np.full(got, port.index),
                         arrived_ns=self._rx.stamps(0, got),
                     )
@@ -46,7 +47,7 @@ class RtcpLink:
         written = self._plane.write_reports(wall_ns, self._tx.data)
         count = len(written.legs)
         self._tx.size[:count] = written.length
-        self._tx.source[:count] = written.dest
+        self._addresses.direct(self._tx, written.dest)
         for index, first, rows in written.ports:  # bounded by the ports in use
             lost = self._tx.send(self._ports.ports[index].rtcp, first, rows)
             self._plane.counters.add("send_failed", lost)

@@ -92,6 +92,38 @@ def delay(
         _print(f"{participants} legs in pairs, one of each talks", result)
 
 
+@app.command(epilog="Example: tollbridge bench flood --participants 1000 --json")
+def flood(
+    participants: Annotated[int, typer.Option(min=2, max=LEGS_MAX, help="Legs that talk.")] = 1_000,
+    rate: Annotated[int, typer.Option(min=1, help="Packets a second that are nobody's.")] = 100_000,
+    seconds: Annotated[float, typer.Option(min=2, help="How long it is measured.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Flood a port of a worker under load, and measure what the others notice."""
+    from bridge.bench.flood import run
+
+    result = run(participants, rate, seconds)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(f"{participants} legs, and {rate} packets a second of strangers", result)
+
+
+@app.command(epilog="Example: tollbridge bench billing --legs 1000000 --json")
+def billing(
+    legs: Annotated[int, typer.Option(min=20, help="Three facts each are made.")] = 100_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in, settle, rate and invoice that many legs on SQLite, and do it all again."""
+    from billing.bench import run
+
+    result = run(legs)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(f"{legs} legs on SQLite, one core", result)
+
+
 def _print_rows(title: str, rows: list[dict[str, object]]) -> None:
     table = Table(*rows[0], title=title)
     for row in rows:

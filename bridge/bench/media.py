@@ -57,7 +57,7 @@ class Load:
     @classmethod
     async def start(cls, ports: list[int]) -> "Load":
         """Start calling these server ports."""
-        process = await _start("bridge.bench.callers", CALLER_PORT, cpu=CALLERS_CPU)
+        process = await start("bridge.bench.callers", CALLER_PORT, cpu=CALLERS_CPU)
         assert process.stdin is not None
         process.stdin.write(json.dumps(ports).encode() + b"\n")
         return cls(process)
@@ -72,17 +72,20 @@ class Load:
 
     async def stop(self) -> None:
         """End the callers."""
-        await _end(self._process)
+        await end(self._process)
 
 
-async def _start(module: str, port: int, *, cpu: int) -> asyncio.subprocess.Process:
+async def start(module: str, *numbers: int, cpu: int) -> asyncio.subprocess.Process:
+    """Start a module of this package on a core, with pipes to it."""
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        "taskset", "-c", str(cpu), sys.executable, "-m", module, str(port), stdin=pipe, stdout=pipe
+        "taskset", "-c", str(cpu), sys.executable, "-m", module, *map(str, numbers),
+        stdin=pipe, stdout=pipe,
     )  # fmt: skip
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Close the standard input of a process and wait for its end."""
     assert process.stdin is not None
     process.stdin.close()
     await process.wait()
@@ -100,11 +103,11 @@ async def _measured(pid: int, load: Load, seconds: float) -> tuple[float, dict[s
 
 async def floor(participants: int, seconds: float) -> float:
     """Return the cores that the bare batched echo takes."""
-    process = await _start("bridge.bench.echo_floor", FLOOR_PORT, cpu=SERVER_CPU)
+    process = await start("bridge.bench.echo_floor", FLOOR_PORT, cpu=SERVER_CPU)
     load = await Load.start([FLOOR_PORT] * participants)
     cores, _ = await _measured(process.pid, load, seconds)
     await load.stop()
-    await _end(process)
+    await end(process)
     return cores
 
 
@@ -120,7 +123,7 @@ async def bridge(participants: int, conferences: int, seconds: float) -> dict[st
     worker = await MediaWorker.start(settings, keep, print, cpu=SERVER_CPU)
     bare_kb = rss_kb(worker.pid)
     ports = [
-        await _join(worker, leg, leg * conferences // participants) for leg in range(participants)
+        await join(worker, leg, leg * conferences // participants) for leg in range(participants)
     ]
     with tempfile.TemporaryDirectory() as directory:
         for group in range(0, conferences, RECORDED):
@@ -148,7 +151,7 @@ async def bridge(participants: int, conferences: int, seconds: float) -> dict[st
     }
 
 
-async def _join(worker: MediaWorker, leg: int, group: int) -> int:
+async def join(worker: MediaWorker, leg: int, group: int) -> int:
     """Open a leg that is proven and in a conference; return its port."""
     host = host_of(leg)
     opened = await worker.open_leg(OpenLeg(leg, host, CALLER_PORT))

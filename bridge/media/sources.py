@@ -111,6 +111,10 @@ class Sources:
             self._claim(slot, leg.latched)
         self._mark(slot)
 
+    def has(self, slot: int, source: int) -> bool:
+        """Return whether packets from a source are the leg's; true of no source at all."""
+        return not source or self._owner.get(self._key(slot, source)) == slot
+
     def destination(self, slot: int) -> int:
         """Return where the leg's RTP may go: 0 while nothing is proven."""
         leg = self._legs[slot]
@@ -153,7 +157,7 @@ class Sources:
         The one unheard leg that expects this host; else the one unheard leg that nothing is
         proven of. With two candidates nobody gets the packet.
         """
-        unheard = self._unheard.get(port, ())
+        unheard = self._unheard.get(port, ()) if source else ()
         host = source >> 32
         same = [slot for slot in unheard if self._legs[slot].expected >> 32 == host]
         if len(same) == 1:

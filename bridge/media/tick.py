@@ -163,6 +163,7 @@ class Plane:
             remote.dtmf_payload_type if remote.dtmf_payload_type >= 0 else _NO_TYPE
         )
         self.sources.set_remote(slot, remote.expected, proven=remote.proven, relatch=remote.relatch)
+        self.counters.add("source_in_use", not self.sources.has(slot, remote.expected))
         if remote.relatch:
             self.latched[slot] = 0
         self.dest[slot] = self.sources.destination(slot)

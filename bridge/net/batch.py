@@ -1,6 +1,6 @@
 """Many datagrams a system call: recvmmsg and sendmmsg on numpy arrays; knows no RTP.
 
-`msghdr`, `iovec` and `sockaddr_in` arrays are numpy arrays whose addresses are set once. Where
+`msghdr`, `iovec` and `sockaddr` arrays are numpy arrays whose addresses are set once. Where
 the C library has no such calls a plain loop stands behind the same functions.
 """
 
@@ -15,6 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ADDRESS: Final = np.dtype([("family", "u2"), ("port", ">u2"), ("host", ">u4"), ("zero", "u8")])
+_ADDRESS_6: Final = np.dtype(
+    [
+        ("family", "u2"),
+        ("port", ">u2"),
+        ("flow", "u4"),
+        ("host", "u1", (16,)),
+        ("scope", "u4"),
+        ("pad", "u4"),
+    ]
+)
+_ADDRESS_6_SIZE: Final = 28
 _IOVEC: Final = np.dtype([("base", "u8"), ("size", "u8")])
 _HEADER: Final = np.dtype(
     [
@@ -89,28 +100,35 @@ class Batch:
         data: (N, R) uint8, datagrams, each from byte `at` on.
         length: (N,) uint32 view, bytes received.
         flags: (N,) int32 view, receive flags.
-        source: (N,) uint64 view, first 8 bytes of the address: family, port, host.
+        source: (N,) uint64 view, first 8 bytes of an IPv4 address: family, port, host.
+        port: (N,) uint16 view of big-endian ports; `host_6`, (N, 16) uint8 view of IPv6 hosts.
         count: N.
     """
 
-    def __init__(self, data: NDArray[np.uint8], *, at: int) -> None:
+    def __init__(self, data: NDArray[np.uint8], *, at: int, six: bool = False) -> None:
         assert data.flags.c_contiguous
         self.count, row = data.shape
         self.data, self._at = data, at
-        self._address = np.zeros(self.count, _ADDRESS)
+        self._address = np.zeros(self.count, _ADDRESS_6 if six else _ADDRESS)
         self._iov = np.zeros(self.count, _IOVEC)
         self._header = np.zeros(self.count, _HEADER)
         each = np.arange(self.count, dtype=np.uint64)
         self._iov["base"] = data.ctypes.data + at + each * np.uint64(row)
         self._iov["size"] = row - at
-        self._header["name"] = self._address.ctypes.data + each * np.uint64(_ADDRESS.itemsize)
-        self._header["name_size"] = _ADDRESS.itemsize
+        self._header["name"] = self._address.ctypes.data + each * np.uint64(self._address.itemsize)
+        self._header["name_size"] = _ADDRESS_6_SIZE if six else self._address.itemsize
         self._header["iov"] = self._iov.ctypes.data + each * np.uint64(_IOVEC.itemsize)
         self._header["iov_count"] = 1
         self._start = self._header.ctypes.data
         self.length: NDArray[np.uint32] = self._header["size"]
         self.flags: NDArray[np.int32] = self._header["flags"]
-        self.source: NDArray[np.uint64] = self._address.view(np.uint64).reshape(-1, 2)[:, 0]
+        self.source: NDArray[np.uint64] = self._address.view(np.uint64).reshape(self.count, -1)[
+            :, 0
+        ]
+        self.port: NDArray[np.uint16] = self._address["port"]
+        if six:
+            self.host_6: NDArray[np.uint8] = self._address["host"]
+            self._address["family"] = socket.AF_INET6
         self.size: NDArray[np.uint64] = self._iov["size"]
         self._stamp: Any = None
 
@@ -185,13 +203,15 @@ class Batch:
         for row in range(first, first + room):
             view = memoryview(self.data[row, self._at :])  # type: ignore[arg-type]  # a buffer
             try:
-                size, _, flags, (host, port) = sock.recvmsg_into([view], 0, socket.MSG_DONTWAIT)
+                size, _, flags, sender = sock.recvmsg_into([view], 0, socket.MSG_DONTWAIT)
             except OSError:
                 return row - first
             self._header["size"][row], self._header["flags"][row] = size, flags
             address = self._address[row : row + 1]
-            address["family"], address["port"] = socket.AF_INET, port
-            address["host"] = int.from_bytes(socket.inet_aton(host), "big")
+            address["family"], address["port"] = sock.family, sender[1]
+            packed = socket.inet_pton(sock.family, sender[0])
+            six = sock.family == socket.AF_INET6
+            address["host"] = np.frombuffer(packed, np.uint8) if six else int.from_bytes(packed)
             if self._stamp is not None:
                 seconds, nanos = divmod(time.time_ns(), _NS_PER_S)
                 self._stamp["seconds"][row], self._stamp["nanos"][row] = seconds, nanos
@@ -199,7 +219,9 @@ class Batch:
 
     def _send_one(self, sock: socket.socket, row: int) -> tuple[int, int]:
         address = self._address[row]
-        host = socket.inet_ntoa(int(address["host"]).to_bytes(4, "big"))
+        six = sock.family == socket.AF_INET6
+        packed = address["host"].tobytes() if six else int(address["host"]).to_bytes(4)
+        host = socket.inet_ntop(sock.family, packed)
         data = self.data[row, self._at : self._at + int(self._iov["size"][row])]
         try:
             sock.sendto(data.tobytes(), socket.MSG_DONTWAIT, (host, int(address["port"])))

@@ -106,8 +106,9 @@ class RtpPorts:
 def _bind_pair(host: str, number: int) -> tuple[socket.socket, socket.socket] | None:
     """Return sockets on a port and the one above it, or None when either is taken."""
     sockets: list[socket.socket] = []
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in (number, number + 1):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock = socket.socket(family, socket.SOCK_DGRAM)
         sockets.append(sock)
         try:
             sock.bind((host, port))

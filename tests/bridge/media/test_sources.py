@@ -145,3 +145,22 @@ def test_many_are_found_at_once() -> None:
         np.array([port for port, _ in asked]), np.array([s for _, s in asked], np.uint64)
     )
     assert found.tolist() == [known.get(pair, -1) for pair in asked]
+
+
+def test_source_without_a_number_is_nobodys(sources: Sources) -> None:
+    sources.open(1, 0, 0)
+    assert sources.claimant(0, 0) == -1
+    assert find(sources, 0, 0) == -1
+
+
+def test_stranger_before_the_sdp_address_does_not_win_for_good(sources: Sources) -> None:
+    """Who spoke first is heard until the SDP's address speaks; after that nobody else is."""
+    sources.open(1, 0, ANN)
+    assert sources.claimant(0, BOB) == 1
+    sources.heard(1, BOB)
+    assert find(sources, 0, ANN) == 1
+    sources.heard(1, ANN)
+    assert (find(sources, 0, BOB), sources.claimant(0, BOB)) == (-1, -1)
+    assert sources.destination(1) == ANN
+    assert sources.has(1, ANN)
+    assert not sources.has(1, BOB)

@@ -13,6 +13,7 @@ from typing import Final
 from bridge.errors import RemoteFault
 from bridge.ids import new_id
 from bridge.lab.audibility import Window
+from bridge.lab.network import Impairment
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine, RtpPort
 from bridge.lab.words import SILENT, Voice
@@ -23,8 +24,10 @@ from bridge.sip.api import (
     CallMedia,
     CallProgress,
     Dial,
+    Direction,
     EndCause,
     LocalMedia,
+    RemoteMedia,
     SipNotice,
 )
 from bridge.units import NS_PER_MS, NS_PER_S, LegId
@@ -74,6 +77,7 @@ class Caller:
         ladder: what happened in SIP, in order.
         ended: why the last call is over; None while it is up or before the first.
         status: final status of a call that was refused.
+        network: what happens to the packets that he sends, drawn from `seed`.
     """
 
     name: str
@@ -83,12 +87,15 @@ class Caller:
     engine: RtpEngine
     voice: Voice = SILENT
     ring_frames: int = 0
+    network: Impairment | None = None
+    seed: str = ""
     ladder: list[Rung] = field(default_factory=list)
     ended: EndCause | None = None
     status: int | None = None
     _port: RtpPort | None = None
     _leg: LegId | None = None
     _answered: asyncio.Future[CallAnswered] | None = None
+    _agreed: asyncio.Future[RemoteMedia] | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _work: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -167,6 +174,22 @@ class Caller:
         """Mute himself on the bridge with `*2` (R18)."""
         await self.press("*2")
 
+    async def hold(self, *, on: bool) -> None:
+        """Put the call on hold by a re-INVITE with `a=inactive`, or take it off."""
+        if not self.in_call or self._leg is None or self._port is None:
+            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        direction = Direction.INACTIVE if on else Direction.SENDRECV
+        self._note("→ re-INVITE " + ("hold" if on else "resume"))
+        self._agreed = asyncio.get_running_loop().create_future()
+        media = LocalMedia(self._port.host, self._port.port, direction)
+        self.phone.reinvite(self._leg, media)
+        try:
+            remote = await asyncio.wait_for(self._agreed, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise CallFailed(f"re-INVITE not answered in {ANSWER_TIMEOUT_S:.0f} s") from None
+        await self.engine.connect(self._port, remote)
+        await self.engine.send(self._port, not on)
+
     async def hang_up(self) -> None:
         """End the call with BYE."""
         if self.in_call and self._leg is not None:
@@ -209,6 +232,8 @@ class Caller:
         self._port = await self.engine.open(
             host=self.phone.address.host, ring_frames=self.ring_frames
         )
+        if self.network is not None:
+            await self.engine.impair(self._port, self.network, self.seed)
 
     async def _silence(self, port: RtpPort | None) -> None:
         if port is not None:
@@ -230,6 +255,9 @@ class Caller:
                 self._note(f"← 200 ({notice.remote.codec.name}), → ACK")
                 if self._answered is not None and not self._answered.done():
                     self._answered.set_result(notice)
+            case CallMedia() if self._agreed is not None and not self._agreed.done():
+                self._note("← 200, → ACK")
+                self._agreed.set_result(notice.remote)
             case CallMedia():
                 self._note("← re-INVITE")
                 if self._port is not None:

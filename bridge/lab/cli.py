@@ -96,7 +96,7 @@ def run(
         int, typer.Option(min=1, max=1_000, help="Run each story so often; all must be equal.")
     ] = 1,
     seed: Annotated[
-        int | None, typer.Option(help="Run the stories in an order drawn from this number.")
+        int | None, typer.Option(help="Draw the order of stories, and what networks lose, from it.")
     ] = None,
     update_golden: Annotated[
         bool, typer.Option(help="Keep each bill beside its story as `<story>.bill.json`.")
@@ -108,7 +108,7 @@ def run(
         random.Random(seed).shuffle(stories)
     set_up_logs(quiet=True)
     console = Console(highlight=False)
-    options = LabOptions(clock_running=clock == "real", update_golden=update_golden)
+    options = LabOptions(clock_running=clock == "real", update_golden=update_golden, seed=seed or 0)
     began_ns = time.monotonic_ns()
     if jobs > 1 and len(stories) > 1:
         results = run_parallel(stories, jobs, options, lambda one: reports.show(one, console))

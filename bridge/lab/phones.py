@@ -19,6 +19,8 @@ from bridge.sip.api import (
     Dial,
     Dropped,
     HangUp,
+    LocalMedia,
+    Reinvite,
     Reject,
     SipConfig,
     SipNotice,
@@ -77,6 +79,10 @@ class Phone:
         """End a call in whatever state it is; nothing when it is over."""
         if leg in self._owners:
             self._sip.order(HangUp(leg))
+
+    def reinvite(self, leg: LegId, media: LocalMedia) -> None:
+        """Offer other media in a call: hold, or resume."""
+        self._sip.order(Reinvite(leg, media))
 
     def _on_notice(self, notice: SipNotice) -> None:
         if isinstance(notice, Dropped):

@@ -44,6 +44,8 @@ def evidence(result: StoryResult) -> list[str]:
         lines += [
             f"  {(rung.at_ns - result.began_ns) / NS_PER_S:8.3f} s  {rung.text}" for rung in ladder
         ]
+    if result.late:
+        lines.append(f"late ticks: {result.late}")
     lines.append(f"facts ({len(result.facts)}), conference time:")
     for fact in result.facts[:FACTS_SHOWN_MAX]:
         at = utc_of(fact.at).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
@@ -67,6 +69,7 @@ def as_json(result: StoryResult) -> dict[str, Any]:
         "rules": list(result.story.rules),
         "ok": result.ok,
         "seconds": round(result.seconds, 3),
+        "late_ticks": result.late,
         "verdicts": [verdict.as_json() for verdict in result.verdicts],
         "facts": [
             {"id": f.id, "type": f.type, "time": utc_of(f.at).isoformat(), "data": dict(f.data)}

@@ -13,6 +13,7 @@ import numpy as np
 
 from bridge.errors import OperatingTrouble
 from bridge.lab.audibility import Window
+from bridge.lab.network import Impairment
 from bridge.sip.api import RemoteMedia
 
 END_TIMEOUT_S: Final = 5.0
@@ -93,6 +94,10 @@ class RtpEngine:
     async def speak(self, port: RtpPort, tone_hz: int | None) -> None:
         """Change what the caller says."""
         await self._order("voice", port.row, tone_hz or 0)
+
+    async def impair(self, port: RtpPort, impairment: Impairment, seed: str) -> None:
+        """Send the caller's packets over a bad network from now on."""
+        await self._order("impair", port.row, impairment, seed)
 
     async def send(self, port: RtpPort, on: bool) -> None:
         """Stop or resume the caller's packets."""

@@ -5,6 +5,8 @@ verdicts disturb its pace. Knows callers as row numbers; ends when its control s
 """
 
 import contextlib
+import heapq
+import itertools
 import os
 import resource
 import select
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.lab.keys import KeySender
+from bridge.lab.network import Impairment, Line
 from bridge.lab.recording import CODEC_OF, RING_FRAMES, Recording
 from bridge.lab.voice import SILENCE_CODE, tone_codes
 from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -69,6 +72,10 @@ class Engine:
         self.remotes: dict[int, tuple[str, int]] = {}
         self.keys: dict[int, KeySender] = {}
         self.recordings: dict[int, Recording] = {}
+        self.lines: dict[int, Line] = {}
+        self.under_way: list[tuple[int, int, int, bytes]] = []
+        """Packets on bad lines: when each arrives, a number that keeps order, row, bytes."""
+        self.numbers = itertools.count()
         self.free = list(range(ROWS_MAX - 1, -1, -1))
         self.poller = select.poll()
         self.row_of_fd: dict[int, int] = {}
@@ -123,6 +130,10 @@ class Engine:
         """Say what the caller says: a tone, or silence with 0."""
         self.callers.tone_hz[row] = tone_hz
 
+    def do_impair(self, row: int, impairment: Impairment, seed: str) -> None:
+        """Send the caller's packets over a bad network from now on."""
+        self.lines[row] = Line(impairment, seed)
+
     def do_sending(self, row: int, on: bool) -> None:
         """Stop or resume sending packets."""
         self.callers.sending[row] = on
@@ -152,6 +163,9 @@ class Engine:
         del self.row_of_fd[sock.fileno()]
         sock.close()
         self.remotes.pop(row, None)
+        self.lines.pop(row, None)
+        self.under_way = [packet for packet in self.under_way if packet[2] != row]
+        heapq.heapify(self.under_way)
         self._drop_keys(row)
         del self.recordings[row], self.keys[row]
         self.free.append(row)
@@ -169,10 +183,23 @@ class Engine:
     # --- the grid -------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Send one frame of every caller."""
-        callers = self.callers
-        rows = np.flatnonzero(callers.sending)
+        """Send one frame of every caller; more or none of one whose clock drifts."""
         self.ticks += 1
+        rows = np.flatnonzero(self.callers.sending)
+        if not self.lines:
+            self._send_frames(rows)
+            return
+        counts = np.array([self._frames_due(row) for row in rows.tolist()], np.int64)
+        # bound: a clock that drifts by 2 % is never two frames off in one
+        for count in range(1, 3):
+            self._send_frames(rows[counts >= count])
+
+    def _frames_due(self, row: int) -> int:
+        line = self.lines.get(row)
+        return line.frames() if line else 1
+
+    def _send_frames(self, rows: NDArray[np.int64]) -> None:
+        callers = self.callers
         if not len(rows):
             return
         frames = self._frames(rows)
@@ -188,7 +215,7 @@ class Engine:
     def _frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (n, 160) codes: what each of the callers says in this frame."""
         callers = self.callers
-        at = (self.ticks * FRAME_SAMPLES + np.arange(FRAME_SAMPLES)) % SAMPLE_RATE_HZ
+        at = callers.ts[rows, None].astype(np.int64) + np.arange(FRAME_SAMPLES)
         steps = callers.tone_hz[rows, None] * at % SAMPLE_RATE_HZ
         walk = callers.codec[rows] + np.where(callers.tone_hz[rows] == 0, len(CODECS), 0)
         frames: NDArray[np.uint8] = self.walks[walk[:, None], steps]
@@ -214,8 +241,25 @@ class Engine:
         callers = self.callers
         header = HEADER.pack(0x80, kind, int(callers.seq[row]), ts, int(callers.ssrc[row]))
         callers.seq[row] = (int(callers.seq[row]) + 1) % (1 << 16)
+        line = self.lines.get(row)
+        if line is None:
+            self._deliver(row, header + payload)
+            return
+        now_ns = time.monotonic_ns()
+        for due_ns in line.arrivals(len(header) + len(payload), now_ns):
+            packet = (due_ns, next(self.numbers), row, header + payload)
+            heapq.heappush(self.under_way, packet)
+
+    def _arrive(self) -> None:
+        """Deliver the packets of bad lines whose time has come."""
+        now_ns = time.monotonic_ns()
+        while self.under_way and self.under_way[0][0] <= now_ns:
+            _, _, row, packet = heapq.heappop(self.under_way)
+            self._deliver(row, packet)
+
+    def _deliver(self, row: int, packet: bytes) -> None:
         try:
-            self.sockets[row].sendto(header + payload, self.remotes[row])
+            self.sockets[row].sendto(packet, self.remotes[row])
             self.counters["tx"] += 1
         except OSError:  # a full buffer or a port that is gone: what a network loses
             self.counters["send_failed"] += 1
@@ -262,7 +306,8 @@ class Engine:
         self.poller.register(control, select.POLLIN)
         next_ns = time.monotonic_ns()
         while True:
-            wait_ns = max(next_ns - time.monotonic_ns(), 0)
+            due_ns = min([next_ns, *(packet[0] for packet in self.under_way[:1])])
+            wait_ns = max(due_ns - time.monotonic_ns(), 0)
             for fd, _ in self.poller.poll(wait_ns / 1e6):
                 if fd == control:
                     try:
@@ -271,6 +316,7 @@ class Engine:
                         return
                 elif fd in self.row_of_fd:
                     self.receive(self.row_of_fd[fd])
+            self._arrive()
             now_ns = time.monotonic_ns()
             if now_ns >= next_ns:
                 next_ns = self._keep_pace(now_ns, next_ns)

@@ -87,11 +87,13 @@ class LabOptions:
     Attributes:
         clock_running: conference time runs by itself (`--clock real`).
         update_golden: write the bill beside the story instead of comparing it.
+        seed: what bad networks lose and delay is drawn from it.
         ports: the bridge's RTP ports, first and last; None is what the configuration says.
     """
 
     clock_running: bool = False
     update_golden: bool = False
+    seed: int = 0
     ports: tuple[int, int] | None = None
 
 
@@ -133,8 +135,9 @@ class Lab:
             worker=self.worker,
             ports=options.ports,
         )
+        before = (await self.engine.counters())["late_ticks"]
         try:
-            run = await StoryRun.prepare(story, host, self.engine, folder)
+            run = await StoryRun.prepare(story, host, self.engine, folder, seed=options.seed)
             try:
                 await run.all_steps()
                 if not options.clock_running:
@@ -145,6 +148,8 @@ class Lab:
                 await run.close()
         finally:
             result.facts = tuple(host.facts)
+            behind = (await self.engine.counters())["late_ticks"] - before
+            result.late = f"{host.late_ticks()}; callers {behind}"
             self.worker = await host.stop()
 
 
@@ -167,8 +172,10 @@ class StoryRun:
     cancelled: bool = False
 
     @classmethod
-    async def prepare(cls, story: Story, host: Host, engine: RtpEngine, folder: Path) -> "StoryRun":
-        """Give every caller his phone; nobody dials yet."""
+    async def prepare(
+        cls, story: Story, host: Host, engine: RtpEngine, folder: Path, *, seed: int = 0
+    ) -> "StoryRun":
+        """Give every caller his phone; nobody dials yet. `seed` draws what networks lose."""
         callers: dict[str, list[Caller]] = {}
         phones = []
         voices = story.voices()
@@ -184,6 +191,8 @@ class StoryRun:
                     engine=engine,
                     voice=voices[name],
                     ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
+                    network=story.network.get(name),
+                    seed=f"{seed} {name} {member}",
                 )
                 for member in range(spec.count)
             ]
@@ -266,6 +275,8 @@ class StoryRun:
                 await caller.say(step.voice, step.for_ms / MS_PER_S)
             case "mute":
                 await self._mute(name, caller)
+            case "hold" | "resume":
+                await caller.hold(on=step.verb == "hold")
             case "hang up":
                 await caller.hang_up()
                 if not await self.host.wait_for(lambda: self._is_over(caller), LEFT_S):

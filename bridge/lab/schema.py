@@ -3,12 +3,16 @@
 from typing import Any
 
 from bridge.lab.expectations import Audio, Expect
-from bridge.lab.steps import CALLER_VERBS, MIGRATION_KEYS, ORGANIZER_ALONE, ORGANIZER_OF
+from bridge.lab.steps import (
+    CALLER_VERBS,
+    MIGRATION_KEYS,
+    ORGANIZER_ALONE,
+    ORGANIZER_OF,
+    PLAIN_VERBS,
+)
 from bridge.lab.story import NAME, Story
 
-CALLER_STEP = (
-    r"^(join|dial|mute|hang up|drop|press [0-9*#A-D]+|say .+ for .+|is refused [3-6]\d\d)$"
-)
+CALLER_STEP = rf"^({'|'.join(PLAIN_VERBS)}|press [0-9*#A-D]+|say .+ for .+|is refused [3-6]\d\d)$"
 ORGANIZER_STEP = rf"^({'|'.join(ORGANIZER_ALONE)}|({'|'.join(ORGANIZER_OF)}) .+)$"
 
 

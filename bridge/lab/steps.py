@@ -22,7 +22,7 @@ from bridge.lab.words import (
 )
 
 CALLER_VERBS: Final = (*("join", "dial", "is refused", "press", "say", "mute", "hang up", "drop"),)
-PLAIN_VERBS: Final = ("join", "dial", "mute", "hang up", "drop")
+PLAIN_VERBS: Final = ("join", "dial", "mute", "hold", "resume", "hang up", "drop")
 ORGANIZER_ALONE: Final = (
     *("start", "end", "record", "lock", "unlock", "lecture", "end lecture"),
     *("mute all", "unmute all"),
@@ -58,7 +58,18 @@ class CallerStep(_Step):
     """Callers do something, all at the same time."""
 
     who: tuple[str, ...]
-    verb: Literal["join", "dial", "is refused", "press", "say", "mute", "hang up", "drop"]
+    verb: Literal[
+        "join",
+        "dial",
+        "is refused",
+        "press",
+        "say",
+        "mute",
+        "hold",
+        "resume",
+        "hang up",
+        "drop",
+    ]
     status: int = 0
     digits: str = ""
     voice: Voice = Voice()

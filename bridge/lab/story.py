@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from bridge.lab.account import CONTRACTS, Account, contract_table
 from bridge.lab.expectations import DTMF, Audio, Expect
+from bridge.lab.network import Impairment
 from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
 from bridge.lab.steps import (
     STEP_KEYS,
@@ -152,6 +153,7 @@ class Story(Part):
     )
     settings: dict[str, Any] = Field(default_factory=dict)
     callers: dict[str, CallerSpec] = Field(min_length=1)
+    network: dict[str, Impairment] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     expect: Expect | None = None
     _source: Source = PrivateAttr(default_factory=lambda: Source(Path("-")))
@@ -212,10 +214,8 @@ def load_story(file: Path, *, sounds: Collection[str] | None = None) -> Story:
         raise StoryRefused(file, source.problems)
     names = _names(raw.get("callers"), source)
     steps = StepReader(source, names).read_all(raw.get("steps"))
-    if "network" in raw:
-        source.complain(("network",), "'network' is part of the format and not built yet")
     contracts = _contracts(raw.get("contracts"), source)
-    known = [*Story.model_fields, "network"]
+    known = list(Story.model_fields)
     for key in raw:
         if key not in known:
             source.complain((key,), f"unknown key {key!r}{suggestion(str(key), known)}")
@@ -277,6 +277,8 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
     _check_tones(story, source)
     _check_contracts(story, source)
     _check_codecs(story, source)
+    for name in story.network:
+        _check_name(story, name, source, ("network", name))
     _check_crowds(story, source)
     offered = set(story.session.toll_free)
     for index, step in enumerate(story.steps):

@@ -45,12 +45,17 @@ class Verdict:
 
 @dataclass(slots=True)
 class StoryResult:
-    """All that one run of a story left behind."""
+    """All that one run of a story left behind.
+
+    Attributes:
+        late: how many ticks the machine was too slow for, in the bridge and at the callers.
+    """
 
     story: Story
     verdicts: list[Verdict] = field(default_factory=list)
     facts: tuple[Fact, ...] = ()
     ladders: dict[str, list[Rung]] = field(default_factory=dict)
+    late: str = ""
     began_ns: int = 0
     seconds: float = 0.0
 

@@ -1,7 +1,9 @@
 """SIP over TCP with SIPp as the caller, and what the bridge says of itself behind NAT."""
 
 import collections
+import contextlib
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -53,6 +55,50 @@ def test_every_call_over_tcp_succeeds_though_three_percent_of_the_packets_are_lo
         assert done.returncode == 0, done.stdout[-3_000:]
     count = collections.Counter(fact["type"] for fact in facts(store))
     assert count["leg.answered"] == count["leg.waiting"] == count["leg.left"] == CALLS
+
+
+def stream_answer(address: tuple[str, int], data: bytes) -> bytes:
+    """Send bytes over a connection of their own; return the first line of what comes back."""
+    with socket.create_connection(address) as stream, contextlib.suppress(ConnectionError):
+        stream.settimeout(5)
+        stream.sendall(data)
+        stream.shutdown(socket.SHUT_WR)
+        return stream.recv(4_096).partition(b"\r\n")[0]
+    return b""
+
+
+def options(name: str, extra: str = "", length: str = "Content-Length: 0\r\n") -> bytes:
+    """Write an OPTIONS over TCP."""
+    return (
+        f"OPTIONS sip:x@{HOST} SIP/2.0\r\nVia: SIP/2.0/TCP {HOST}:9;branch=z9hG4bK{name}\r\n"
+        f"From: <sip:a@b>;tag=1\r\nTo: <sip:x@{HOST}>\r\nCall-ID: {name}\r\nCSeq: 1 OPTIONS\r\n"
+        f"{extra}{length}\r\n"
+    ).encode()
+
+
+STREAMS = {
+    "garbage": (bytes(range(256)) * 300, b""),
+    "nothing but NULs": (b"\0" * 70_000, b""),
+    "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 500, b""),
+    "no length": (options("n", length=""), b"SIP/2.0 200 OK"),
+    "bad length": (options("b", length="Content-Length: x\r\n"), b"SIP/2.0 400 "),
+    "endless body": (options("e", length="Content-Length: 99999\r\n"), b"SIP/2.0 400 "),
+    "large head": (options("l", extra="X: " + "y" * 63_000 + "\r\n"), b"SIP/2.0 513 "),
+    "half a message": (options("h")[:60], b""),
+}
+
+
+def test_no_bytes_over_tcp_stop_the_bridge(tmp_path: Path) -> None:
+    port = free_port()
+    text = config(port, tmp_path / "store.db", [CODE]).replace("[sip]\n", "[sip]\ntcp = true\n")
+    address = (HOST, port)
+    with serving(text, tmp_path):
+        for name, (data, expected) in STREAMS.items():
+            heard = stream_answer(address, data)
+            assert heard.startswith(expected), (name, heard)
+            assert bool(heard) == bool(expected), (name, heard)
+            assert stream_answer(address, options(f"after-{len(name)}")) == b"SIP/2.0 200 OK"
 
 
 def test_callers_are_told_what_is_advertised(tmp_path: Path) -> None:

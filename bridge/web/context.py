@@ -20,6 +20,7 @@ from bridge.web.now import Now
 from bridge.web.numbers import OfferedNumber, country_name, numbers_of
 from bridge.web.problems import ApiProblem, unknown
 from bridge.web.sessions import Scheduler
+from bridge.web.speech import Speech
 from bridge.web.webhooks import Sender
 
 
@@ -38,6 +39,7 @@ class Context:
     scheduler: Scheduler
     charges: Charges
     sender: Sender
+    speech: Speech
     base_url: str
 
     # --- what is there for whom ---------------------------------------------------------

@@ -23,6 +23,7 @@ from bridge.conference.api import (
     SetVolume,
     StartSession,
 )
+from bridge.conference.prompts import CLIP
 from bridge.ids import new_id
 from bridge.units import LegId
 from bridge.web.auth import Organizer
@@ -39,7 +40,7 @@ from bridge.web.models import (
     OnIn,
     VolumeIn,
 )
-from bridge.web.problems import raise_refused
+from bridge.web.problems import ApiProblem, raise_refused
 
 router = APIRouter(prefix="/api/v1")
 Ctx = Annotated[Context, Depends(context_of)]
@@ -90,10 +91,16 @@ async def mute_all(session: str, body: MuteIn, context: Ctx, principal: Organize
 
 @router.post("/sessions/{session}/announce", tags=["control"])
 async def announce(session: str, body: AnnounceIn, context: Ctx, principal: Organizer) -> Done:
-    """Play a prompt to everybody in the conference, or to one leg."""
+    """Play a prompt or a text to everybody in the conference, or to one leg."""
     record = await context.session(principal, session)
+    if (body.prompt is None) == (body.text is None):
+        raise ApiProblem(409, "prompt_or_text", "expected either a prompt or a text")
+    prompt = body.prompt or CLIP
+    is_open = any(view.session == record.spec.id for view in context.bridge.occurrences())
+    if body.text is not None and is_open:  # else the core refuses, and nothing need be spoken
+        prompt = await context.speech.clip(body.text, body.language or record.language)
     leg = None if body.leg is None else LegId(body.leg)
-    return await _order(context, Announce(record.spec.id, body.prompt, principal.by, leg))
+    return await _order(context, Announce(record.spec.id, prompt, principal.by, leg))
 
 
 @router.post("/sessions/{session}/recording", tags=["control"])

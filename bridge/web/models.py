@@ -240,9 +240,11 @@ class MoveIn(_In):
 
 
 class AnnounceIn(_In):
-    """What to play, by a prompt's name; to one leg when it is named, else to everybody."""
+    """What to play, a prompt by its name or a text; to one leg when named, else to everybody."""
 
-    prompt: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    prompt: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+    text: Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    language: Language | None = Field(None, description="Of the text; else the session's.")
     leg: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
 
 

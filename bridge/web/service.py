@@ -25,6 +25,7 @@ from bridge.web.context import Context
 from bridge.web.feed import Feed
 from bridge.web.now import Now
 from bridge.web.sessions import Scheduler
+from bridge.web.speech import Speech
 from bridge.web.webhooks import Sender
 from bridge.web_settings import TokenSettings
 
@@ -85,6 +86,7 @@ class WebService:
             scheduler=Scheduler(bridge, store, feed.take),
             charges=Charges(settings, now),
             sender=Sender(store, feed),
+            speech=Speech(bridge),
             base_url=settings.web.public_url or _url(sock),
         )
         config = uvicorn.Config(

@@ -1,9 +1,15 @@
 """Orders over the API with real calls up: each changes one leg or conference, and the bill."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
-from bridge.conference.api import LegState
+import numpy as np
+import pytest
+
+from bridge.conference.api import Fact, LegState, Notice
+from bridge.prompts import read_wav
+from bridge.web.speech import resample, speak, to_telephone
 from tests.bridge.web.rig import (
     CODE,
     OTHER,
@@ -89,6 +95,44 @@ async def test_each_control_changes_one_state_and_its_opposite_takes_it_back(
         assert played.status_code == 200, played.text
         unknown = await rig.ask("POST", "/sessions/s1/announce", {"prompt": "no-such-prompt"})
         assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_prompt")
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no espeak-ng here")
+async def test_a_text_is_spoken_to_everybody_and_to_one_leg(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        path, text = "/sessions/s1/announce", "Five minutes left; -w is no option."
+        both = await rig.ask("POST", path, {"text": text, "prompt": "people"})
+        assert (both.status_code, both.json()["code"]) == (409, "prompt_or_text")
+        empty = await rig.ask("POST", path, {"text": text})
+        assert (empty.status_code, empty.json()["code"]) == (409, "not_open")
+        ann = await rig.call("ann")
+        await rig.call("olga", organizer=True)
+        await rig.ask("POST", "/sessions/s1/start")
+        told: list[Fact | Notice] = []
+        rig.bridge.subscribe(told.append)
+        for more in ({}, {"leg": rig.leg(ann)}, {"language": "de"}):
+            answer = await rig.ask("POST", path, {"text": text, **more})
+            assert answer.status_code == 200, answer.text
+        clips = [one.data["prompt"] for one in told if one.type == "announcement.played"]
+        assert clips[0] == clips[1], "the same text is spoken once"
+        assert clips[2] != clips[0]
+        await rig.bridge.wait_for(lambda b: b.status.worker.ticks > 0, SOON_S)
+        assert rig.bridge.status.worker.counters.get("unknown_clip", 0) == 0
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no espeak-ng here")
+async def test_speech_is_loud_enough_and_has_nothing_above_4_khz(tmp_path: Path) -> None:
+    await speak("Good morning, everybody.", "en", tmp_path / "spoken.wav")
+    to_telephone(tmp_path / "spoken.wav", tmp_path / "ready.wav")
+    samples = read_wav(tmp_path / "ready.wav")
+    assert 0.8 * 8_000 < len(samples) < 5 * 8_000
+    assert np.sqrt(np.mean(np.square(samples.astype(np.float64)))) > 500
+    tone = np.sin(2 * np.pi * 5_000 * np.arange(22_050) / 22_050) * 10_000
+    assert np.abs(resample(tone, 22_050)).max() < 100, "5 kHz is cut off, not folded to 3 kHz"
+    kept = resample(np.sin(2 * np.pi * 1_000 * np.arange(22_050) / 22_050) * 10_000, 22_050)
+    assert 9_900 < np.abs(kept).max() < 10_100
 
 
 async def test_a_leg_is_moved_to_another_session_of_its_account_only(tmp_path: Path) -> None:

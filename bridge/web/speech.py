@@ -1,0 +1,108 @@
+"""Text to a clip that the bridge can play, spoken by espeak-ng when it is on this machine.
+
+Knows espeak-ng and WAV files; knows no session. A text is spoken once a language and kept while
+the media worker lives; how many are kept is bounded, for the worker keeps them in memory.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import wave
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.server import Bridge
+from bridge.units import SAMPLE_RATE_HZ
+from bridge.web.problems import ApiProblem
+from bridge.worker_link import MediaWorker
+
+VOICES: Final = {"en": "en-us", "fr": "fr-fr", "pt": "pt-pt"}
+"""espeak-ng's voices where a language's code alone is not one's usual choice."""
+
+WORDS_A_MINUTE: Final = "150"
+SPEAK_S: Final = 20.0
+TEXTS_MAX: Final = 200
+
+
+class Speech:
+    """Speaks texts for one bridge."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._names: dict[tuple[str, str], str] = {}
+        self._worker: MediaWorker | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def clip(self, text: str, language: str) -> str:
+        """Return the name under which `Announce` plays a text; it is spoken when it is new."""
+        async with self._one_at_a_time:
+            if self._worker is not self._bridge.worker:  # another one has heard of no clip
+                self._worker, self._names = self._bridge.worker, {}
+            name = self._names.get((text, language))
+            if name is None:
+                if len(self._names) >= TEXTS_MAX:
+                    detail = f"{TEXTS_MAX} texts are kept until the bridge restarts"
+                    raise ApiProblem(409, "too_many_texts", detail)
+                name = await self._load(text, language)
+                self._names[text, language] = name
+            return name
+
+    async def _load(self, text: str, language: str) -> str:
+        with tempfile.TemporaryDirectory(prefix="tollbridge-speech-") as folder:
+            spoken, ready = Path(folder) / "spoken.wav", Path(folder) / "ready.wav"
+            await speak(text, language, spoken)
+            await asyncio.to_thread(to_telephone, spoken, ready)
+            return await self._bridge.load_clip(ready)
+
+
+async def speak(text: str, language: str, file: Path) -> None:
+    """Have espeak-ng write a text to a WAV file; the text goes by its standard input."""
+    program = shutil.which("espeak-ng")
+    if program is None:
+        raise ApiProblem(409, "no_speech", "espeak-ng is not on the bridge's machine")
+    voice = VOICES.get(language, language)
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *("--stdin", "-v", voice, "-s", WORDS_A_MINUTE, "-w", str(file)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await asyncio.wait_for(process.communicate(text.encode()), SPEAK_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise ApiProblem(503, "no_speech", "espeak-ng did not end in time") from None
+    if process.returncode != 0:
+        raise ApiProblem(503, "no_speech", f"espeak-ng ended with {process.returncode}")
+
+
+def to_telephone(spoken: Path, ready: Path) -> None:
+    """Write a mono 16-bit WAV file of any rate as one of 8 kHz."""
+    with wave.open(str(spoken), "rb") as wav:
+        rate = wav.getframerate()
+        samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.float64)
+    with wave.open(str(ready), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(SAMPLE_RATE_HZ)
+        wav.writeframes(resample(samples, rate).astype("<i2").tobytes())
+
+
+def resample(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    """Return samples at 8 kHz, in [-32,768, 32,767]: what is above 4 kHz is cut off, not folded.
+
+    >>> len(resample(np.zeros(22_050), 22_050))
+    8000
+    """
+    count = len(samples) * SAMPLE_RATE_HZ // rate
+    if count == 0:
+        return np.zeros(0)
+    spectrum = np.fft.rfft(samples)[: count // 2 + 1]
+    wide = np.zeros(count // 2 + 1, dtype=complex)
+    wide[: len(spectrum)] = spectrum
+    return np.clip(np.fft.irfft(wide, count) * (count / len(samples)), -32_768, 32_767)

@@ -26,7 +26,7 @@ VIEWER = "viewer-token-of-acme-0001"
 OTHER = "admin-token-of-globex-001"
 OPERATOR = "operator-token-of-all-0001"
 CODE, PIN = "482913", "771144"
-SOON_S = 10.0
+SOON_S = 40.0
 
 
 def settings(folder: Path, **overrides: Any) -> Settings:

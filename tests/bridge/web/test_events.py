@@ -51,7 +51,7 @@ async def following(rig: Rig, token: str, after: str = "") -> AsyncIterator[Hear
 
     task = asyncio.create_task(follow())
     try:
-        await asyncio.wait_for(up.wait(), 10)
+        await asyncio.wait_for(up.wait(), 40)
         yield heard
     finally:
         task.cancel()
@@ -118,7 +118,7 @@ async def take_some(feed: Feed, account: str | None, after: str, count: int) -> 
     """Return the next events of a follower."""
     found: list[Event] = []
     events = feed.follow(account, after)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for event in events:
             found.append(event)
             if len(found) == count:

@@ -20,7 +20,7 @@ from tests.bridge.web.rig import ORGANIZER, SOON_S, VIEWER, Rig, callee, gateway
 
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
-SHOWN_S = 15
+SHOWN_S = 40
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver here"),

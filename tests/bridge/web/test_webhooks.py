@@ -35,19 +35,20 @@ class Target:
         return [json.loads(body)["type"] for _, body in self.got]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        pairs = (line.partition(": ") for line in head[1:] if line)
-        headers = {name.lower(): value for name, _, value in pairs}
-        body = await reader.readexactly(int(headers["content-length"]))
-        self.got.append((headers, body))
-        if self.hangs:
-            await asyncio.sleep(60)
-        status = self.answers.pop(0) if self.answers else 204
-        writer.write(
-            f"HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
-        )
-        await writer.drain()
-        writer.close()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            pairs = (line.partition(": ") for line in head[1:] if line)
+            headers = {name.lower(): value for name, _, value in pairs}
+            body = await reader.readexactly(int(headers["content-length"]))
+            self.got.append((headers, body))
+            if self.hangs:
+                await asyncio.sleep(60)
+            status = self.answers.pop(0) if self.answers else 204
+            answer = f"HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            writer.write(answer.encode())
+            await writer.drain()
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
@@ -67,6 +68,7 @@ async def target(*answers: int, hangs: bool = False) -> AsyncIterator[Target]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close in the next turn of the loop
 
 
 async def hook(rig: Rig, url: str, *types: str) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     begin = webhooks.Sender.__init__
 
     def quick(self: webhooks.Sender, *given: Any, **named: Any) -> None:
-        begin(self, *given, timeout_s=0.5, backoff_first_s=0.05, **named)
+        begin(self, *given, timeout_s=2.0, backoff_first_s=0.05, **named)
 
     monkeypatch.setattr(webhooks.Sender, "__init__", quick)
 

@@ -124,9 +124,16 @@ def _running(command: Sequence[str], home: Path) -> Iterator[Softphone]:
 
 @contextlib.contextmanager
 def baresip(
-    home: Path, *, user: str, bridge: str, tone_hz: int, rtp_port: int, transport: str = "udp"
+    home: Path,
+    *,
+    user: str,
+    bridge: str,
+    tone_hz: int,
+    rtp_port: int,
+    transport: str = "udp",
+    answers: bool = False,
 ) -> Iterator[Softphone]:
-    """Run baresip with one account that registers."""
+    """Run baresip with one account that registers; `answers` makes it answer at once."""
     (home / "heard").mkdir(parents=True)
     write_tone(home / "tone.wav", tone_hz)
     modules = ("stdio", "cons", "g711", "aufile", "sndfile", "account", "menu")
@@ -141,7 +148,8 @@ def baresip(
     ]
     (home / "config").write_text("\n".join(lines) + "\n")
     account = f"<sip:{user}@{bridge};transport={transport}>;auth_user={user};auth_pass=secret"
-    (home / "accounts").write_text(f"{account};regint=120;dtmfmode=rtpevent\n")
+    extra = ";answermode=auto" if answers else ""
+    (home / "accounts").write_text(f"{account};regint=120;dtmfmode=rtpevent{extra}\n")
     with _running(["baresip", "-f", str(home)], home) as phone:
         phone.says("registered successfully")
         yield phone

@@ -93,7 +93,7 @@ class CallIn:
                 pass
         self.changed.set()
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 8.0) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 15.0) -> None:
         """Wait for a notice that makes something true."""
         async with asyncio.timeout(seconds):
             while not holds():

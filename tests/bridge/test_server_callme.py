@@ -32,7 +32,7 @@ class Stage:
         return next((v.state for v in self.bridge.roster() if v.leg == ANN), None)
 
     async def until(self, state: LegState | None) -> None:
-        assert await self.bridge.wait_for(lambda _: self.state() is state, 8), self.state()
+        assert await self.bridge.wait_for(lambda _: self.state() is state, 15), self.state()
         await self.bridge.committed()
 
     async def advance(self, ms: int) -> None:
@@ -61,7 +61,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await bridge.start()
     organizer = await CallIn.dial(bridge, CODE)
     await organizer.press(f"*0{PIN}#")
-    assert await bridge.wait_for(lambda b: b.occurrences()[0].started, 8)
+    assert await bridge.wait_for(lambda b: b.occurrences()[0].started, 15)
     yield Stage(bridge, phone)
     await bridge.stop()
     await organizer.close()

@@ -57,7 +57,7 @@ async def test_facts_and_notices_come_in_order_and_once(bridge: Bridge) -> None:
     end = bridge.subscribe(told.append)
     olivia = await CallIn.dial(bridge, CODE)
     await olivia.press(f"*0{PIN}#")
-    assert await bridge.wait_for(lambda b: bool(b.occurrences()[0].started), 5)
+    assert await bridge.wait_for(lambda b: bool(b.occurrences()[0].started), 15)
     assert await bridge.order(LockSession(SID, locked=True, by="web")) == ()
     assert await bridge.order(LockSession(SID, locked=True, by="web")) == ()
     assert await bridge.order(MuteAll(SID, muted=True, by="web")) == ()
@@ -103,7 +103,7 @@ async def test_a_conference_is_recorded_to_a_file_of_its_own(
         os.utime(file, (at, at))
     olivia = await CallIn.dial(bridge, CODE)
     await olivia.press(f"*0{PIN}#*3")
-    assert await bridge.wait_for(lambda b: b.occurrences()[0].recording, 5)
+    assert await bridge.wait_for(lambda b: b.occurrences()[0].recording, 15)
     occurrence = bridge.occurrences()[0].occurrence
     await asyncio.sleep(1.0)
     assert await bridge.order(RecordSession(SID, on=False, by="web")) == ()

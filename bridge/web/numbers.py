@@ -60,6 +60,7 @@ def numbers_of(
     return found
 
 
+@lru_cache(maxsize=4_096)
 def country_name(country: str, language: str) -> str:
     """Return a country's name in a language; its code when there is none."""
     return str(Locale.parse(language).territories.get(country, country))

@@ -137,7 +137,8 @@ class WebService:
 def _bind(bridge: Bridge) -> socket.socket:
     host, port = bridge.settings.web.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, asyncio sets TCP_NODELAY on what is accepted; else every answer waits 40 ms.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

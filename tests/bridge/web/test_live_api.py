@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,12 @@ async def test_call_me_dials_the_number_and_lets_in_who_presses_1(tmp_path: Path
         assert await rig.bridge.wait_for(lambda _: state_of(rig, leg) is LegState.WAITING, SOON_S)
         await phone.hang_up()
         await until(lambda: nobody(rig))
+
+
+async def test_answers_are_not_held_back_by_the_sockets(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        # asyncio sets TCP_NODELAY on connections whose listening socket was named TCP.
+        assert rig.web._socket.proto == socket.IPPROTO_TCP
 
 
 async def test_metrics_count_legs_ticks_packets_sip_and_the_outbox(tmp_path: Path) -> None:

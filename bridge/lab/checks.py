@@ -33,6 +33,7 @@ class Judge:
         callers: all callers by name; a crowd has several.
         tones: the speaking callers' tones.
         acted_ns: when the last action began: prompts are looked for from there.
+        languages: what is spoken to the callers beside English.
         recording: the recorded file, once the story has closed it.
     """
 
@@ -40,6 +41,7 @@ class Judge:
     callers: Mapping[str, Sequence[Caller]]
     tones: Mapping[str, int]
     acted_ns: int = 0
+    languages: frozenset[str] = frozenset()
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -113,7 +115,8 @@ class Judge:
             self.note(line, name, worst.ok, _shown_audio(one), worst.observed)
 
     async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:
-        return name, await Listener(caller, audio, self.tones, self.acted_ns).listen()
+        listener = Listener(caller, audio, self.tones, self.acted_ns, self.languages)
+        return name, await listener.listen()
 
     # --- facts ----------------------------------------------------------------------------
 

@@ -51,6 +51,18 @@ def known_pcm() -> Mapping[str, Pcm]:
     return load_all()
 
 
+@cache
+def sounds_in(languages: frozenset[str]) -> Mapping[str, Pcm]:
+    """Return the clips that may be heard where these languages are spoken, but for the numbers."""
+    marks = tuple(f"{language}/" for language in languages)
+    spoken = {
+        name: pcm
+        for name, pcm in known_pcm().items()
+        if name.startswith(marks) and "/n-" not in name
+    }
+    return {**sound_pcm(), **spoken}
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Whether a caller heard what he must, and what he heard."""
@@ -66,12 +78,14 @@ class Listener:
     Attributes:
         tones: all callers' tones, by name.
         acted_ns: when the last action of the story was: prompts are looked for from there.
+        languages: what is spoken to the story's callers beside English (R19).
     """
 
     caller: Caller
     audio: Audio
     tones: Mapping[str, int]
     acted_ns: int
+    languages: frozenset[str] = frozenset()
 
     async def listen(self) -> Heard:
         """Listen until what must be heard is heard or patience ends; then judge all of it."""
@@ -90,8 +104,9 @@ class Listener:
             if not missing or self.audio.silence or end_ns >= last_ns:
                 break
             end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
-        named = {name: known_pcm()[name] for name in self._sounds(self.audio.not_hears)}
-        whole = await self._analyse(begin_ns, end_ns, {**sound_pcm(), **named})
+        asked = self._sounds((*self.audio.not_hears, *self.audio.hears))
+        named = {name: known_pcm()[name] for name in asked}
+        whole = await self._analyse(begin_ns, end_ns, {**sounds_in(self.languages), **named})
         wrong = self._wrong(whole) + await self._leaked_keys(end_ns)
         faults = list(dict.fromkeys(missing + wrong))
         return Heard(not faults, self._observed(whole, prompts, faults))
@@ -103,7 +118,11 @@ class Listener:
     async def _analyse(self, from_ns: int, to_ns: int, clips: Mapping[str, Pcm]) -> Hearing:
         window = await self.caller.heard(from_ns - CONTEXT_NS, to_ns + CONTEXT_NS)
         frames = CONTEXT_NS // FRAME_NS
-        return await asyncio.to_thread(analyse, window, self.tones, clips, context_frames=frames)
+        likely = [f"{language}/waiting" for language in self.languages]
+        likely += self._sounds(self.audio.hears)
+        return await asyncio.to_thread(
+            analyse, window, self.tones, clips, context_frames=frames, likely=likely
+        )
 
     def _sounds(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name not in self.tones and name != DTMF]
@@ -116,7 +135,7 @@ class Listener:
         pcm = window.pcm.astype(np.float64)
         rest = pcm
         if not only_tones(pcm, self.tones):
-            rest, _ = await asyncio.to_thread(take_out, pcm, sound_pcm())
+            rest, _ = await asyncio.to_thread(take_out, pcm, sounds_in(self.languages))
         keys = keys_heard(rest, self.tones.values())
         return [f"the tones of keys {keys} are heard"] if keys else []
 

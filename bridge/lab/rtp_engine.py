@@ -326,7 +326,10 @@ class Engine:
         behind = (now_ns - due_ns) // FRAME_NS
         if behind > CATCH_UP_FRAMES:
             self.counters["late_ticks"] += behind
-            self.callers.ts[self.callers.sending] += np.uint32(behind * FRAME_SAMPLES)
+            skips = self.callers.sending.copy()
+            # A key under way keeps its timestamp (RFC 4733 §2.3): moved, it would be two keys.
+            skips[[row for row, keys in self.keys.items() if keys.busy]] = False
+            self.callers.ts[skips] += np.uint32(behind * FRAME_SAMPLES)
             due_ns += behind * FRAME_NS
         self.tick()
         if len(self.sockets) > WATCHED_MAX:

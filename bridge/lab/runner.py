@@ -25,6 +25,7 @@ from bridge.conference.api import (
     SetLecture,
     StartSession,
 )
+from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, CallFailed, Rung
 from bridge.lab.checks import Judge
@@ -197,7 +198,9 @@ class StoryRun:
                 for member in range(spec.count)
             ]
         tones = {name: voice.tone_hz for name, voice in voices.items() if voice.tone_hz}
-        judge = Judge(host, callers, tones, acted_ns=time.monotonic_ns())
+        spoken = {language_of(spec.country or "", LANGUAGES[0]) for spec in story.callers.values()}
+        languages = frozenset(spoken - {LANGUAGES[0]})
+        judge = Judge(host, callers, tones, acted_ns=time.monotonic_ns(), languages=languages)
         return cls(story, host, engine, folder, callers, phones, judge)
 
     def ladders(self) -> dict[str, list[Rung]]:

@@ -1,8 +1,12 @@
 """RFC 4733 keys, frame by frame."""
 
+import socket
 import struct
+from multiprocessing import Pipe
 
 from bridge.lab.keys import KeySender
+from bridge.lab.rtp_engine import Engine
+from bridge.units import FRAME_NS
 
 
 def frames_of(digits: str) -> list[tuple[int, bool, int, bool, int]]:
@@ -40,3 +44,27 @@ def test_keys_follow_each_other_with_a_frame_of_voice_between() -> None:
 def test_all_sixteen_keys_have_their_event_numbers() -> None:
     events = [event for event, _, _, marker, _ in frames_of("0123456789*#ABCD") if marker]
     assert events == list(range(16))
+
+
+def test_a_late_engine_does_not_make_two_keys_of_one() -> None:
+    """RFC 4733 §2.3: all packets of one key have one timestamp, however late the sender is."""
+    ours, theirs = Pipe()
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.settimeout(2)
+    engine = Engine(theirs)
+    row, _, _ = engine.do_open("127.0.0.1", 10)
+    host, port = receiver.getsockname()
+    engine.do_remote(row, host, port, "PCMU", 0, 101)
+    engine.do_press(row, "7", 1)
+    due_ns = 0
+    for late_frames in (0, 50, 0, 0, 0, 0):
+        due_ns = engine._keep_pace(due_ns + late_frames * FRAME_NS, due_ns)
+    packets = [receiver.recv(200) for _ in range(5)]
+    keys = [packet for packet in packets if packet[1] & 0x7F == 101]
+    assert len(keys) == 5
+    assert len({packet[4:8] for packet in keys}) == 1
+    assert engine.counters["late_ticks"] == 50
+    engine.do_close(row)
+    for one in (ours, theirs, receiver):
+        one.close()

@@ -77,7 +77,9 @@ class Callers:
 
 def main(port: int) -> int:
     """Talk until standard input ends."""
-    ports = json.loads(sys.stdin.readline())
+    # Unbuffered: a request that came with the first line must still be seen by `select`.
+    orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  # open until the end
+    ports = json.loads(orders.readline())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for option in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
             sock.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
@@ -89,8 +91,8 @@ def main(port: int) -> int:
         while True:
             callers.send(number)
             callers.receive()
-            if select.select([sys.stdin], [], [], 0)[0]:
-                if not sys.stdin.readline():
+            if select.select([orders], [], [], 0)[0]:
+                if not orders.readline():
                     return 0
                 print(json.dumps(callers.report()), flush=True)
             number += 1

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bridge.web.rig import OPERATOR, Rig, running
 
-EXAMPLES = 4
+EXAMPLES = 20
 RUN_S = 240
 
 

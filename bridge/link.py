@@ -52,8 +52,9 @@ class SetRemote:
         ptime_ms: what the other side wants to receive.
         host, port: where it says it receives; "" and 0 when it does not.
         proven: RTP may go to host:port before RTP has come from there.
-        remote_sends: false on hold: silence is then no reason to declare the leg dead (D12).
-        remote_hears: false: send no RTP.
+        remote_sends: false when it will not send.
+        remote_hears: false: send no RTP. When either is false the leg is on hold, and silence is
+            no reason to declare it dead (D12).
         relatch: the address changed by re-INVITE: forget the latched source.
     """
 

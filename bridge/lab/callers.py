@@ -175,10 +175,10 @@ class Caller:
         await self.press("*2")
 
     async def hold(self, *, on: bool) -> None:
-        """Put the call on hold by a re-INVITE with `a=inactive`, or take it off."""
+        """Put the call on hold by a re-INVITE with `a=sendonly`, or take it off."""
         if not self.in_call or self._leg is None or self._port is None:
             raise CallFailed(f"{self.name} is in no call: {self._why()}")
-        direction = Direction.INACTIVE if on else Direction.SENDRECV
+        direction = Direction.SENDONLY if on else Direction.SENDRECV
         self._note("→ re-INVITE " + ("hold" if on else "resume"))
         self._agreed = asyncio.get_running_loop().create_future()
         media = LocalMedia(self._port.host, self._port.port, direction)

@@ -67,6 +67,7 @@ class Plane:
         latched: (L,) uint64, source that was heard, 0 before.
         dest: (L,) uint64, where RTP goes, 0 while nothing is proven.
         last_ns: (L,) int64, when the last packet came, or the leg was opened.
+        awaited: (L,) bool, RTP is to come: the leg is not on hold (D12).
         quiet_since: (L,) int64, when silence began to count, for D12.
         silent: (L,) bool, silence was reported.
         pitch: (L,) int64, pitch period of the leg's last erasure, samples.
@@ -100,7 +101,7 @@ class Plane:
         self.port: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.latched: NDArray[np.uint64] = np.zeros(legs_max, np.uint64)
         self.dest: NDArray[np.uint64] = np.zeros(legs_max, np.uint64)
-        self.sends: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
+        self.awaited: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.hears: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.last_ns: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.quiet_since: NDArray[np.int64] = np.zeros(legs_max, np.int64)
@@ -126,7 +127,7 @@ class Plane:
         ssrc, seq, ts = numbers
         self.out.open_leg(slot, ssrc=ssrc, seq=seq, ts=ts)
         self.sources.open(slot, port, expected)
-        self.open[slot] = self.sends[slot] = True
+        self.open[slot] = self.awaited[slot] = True
         self.ready[slot] = self.muted[slot] = self.silent[slot] = self.hears[slot] = False
         self.group[slot], self.port[slot] = -1, port
         self.latched[slot] = self.dest[slot] = 0
@@ -167,10 +168,11 @@ class Plane:
         if remote.relatch:
             self.latched[slot] = 0
         self.dest[slot] = self.sources.destination(slot)
-        if remote.sends and not self.sends[slot]:
+        awaited = remote.sends and remote.hears  # on hold either way round, silence proves nothing
+        if awaited and not self.awaited[slot]:
             self.quiet_since[slot] = now_ns
             self.silent[slot] = False
-        self.sends[slot], self.hears[slot] = remote.sends, remote.hears
+        self.awaited[slot], self.hears[slot] = awaited, remote.hears
         self.ready[slot] = True
         self._stale = True
 
@@ -413,7 +415,7 @@ class Plane:
     def _fallen_silent(self, now_ns: int) -> list[tuple[int, int]]:
         """Return the legs that have sent nothing for too long (D12), once each."""
         count = self._count
-        waits = self.open[:count] & self.sends[:count] & ~self.silent[:count]
+        waits = self.open[:count] & self.awaited[:count] & ~self.silent[:count]
         since = np.maximum(self.last_ns[:count], self.quiet_since[:count])
         over = np.flatnonzero(waits & (now_ns - since > self.silence_ns))
         self.silent[over] = True

@@ -296,10 +296,12 @@ def test_silent_leg_is_told_once_with_its_last_packet() -> None:
     assert told == [(0, 3 * FRAME_NS), (0, 41 * FRAME_NS)]
 
 
-def test_silence_begins_to_count_anew_after_hold() -> None:
+@pytest.mark.parametrize(("sends", "hears"), [(False, True), (True, False), (False, False)])
+def test_silence_begins_to_count_anew_after_hold(sends: bool, hears: bool) -> None:
+    """D12: not while on hold, whether the phone says recvonly, sendonly or inactive."""
     rig = Rig(silence_ns=10 * FRAME_NS)
     rig.add(0)
-    rig.remote(0, sends=False)
+    rig.remote(0, sends=sends, hears=hears)
     for _ in range(30):
         assert rig.tick().silent == []
     rig.remote(0)

@@ -35,6 +35,9 @@ from bridge.units import SessionId, conf_ms_of, seconds_to_ms, seconds_to_ns
 from bridge.web_settings import EVERY_ACCOUNT, SmtpSettings, TokenSettings, WebSettings
 
 ENVIRONMENT_PREFIX: Final = "TOLLBRIDGE_"
+CLIENT_PREFIX: Final = "TOLLBRIDGE_API_"
+"""Of `tollbridge session`, which asks a bridge; no settings of one."""
+
 
 Code = Annotated[str, Field(pattern=r"^[0-9]{3,20}$", description="3 to 20 digits")]
 Pin = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="4 to 20 digits")]
@@ -350,7 +353,7 @@ def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> 
         for key in field.annotation.model_fields
     }
     for name, text in environment.items():
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name.startswith(CLIENT_PREFIX):
             continue
         if name not in keys:
             near = _suggestion(name, list(keys))

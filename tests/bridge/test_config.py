@@ -164,6 +164,12 @@ def test_an_unknown_environment_variable_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_the_variables_of_the_session_command_are_no_settings(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, "", {"TOLLBRIDGE_API_TOKEN": "x", "TOLLBRIDGE_API_URL": "y"}) == Settings()
+    )
+
+
 def test_overrides_reach_any_key(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(SAMPLE.read_text())

@@ -2,17 +2,22 @@
 
 import asyncio
 import secrets
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Query
 
+from billing import Billing, BillingInputError
 from bridge.ids import new_id
+from bridge.invoicing import settled
 from bridge.session_store import Webhook
 from bridge.web.auth import Admin, Viewer
 from bridge.web.context import Context, context_of, utc_text
 from bridge.web.models import (
     AccountsOut,
     ChargesOut,
+    HistoryOut,
+    MigrationIn,
     SwitchIn,
     SwitchOut,
     TollFreeOut,
@@ -26,6 +31,7 @@ from bridge.web.webhooks import WEBHOOKS_MAX, Delivery
 SECRET_BYTES: Final = 32
 
 router = APIRouter(prefix="/api/v1")
+Result = TypeVar("Result")
 Ctx = Annotated[Context, Depends(context_of)]
 
 
@@ -62,6 +68,36 @@ async def put_toll_free(
     account = context.account(principal, account)
     await context.scheduler.switch(account, enabled=body.enabled, by=principal.by)
     return await get_toll_free(account, context, principal)
+
+
+@router.get("/accounts/{account}/migrations", tags=["accounts"])
+async def get_migrations(account: str, context: Ctx, principal: Viewer) -> HistoryOut:
+    """Return every version of an account on record: its product and contract, from when."""
+    account = context.account(principal, account)
+    items = await asyncio.to_thread(_with_billing, context, lambda b: b.history(account))
+    return HistoryOut(account=account, items=items)
+
+
+@router.post("/accounts/{account}/migrations", tags=["accounts"], status_code=201)
+async def migrate(account: str, body: MigrationIn, context: Ctx, principal: Admin) -> HistoryOut:
+    """Move an account to another product or contract at an instant; sessions go on (R17, D8)."""
+    account = context.account(principal, account)
+    if principal.account is not None:
+        raise ApiProblem(403, "operator_only", "an account's own token cannot migrate it")
+    try:
+        await asyncio.to_thread(
+            _with_billing,
+            context,
+            lambda b: b.migrate(account, body.at, product=body.product, contract=body.contract),
+        )
+    except BillingInputError as fault:
+        raise ApiProblem(422, "bad_migration", str(fault)) from fault
+    return await get_migrations(account, context, principal)
+
+
+def _with_billing(context: Context, work: Callable[[Billing], Result]) -> Result:
+    with settled(context.bridge.settings) as billing:
+        return work(billing)
 
 
 @router.get("/accounts/{account}/charges", tags=["charges"])

@@ -1,7 +1,7 @@
 """The API's bodies, in and out, as OpenAPI shows them. Strict: an unknown key is refused."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -313,6 +313,21 @@ class TollFreeOut(BaseModel):
     account: str
     enabled: bool
     record: list[SwitchOut]
+
+
+class MigrationIn(_In):
+    """Another product or contract for an account, from an instant on (R17, D8)."""
+
+    at: Annotated[str, Field(min_length=10, max_length=40)]
+    product: Literal["integrated", "ovi", "openvoice"] | None = None
+    contract: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class HistoryOut(BaseModel):
+    """Every version of an account on record, by the instant it holds from."""
+
+    account: str
+    items: list[dict[str, Any]]
 
 
 class AccountsOut(BaseModel):

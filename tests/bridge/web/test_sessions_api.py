@@ -189,3 +189,22 @@ async def test_without_a_known_token_nothing_is_answered_but_health(
             assert answer.headers["content-type"] == "application/problem+json"
         async with rig.client("") as client:
             assert (await client.get("/healthz")).json() == {"status": "fine"}
+
+
+async def test_an_operator_migrates_an_account_on_record(tmp_path: Path) -> None:
+    """R17, D8; an account's own administrator cannot, and nonsense is named."""
+    path = "/accounts/acme/migrations"
+    ovi = {"at": "2031-02-10", "product": "ovi"}
+    async with running(tmp_path) as rig:
+        own = await rig.ask("POST", path, ovi)
+        assert (own.status_code, own.json()["code"]) == (403, "operator_only")
+        done = await rig.ask("POST", path, ovi, token=OPERATOR)
+        assert done.status_code == 201, done.text
+        for wrong in ({"at": "2031-02-30", "product": "ovi"}, {"at": "2031-03-01"}):
+            refused = await rig.ask("POST", path, wrong, token=OPERATOR)
+            assert (refused.status_code, refused.json()["code"]) == (422, "bad_migration")
+        unknown = await rig.ask("POST", "/accounts/nobody/migrations", ovi, token=OPERATOR)
+        assert unknown.status_code == 404
+    async with running(tmp_path) as rig:
+        kept = (await rig.ask("GET", path)).json()["items"]
+        assert [item["product"] for item in kept] == ["integrated", "ovi"]

@@ -91,7 +91,7 @@ async def migrate(account: str, body: MigrationIn, context: Ctx, principal: Admi
             lambda b: b.migrate(account, body.at, product=body.product, contract=body.contract),
         )
     except BillingInputError as fault:
-        raise ApiProblem(422, "bad_migration", str(fault)) from fault
+        raise ApiProblem(409, "bad_migration", str(fault)) from fault
     return await get_migrations(account, context, principal)
 
 

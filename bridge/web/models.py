@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from bridge.conference.numberplan import NumberPlan
 
@@ -318,7 +325,7 @@ class TollFreeOut(BaseModel):
 class MigrationIn(_In):
     """Another product or contract for an account, from an instant on (R17, D8)."""
 
-    at: Annotated[str, Field(min_length=10, max_length=40)]
+    at: When
     product: Literal["integrated", "ovi", "openvoice"] | None = None
     contract: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 

@@ -194,15 +194,18 @@ async def test_without_a_known_token_nothing_is_answered_but_health(
 async def test_an_operator_migrates_an_account_on_record(tmp_path: Path) -> None:
     """R17, D8; an account's own administrator cannot, and nonsense is named."""
     path = "/accounts/acme/migrations"
-    ovi = {"at": "2031-02-10", "product": "ovi"}
+    ovi = {"at": "2031-02-10T00:00:00-05:00", "product": "ovi"}
     async with running(tmp_path) as rig:
         own = await rig.ask("POST", path, ovi)
         assert (own.status_code, own.json()["code"]) == (403, "operator_only")
         done = await rig.ask("POST", path, ovi, token=OPERATOR)
         assert done.status_code == 201, done.text
-        for wrong in ({"at": "2031-02-30", "product": "ovi"}, {"at": "2031-03-01"}):
+        no_date = await rig.ask("POST", path, ovi | {"at": "2031-02-30"}, token=OPERATOR)
+        assert no_date.status_code == 422
+        before = ovi | {"at": "2031-02-01T00:00:00Z"}
+        for wrong in (before, {"at": "2031-03-01T00:00:00Z"}, ovi | {"contract": "none"}):
             refused = await rig.ask("POST", path, wrong, token=OPERATOR)
-            assert (refused.status_code, refused.json()["code"]) == (422, "bad_migration")
+            assert (refused.status_code, refused.json()["code"]) == (409, "bad_migration")
         unknown = await rig.ask("POST", "/accounts/nobody/migrations", ovi, token=OPERATOR)
         assert unknown.status_code == 404
     async with running(tmp_path) as rig:

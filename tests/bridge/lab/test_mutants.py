@@ -26,6 +26,7 @@ CASES = {
 }
 
 
+@pytest.mark.long  # ten seconds and more for each fault
 @pytest.mark.parametrize("fault", CASES)
 async def test_a_story_fails_and_names_the_reason(fault: str) -> None:
     story, name, reason = CASES[fault]

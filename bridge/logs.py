@@ -1,5 +1,6 @@
 """Where log lines go: standard error, for people or as JSON lines. A shell."""
 
+import contextlib
 import logging
 import sys
 
@@ -23,8 +24,25 @@ def set_up_logs(*, as_json: bool = False, quiet: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if quiet else logging.INFO
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_ToStandardError,
     )
+
+
+class _ToStandardError:
+    """Prints a line to what standard error is now; one that cannot be printed stops nothing.
+
+    A closed pipe (`tollbridge serve 2>&1 | head`) must end no thread that commits facts.
+    """
+
+    def __init__(self, *_arguments: object) -> None:
+        pass
+
+    def msg(self, message: str) -> None:
+        """Print one line."""
+        with contextlib.suppress(OSError, ValueError):
+            print(message, file=sys.stderr, flush=True)
+
+    debug = info = warning = error = critical = exception = log = fatal = failure = warn = msg
 
 
 def _as_it_is(

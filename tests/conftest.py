@@ -1,9 +1,10 @@
 """With CI=true a skipped test is a failed one: CI installs every peer that tests use."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 
 
 @pytest.hookimpl(wrapper=True)
@@ -18,3 +19,11 @@ def pytest_runtest_makereport(
             f"{item.nodeid} was skipped, and with CI=true no test may be: {report.longrepr}"
         )
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> Iterator[None]:
+    """Undo what a command that ran in this process said of log lines."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()

@@ -34,12 +34,12 @@ bench: setup
 	$(BIN)/tollbridge bench billing
 
 # After a change of dependencies in pyproject.toml. `bench` stays out: PESQ needs a C compiler.
-EXTRAS := --extra phone --extra pdf --extra postgresql --extra nats --extra dev
+EXTRAS := --extra phone --extra wideband --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet pyproject.toml $(EXTRAS) --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --no-strip-extras pyproject.toml $(EXTRAS) --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file lock/dev.txt
-	$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	$(BIN)/uv pip compile --quiet --no-strip-extras pyproject.toml --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --output-file lock/run.txt
 
 clean:

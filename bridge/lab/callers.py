@@ -20,7 +20,9 @@ from bridge.lab.words import SILENT, Voice
 from bridge.sip.api import (
     Address,
     CallAnswered,
+    CallConfirmed,
     CallEnded,
+    CallIncoming,
     CallMedia,
     CallProgress,
     Dial,
@@ -97,6 +99,8 @@ class Caller:
     _answered: asyncio.Future[CallAnswered] | None = None
     _agreed: asyncio.Future[RemoteMedia] | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _rang: asyncio.Event = field(default_factory=asyncio.Event)
+    _call: CallIncoming | None = None
     _work: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -142,6 +146,57 @@ class Caller:
             raise CallFailed(f"not answered within {ANSWER_TIMEOUT_S:.0f} s") from None
         await self.engine.connect(self._port, answered.remote)
         await self.engine.speak(self._port, self.voice.tone_hz)
+
+    def await_calls(self) -> None:
+        """Let his phone ring when the bridge calls his number (R14)."""
+        self.phone.await_calls(self.number, self._on_notice)
+
+    async def rings(self) -> None:
+        """Wait until his phone rings.
+
+        Raises:
+            CallFailed: it did not in time.
+        """
+        try:
+            await asyncio.wait_for(self._rang.wait(), ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            text = f"the phone of {self.name} did not ring within {ANSWER_TIMEOUT_S:.0f} s"
+            raise CallFailed(text) from None
+
+    async def answer(self) -> None:
+        """Take the call that rings, and speak.
+
+        Raises:
+            CallFailed: none rings, or it ended first.
+        """
+        call = await self._ringing()
+        await self._new_port()
+        assert self._port is not None
+        self._leg, self.ended, self.status = call.leg, None, None
+        self._over = asyncio.Event()
+        self._agreed = asyncio.get_running_loop().create_future()
+        self._note("→ 200")
+        self.phone.accept(call.leg, LocalMedia(self._port.host, self._port.port))
+        try:
+            remote = await asyncio.wait_for(self._agreed, ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            raise CallFailed(f"no ACK within {ANSWER_TIMEOUT_S:.0f} s") from None
+        await self.engine.connect(self._port, remote)
+        await self.engine.speak(self._port, self.voice.tone_hz)
+
+    async def refuse(self, status: int) -> None:
+        """Refuse the call that rings: 486 is busy, 603 declines."""
+        call = await self._ringing()
+        self._note(f"→ {status}")
+        self.phone.refuse(call.leg, status)
+
+    async def _ringing(self) -> CallIncoming:
+        await self.rings()
+        call, self._call = self._call, None
+        self._rang.clear()
+        if call is None:
+            raise CallFailed(f"the call to {self.name} has ended")
+        return call
 
     async def join(self) -> None:
         """Dial and key what lets him in."""
@@ -249,6 +304,13 @@ class Caller:
 
     def _on_notice(self, notice: SipNotice) -> None:
         match notice:
+            case CallIncoming():
+                self._note("← INVITE, → 180")
+                self._call = notice
+                self._rang.set()
+            case CallConfirmed() if self._agreed is not None and not self._agreed.done():
+                self._note("← ACK")
+                self._agreed.set_result(notice.remote)
             case CallProgress(_, status):
                 self._note(f"← {status}")
             case CallAnswered():
@@ -268,6 +330,7 @@ class Caller:
                 pass
 
     def _on_ended(self, cause: EndCause, status: int | None) -> None:
+        self._call = None
         self._note(f"over: {cause.value}" + (f" {status}" if status else ""))
         self.ended, self.status = cause, status
         self._over.set()

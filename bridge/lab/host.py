@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 
 from billing import Billing, BillingError, Invoice
 from bridge.conference.api import (
+    CallMe,
     CancelSession,
     ConferenceEvent,
     EndSession,
@@ -24,6 +25,7 @@ from bridge.conference.api import (
 )
 from bridge.config import Settings, load_settings
 from bridge.errors import OperatingTrouble
+from bridge.ids import new_id
 from bridge.invoicing import settled
 from bridge.lab.account import CONTRACTS
 from bridge.lab.callers import Target
@@ -32,16 +34,25 @@ from bridge.lab.story import CallerSpec, Story
 from bridge.lab.times import months_between
 from bridge.server import Bridge
 from bridge.sip.api import Address
-from bridge.units import ConfMs, OccurrenceId, SessionId, utc_of
+from bridge.units import ConfMs, LegId, OccurrenceId, SessionId, utc_of
 from bridge.worker_link import MediaWorker
 
 ACCOUNT: Final = "acme"
 SESSION: Final = SessionId("s1")
 BY: Final = "scenario"
+CALLER_ID: Final = "+12025550100"
+"""Who Call Me says that it is."""
+
 Result = TypeVar("Result")
 
 
-def settings_of(story: Story, store: Path, *, ports: tuple[int, int] | None = None) -> Settings:
+def settings_of(
+    story: Story,
+    store: Path,
+    *,
+    ports: tuple[int, int] | None = None,
+    gateway: Address | None = None,
+) -> Settings:
     """Return a story's settings: one account, one contract, one session, its overrides.
 
     Raises:
@@ -74,6 +85,8 @@ def settings_of(story: Story, store: Path, *, ports: tuple[int, int] | None = No
             }
         ],
     }
+    if gateway is not None:
+        base["call_me"] = {"gateway": f"{gateway.host}:{gateway.port}", "caller_id": CALLER_ID}
     overrides = {key: _number(value) for key, value in story.settings.items()}
     return load_settings(None, overrides={**base, **overrides}, environment={})
 
@@ -117,9 +130,13 @@ class Host:
         clock_running: bool = False,
         worker: MediaWorker | None = None,
         ports: tuple[int, int] | None = None,
+        gateway: Address | None = None,
     ) -> Self:
-        """Start a fresh bridge for a story, its store in `folder`, its RTP on `ports`."""
-        settings = settings_of(story, folder / "story.db", ports=ports)
+        """Start a fresh bridge for a story, its store in `folder`, its RTP on `ports`.
+
+        `gateway` is where Call Me goes out.
+        """
+        settings = settings_of(story, folder / "story.db", ports=ports, gateway=gateway)
         bridge = Bridge(
             settings, clock_running=clock_running, starts_at=story.begins, worker=worker
         )
@@ -142,6 +159,8 @@ class Host:
         """
         code, pin = self.spec.access_code, self.spec.organizer_pin
         organizer = caller.role == "organizer"
+        if caller.via == "call-me":
+            return Target("", self.bridge.sip_address)
         if caller.dials:
             return Target(caller.dials, self.bridge.sip_address, f"{code}#")
         if caller.via == "voip":
@@ -193,6 +212,10 @@ class Host:
         """Carry out an order; return why it was refused, "" when it was not."""
         refused = await self.bridge.order(event)
         return "; ".join(f"{one.code}: {one.message}" for one in refused)
+
+    async def call_me(self, number: str, name: str) -> str:
+        """Have the bridge call somebody into the session (R14)."""
+        return await self.order(CallMe(LegId(new_id()), SESSION, number, name, BY))
 
     async def add_numbers(self, countries: Sequence[str]) -> str:
         """Offer more toll-free countries in the scheduled session (R10)."""

@@ -12,6 +12,7 @@ from typing import Final, Self
 from bridge.ids import new_id
 from bridge.net.sip_udp import SipUdp
 from bridge.sip.api import (
+    Accept,
     Address,
     CallEnded,
     CallIncoming,
@@ -22,6 +23,7 @@ from bridge.sip.api import (
     LocalMedia,
     Reinvite,
     Reject,
+    Ring,
     SipConfig,
     SipNotice,
 )
@@ -52,6 +54,7 @@ class Phone:
         self.dropped: Counter[str] = Counter()
         self._sip: SipUdp
         self._owners: dict[LegId, CallOwner] = {}
+        self._called: dict[str, CallOwner] = {}
         self._deaf: socket.socket | None = None
 
     @classmethod
@@ -88,14 +91,35 @@ class Phone:
         if isinstance(notice, Dropped):
             self.dropped[notice.reason] += 1
             return
-        if isinstance(notice, CallIncoming):  # nobody calls these phones
-            self._sip.order(Reject(notice.leg, 480, "Temporarily Unavailable"))
+        if isinstance(notice, CallIncoming):
+            self._on_incoming(notice)
             return
         owner = self._owners.get(notice.leg)
         if isinstance(notice, CallEnded):
             self._owners.pop(notice.leg, None)
         if owner is not None:
             owner(notice)
+
+    def _on_incoming(self, notice: CallIncoming) -> None:
+        owner = self._called.get(notice.user)
+        if owner is None:
+            self._sip.order(Reject(notice.leg, 480, "Temporarily Unavailable"))
+            return
+        self._owners[notice.leg] = owner
+        self._sip.order(Ring(notice.leg))
+        owner(notice)
+
+    def await_calls(self, user: str, owner: CallOwner) -> None:
+        """Ring when somebody calls `user` here; the owner is told and answers or refuses."""
+        self._called[user] = owner
+
+    def accept(self, leg: LegId, media: LocalMedia) -> None:
+        """Answer a call that rings."""
+        self._sip.order(Accept(leg, media))
+
+    def refuse(self, leg: LegId, status: int) -> None:
+        """Refuse a call that rings with a final status."""
+        self._sip.order(Reject(leg, status, "Refused"))
 
     async def vanish(self) -> None:
         """Go without a word: nothing is sent any more and what comes is swallowed (D12).

@@ -8,35 +8,32 @@ the outcome is final before the bill is read.
 import asyncio
 import tempfile
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bridge.conference.api import (
-    ConferenceEvent,
     KickLeg,
     LegState,
     LegView,
-    LockSession,
-    MuteAll,
     MuteLeg,
     Role,
-    SetLecture,
-    StartSession,
 )
 from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, CallFailed, Rung
 from bridge.lab.checks import Judge
+from bridge.lab.doing import ORDERS, StepFailed, all_of, number_of, open_gateway, refused
 from bridge.lab.golden import difference, golden_file, golden_text
-from bridge.lab.host import BY, SESSION, Host
+from bridge.lab.host import BY, Host
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.steps import (
     AddNumbersStep,
     AdvanceStep,
     CallerStep,
+    CallMeStep,
     CancelStep,
     ExpectStep,
     FinalizeStep,
@@ -47,7 +44,7 @@ from bridge.lab.steps import (
     TogetherStep,
     WaitStep,
 )
-from bridge.lab.story import CallerSpec, Story
+from bridge.lab.story import Story
 from bridge.lab.times import month_end
 from bridge.lab.verdicts import StoryResult, Verdict, add_unreached, final_line
 from bridge.lab.words import FACT_TYPES
@@ -62,23 +59,6 @@ KEYS_TAKEN_S: Final = 0.3
 AT_ONCE_MAX: Final = 16
 CROWD_RING_FRAMES: Final = 1_000
 DEADLINES_MAX: Final = 10_000
-
-
-ORDERS: Final[Mapping[str, ConferenceEvent]] = {
-    "start": StartSession(SESSION, BY),
-    "lock": LockSession(SESSION, locked=True, by=BY),
-    "unlock": LockSession(SESSION, locked=False, by=BY),
-    "lecture": SetLecture(SESSION, on=True, by=BY),
-    "end lecture": SetLecture(SESSION, on=False, by=BY),
-    "mute all": MuteAll(SESSION, muted=True, by=BY),
-    "unmute all": MuteAll(SESSION, muted=False, by=BY),
-}
-
-
-class StepFailed(OperatingTrouble):
-    """A step could not be done; the message says why."""
-
-    code = "step_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +109,20 @@ class Lab:
     async def _run_in(self, folder: Path, result: StoryResult) -> None:
         story = result.story
         options = self.options
+        gateway = await open_gateway(story)
         host = await Host.start(
             story,
             folder,
             clock_running=options.clock_running,
             worker=self.worker,
             ports=options.ports,
+            gateway=gateway.address if gateway else None,
         )
         before = (await self.engine.counters())["late_ticks"]
         try:
-            run = await StoryRun.prepare(story, host, self.engine, folder, seed=options.seed)
+            run = await StoryRun.prepare(
+                story, host, self.engine, folder, seed=options.seed, gateway=gateway
+            )
             try:
                 await run.all_steps()
                 if not options.clock_running:
@@ -174,19 +158,31 @@ class StoryRun:
 
     @classmethod
     async def prepare(
-        cls, story: Story, host: Host, engine: RtpEngine, folder: Path, *, seed: int = 0
+        cls,
+        story: Story,
+        host: Host,
+        engine: RtpEngine,
+        folder: Path,
+        *,
+        seed: int = 0,
+        gateway: Phone | None = None,
     ) -> "StoryRun":
-        """Give every caller his phone; nobody dials yet. `seed` draws what networks lose."""
+        """Give every caller his phone; nobody dials yet. `seed` draws what networks lose.
+
+        Behind `gateway` are the phones that Call Me calls.
+        """
         callers: dict[str, list[Caller]] = {}
         phones = []
         voices = story.voices()
         for index, (name, spec) in enumerate(story.callers.items()):
-            phone = await Phone.open(spec.codec)
+            called = gateway is not None and spec.via == "call-me"
+            phone = gateway if called else await Phone.open(spec.codec)
+            assert phone is not None
             phones.append(phone)
             callers[name] = [
                 Caller(
                     name=name if spec.count == 1 else f"{name} {member + 1}",
-                    number=_number(name, spec, index, member),
+                    number=number_of(name, spec, index, member),
                     target=host.target(spec),
                     phone=phone,
                     engine=engine,
@@ -197,6 +193,8 @@ class StoryRun:
                 )
                 for member in range(spec.count)
             ]
+            if called:
+                callers[name][0].await_calls()
         tones = {name: voice.tone_hz for name, voice in voices.items() if voice.tone_hz}
         spoken = {language_of(spec.country or "", LANGUAGES[0]) for spec in story.callers.values()}
         languages = frozenset(spoken - {LANGUAGES[0]})
@@ -233,20 +231,24 @@ class StoryRun:
             case CallerStep():
                 await self._callers_do(step)
             case TogetherStep():
-                await _all_of([self._callers_do(one) for one in step.steps])
+                await all_of([self._callers_do(one) for one in step.steps])
             case AdvanceStep():
                 await self._advance(step)
             case WaitStep():
                 await asyncio.sleep(step.for_ms / MS_PER_S)
             case OrganizerStep():
                 await self._organizer(step)
+            case CallMeStep(who=who):
+                caller = self.callers[who][0]
+                refused(await self.host.call_me(caller.number, who))
+                await caller.rings()
             case CancelStep():
                 self.cancelled = True
-                _refused(await self.host.cancel())
+                refused(await self.host.cancel())
             case AddNumbersStep():
-                _refused(await self.host.add_numbers(step.countries))
+                refused(await self.host.add_numbers(step.countries))
             case RemoveTollFreeStep():
-                _refused(await self.host.remove_toll_free())
+                refused(await self.host.remove_toll_free())
             case MigrateStep(at=at, product=product, contract=contract):
                 await self.host.migrate(at=at, product=product, contract=contract)
             case FinalizeStep():
@@ -261,7 +263,7 @@ class StoryRun:
             async with gate:
                 await self._caller_does(name, caller, step)
 
-        await _all_of([one(name, c) for name in step.who for c in self.callers[name]])
+        await all_of([one(name, c) for name in step.who for c in self.callers[name]])
 
     async def _caller_does(self, name: str, caller: Caller, step: CallerStep) -> None:
         match step.verb:
@@ -271,6 +273,10 @@ class StoryRun:
                 await self._join(name, caller)
             case "is refused":
                 await self._is_refused(caller, step)
+            case "answer":
+                await caller.answer()
+            case "refuse":
+                await caller.refuse(step.status)
             case "press":
                 await caller.press(step.digits)
                 await self._keyed(name)
@@ -342,18 +348,18 @@ class StoryRun:
         match step.verb:
             case "end":
                 await self._stop_recording()
-                _refused(await self.host.end())
+                refused(await self.host.end())
             case "record":
                 await self._record()
             case "kick":
                 for view in self._views(step.who):
-                    _refused(await self.host.order(KickLeg(view.leg, BY)))
+                    refused(await self.host.order(KickLeg(view.leg, BY)))
             case "mute" | "unmute":
                 muted = step.verb == "mute"
                 for view in self._views(step.who):
-                    _refused(await self.host.order(MuteLeg(view.leg, muted=muted)))
+                    refused(await self.host.order(MuteLeg(view.leg, muted=muted)))
             case verb:
-                _refused(await self.host.order(ORDERS[verb]))
+                refused(await self.host.order(ORDERS[verb]))
 
     def _views(self, name: str) -> Sequence[LegView]:
         views = [self.host.view_of(caller.number) for caller in self.callers[name]]
@@ -462,25 +468,3 @@ class StoryRun:
                 await caller.close()
         for phone in self.phones:
             phone.close()
-
-
-async def _all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
-    """Do all at the same time; raise the first failure once all are done."""
-    results = await asyncio.gather(*works, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-
-
-def _refused(reason: str) -> None:
-    if reason:
-        raise StepFailed(f"refused: {reason}")
-
-
-def _number(name: str, spec: CallerSpec, index: int, member: int) -> str:
-    """Return the calling number: the given one, or one of his own."""
-    if spec.number is not None:
-        return spec.number
-    if spec.via == "voip":
-        return name if spec.count == 1 else f"{name}-{member + 1}"
-    return f"+1212{5_550_100 + index if spec.count == 1 else 6_000_000 + index * 10_000 + member}"

@@ -12,7 +12,9 @@ from bridge.lab.steps import (
 )
 from bridge.lab.story import NAME, Story
 
-CALLER_STEP = rf"^({'|'.join(PLAIN_VERBS)}|press [0-9*#A-D]+|say .+ for .+|is refused [3-6]\d\d)$"
+CALLER_STEP = (
+    rf"^({'|'.join(PLAIN_VERBS)}|press [0-9*#A-D]+|say .+ for .+|(is refused|refuse) [3-6]\d\d)$"
+)
 ORGANIZER_STEP = rf"^({'|'.join(ORGANIZER_ALONE)}|({'|'.join(ORGANIZER_OF)}) .+)$"
 
 
@@ -55,6 +57,7 @@ def _step() -> dict[str, Any]:
     return {
         "anyOf": [
             {"enum": ["cancel", "remove toll-free"]},
+            {"type": "string", "pattern": rf"^call-me {NAME.pattern}$"},
             {"type": "array", "items": {"type": "object"}},
             {
                 "type": "object",
@@ -66,6 +69,7 @@ def _step() -> dict[str, Any]:
                         "type": "string",
                         "pattern": ORGANIZER_STEP,
                     },
+                    "call-me": {"type": "string", "description": "whom the bridge calls"},
                     "cancel": {"type": "null"},
                     "remove toll-free": {"type": "null"},
                     "migrate": {

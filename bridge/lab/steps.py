@@ -21,8 +21,8 @@ from bridge.lab.words import (
     refuse_unknown,
 )
 
-CALLER_VERBS: Final = (*("join", "dial", "is refused", "press", "say", "mute", "hang up", "drop"),)
-PLAIN_VERBS: Final = ("join", "dial", "mute", "hold", "resume", "hang up", "drop")
+PLAIN_VERBS: Final = ("join", "dial", "answer", "mute", "hold", "resume", "hang up", "drop")
+CALLER_VERBS: Final = (*PLAIN_VERBS, "is refused", "refuse", "press", "say")
 ORGANIZER_ALONE: Final = (
     *("start", "end", "record", "lock", "unlock", "lecture", "end lecture"),
     *("mute all", "unmute all"),
@@ -34,13 +34,14 @@ STEP_KEYS: Final = (
     "wait",
     "organizer",
     "cancel",
+    "call-me",
     "add numbers",
     "remove toll-free",
     "migrate",
     "finalize",
     "expect",
 )
-STEP_UNBUILT: Final = ("call-me", "kill", "restart")
+STEP_UNBUILT: Final = ("kill", "restart")
 LEG_MOMENTS: Final = ("warning", "timeout", "waiting", "joined", "left")
 MIGRATION_KEYS: Final = ("product", "contract", "at")
 STATUS: Final = re.compile(r"[3-6]\d\d")
@@ -61,6 +62,8 @@ class CallerStep(_Step):
     verb: Literal[
         "join",
         "dial",
+        "answer",
+        "refuse",
         "is refused",
         "press",
         "say",
@@ -100,6 +103,12 @@ class OrganizerStep(_Step):
 
     verb: str
     who: str = ""
+
+
+class CallMeStep(_Step):
+    """The bridge is told to call somebody, whose phone then rings (R14, D11)."""
+
+    who: str
 
 
 class CancelStep(_Step):
@@ -142,6 +151,7 @@ Step = (
     | AdvanceStep
     | WaitStep
     | OrganizerStep
+    | CallMeStep
     | CancelStep
     | AddNumbersStep
     | RemoveTollFreeStep
@@ -176,7 +186,8 @@ class StepReader:
     def read(self, raw: Any, path: KeyPath) -> Step:
         """Return one step, or raise with what is wrong with it."""
         if isinstance(raw, str):
-            raw = {raw: None}
+            word, _, who = raw.partition(" ")
+            raw = {word: who} if word == "call-me" else {raw: None}
         if isinstance(raw, list):
             return self._together([pair for item in raw for pair in _pairs(item)], path)
         if not isinstance(raw, dict) or not raw:
@@ -213,11 +224,14 @@ class StepReader:
         verb, _, rest = value.partition(" ")
         if value in PLAIN_VERBS:
             return CallerStep.model_validate({**place, "who": who, "verb": value})
-        if value.startswith("is refused"):
-            status = value.removeprefix("is refused").strip()
-            if not STATUS.fullmatch(status):
-                raise ValueError(f"{value!r}: write `is refused 404`, a SIP status from 300 to 699")
-            return CallerStep(**place, who=who, verb="is refused", status=int(status))
+        for refusal in ("is refused", "refuse"):
+            if value.startswith(refusal):
+                status = value.removeprefix(refusal).strip()
+                if not STATUS.fullmatch(status):
+                    text = f"write `{refusal} 404`, a SIP status from 300 to 699"
+                    raise ValueError(f"{value!r}: {text}")
+                spoken = {**place, "who": who, "verb": refusal, "status": int(status)}
+                return CallerStep.model_validate(spoken)
         if verb == "press":
             if not DIGITS.fullmatch(rest):
                 raise ValueError(f"{rest!r} are no keys: 0-9 * # A-D, at most 40")
@@ -243,6 +257,8 @@ class StepReader:
                 if value is not None:
                     raise ValueError(f"{key!r} takes nothing, not {value!r}")
                 return CancelStep(**place) if key == "cancel" else RemoveTollFreeStep(**place)
+            case "call-me":
+                return CallMeStep(**place, who=known_word(str(value), self.callers, "caller"))
             case "add numbers":
                 countries = [value] if isinstance(value, str) else value
                 return AddNumbersStep.model_validate({**place, "countries": countries})

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,7 @@ from bridge.lab.steps import (
     STEP_KEYS,
     AddNumbersStep,
     CallerStep,
+    CallMeStep,
     ExpectStep,
     MigrateStep,
     OrganizerStep,
@@ -50,6 +51,7 @@ FIRST_TONE_HZ: Final = 440
 TONE_STEP_HZ: Final = 70
 FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
 UNBUILT_CODECS: Final = ("G722", "OPUS")
+CALL_ME_CODEC: Final = "PCMU"
 REFUSED_CODECS: Final = ("G729", "GSM")
 """Codecs that a caller may offer to be refused with 488: nobody here speaks them."""
 
@@ -80,9 +82,7 @@ def _codec(value: Any) -> str:
 
 
 def _via(value: Any) -> str:
-    if value == "call-me":
-        raise fault("via 'call-me' is part of the format and not built yet")
-    return known_word(str(value), ("toll-free", "toll", "voip"), "way to call in")
+    return known_word(str(value), get_args(Kind), "way to call in")
 
 
 def _agent(value: Any) -> str:
@@ -130,6 +130,8 @@ class CallerSpec(Part):
             raise fault("a VoIP caller dials no country's number", key="country")
         if self.via != "voip" and not self.country:
             raise fault(f"a {self.via} caller needs the country whose number he dials")
+        if self.via == "call-me":
+            self._can_be_called()
         if self.count > 1 and self.role == "organizer":
             raise fault("a crowd cannot be the organizer", key="role")
         if self.count > 1 and self.number:
@@ -137,6 +139,18 @@ class CallerSpec(Part):
         if self.count > 1 and self.voice and self.voice.tone_hz:
             raise fault("a crowd listens: give single callers a voice", key="voice")
         return self
+
+    def _can_be_called(self) -> None:
+        if self.role == "organizer":
+            raise fault("whom Call Me calls is a participant (R14)", key="role")
+        if self.count > 1:
+            raise fault("Call Me calls one person", key="count")
+        if self.dials:
+            raise fault("whom Call Me calls dials nobody", key="dials")
+        if self.codec != CALL_ME_CODEC:
+            raise fault(f"the phones that Call Me calls speak {CALL_ME_CODEC}", key="codec")
+        if self.country != "US" and self.number is None:
+            raise fault("give the number that is called: from", key="from")
 
 
 class Story(Part):
@@ -277,6 +291,7 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
     _check_tones(story, source)
     _check_contracts(story, source)
     _check_codecs(story, source)
+    _check_called(story, source)
     for name in story.network:
         _check_name(story, name, source, ("network", name))
     _check_crowds(story, source)
@@ -316,6 +331,24 @@ def _check_codecs(story: Story, source: Source) -> None:
                     if story.callers[name].codec in REFUSED_CODECS:
                         text = f"{name} offers {story.callers[name].codec} alone: he `is refused`"
                         source.complain(("steps", index), text)
+
+
+def _check_called(story: Story, source: Source) -> None:
+    """Whom Call Me calls does not dial, and only he has a phone to answer."""
+    called = {name for name, spec in story.callers.items() if spec.via == "call-me"}
+    for index, step in enumerate(story.steps):
+        if isinstance(step, CallMeStep) and step.who not in called:
+            text = f"Call Me calls who is `via: call-me`, not {step.who}"
+            source.complain(("steps", index), text)
+        for part in step.steps if isinstance(step, TogetherStep) else (step,):
+            if not isinstance(part, CallerStep):
+                continue
+            if part.verb in {"join", "dial", "is refused"} and set(part.who) & called:
+                text = f"{part.who[0]} is called: `call-me {part.who[0]}`, then `answer`"
+                source.complain(("steps", index), text)
+            if part.verb in {"answer", "refuse"} and not set(part.who) <= called:
+                text = f"nobody calls {part.who[0]}: he is not via call-me"
+                source.complain(("steps", index), text)
 
 
 def _check_tones(story: Story, source: Source) -> None:

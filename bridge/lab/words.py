@@ -56,7 +56,7 @@ TONE_HZ_MAX: Final = 3_400
 TONE_APART_HZ: Final = 40
 """Two callers' tones nearer than this cannot be told apart within a fifth of a second."""
 
-Kind = Literal["toll-free", "toll", "voip"]
+Kind = Literal["toll-free", "toll", "voip", "call-me"]
 
 
 class Part(BaseModel):

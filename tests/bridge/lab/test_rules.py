@@ -11,10 +11,6 @@ from bridge.lab.selection import load_checked
 RULES = Path("docs/rules.md")
 TABLE = Path("docs/stories.md")
 NOT_TOLD = {
-    "R14": "a story cannot have Call Me place a call yet; tests/bridge/conference does",
-    "D11": "as R14",
-    "B10": "as R14; tests/billing/test_bills.py works the bill",
-    "B11": "as R14; tests/billing/test_bills.py works the bill",
     "D13": "a story cannot kill the bridge yet; tests/peers/test_crash.py does",
 }
 """What no story proves, why, and what does."""

@@ -1,0 +1,59 @@
+"""Small parts of running a story: orders by their words, numbers, doing things at once.
+
+Knows a story's words and a few of the conference's orders; holds no state.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Final
+
+from bridge.conference.api import ConferenceEvent, LockSession, MuteAll, SetLecture, StartSession
+from bridge.errors import OperatingTrouble
+from bridge.lab.host import BY, SESSION
+from bridge.lab.phones import Phone
+from bridge.lab.story import CALL_ME_CODEC, CallerSpec, Story
+
+ORDERS: Final[Mapping[str, ConferenceEvent]] = {
+    "start": StartSession(SESSION, BY),
+    "lock": LockSession(SESSION, locked=True, by=BY),
+    "unlock": LockSession(SESSION, locked=False, by=BY),
+    "lecture": SetLecture(SESSION, on=True, by=BY),
+    "end lecture": SetLecture(SESSION, on=False, by=BY),
+    "mute all": MuteAll(SESSION, muted=True, by=BY),
+    "unmute all": MuteAll(SESSION, muted=False, by=BY),
+}
+
+
+class StepFailed(OperatingTrouble):
+    """A step could not be done; the message says why."""
+
+    code = "step_failed"
+
+
+async def open_gateway(story: Story) -> Phone | None:
+    """Return where Call Me goes out, None where a story calls nobody."""
+    called = any(spec.via == "call-me" for spec in story.callers.values())
+    return await Phone.open(CALL_ME_CODEC) if called else None
+
+
+async def all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
+    """Do all at the same time; raise the first failure once all are done."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def refused(reason: str) -> None:
+    """Raise why an order was refused; nothing when it was not."""
+    if reason:
+        raise StepFailed(f"refused: {reason}")
+
+
+def number_of(name: str, spec: CallerSpec, index: int, member: int) -> str:
+    """Return the calling number: the given one, or one of his own."""
+    if spec.number is not None:
+        return spec.number
+    if spec.via == "voip":
+        return name if spec.count == 1 else f"{name}-{member + 1}"
+    return f"+1212{5_550_100 + index if spec.count == 1 else 6_000_000 + index * 10_000 + member}"

@@ -38,12 +38,18 @@ class Judge:
     """
 
     host: Host
-    callers: Mapping[str, Sequence[Caller]]
-    tones: Mapping[str, int]
+    callers: dict[str, Sequence[Caller]]
+    tones: dict[str, int]
     acted_ns: int = 0
     languages: frozenset[str] = frozenset()
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def meet(self, name: str, callers: Sequence[Caller], tone_hz: int | None) -> None:
+        """Know one more caller, and his tone when he speaks."""
+        self.callers[name] = callers
+        if tone_hz:
+            self.tones[name] = tone_hz
 
     async def judge(self, expect: Expect, line: int) -> None:
         """Evaluate everything that an `expect` says."""

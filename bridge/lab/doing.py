@@ -30,7 +30,7 @@ class StepFailed(OperatingTrouble):
     code = "step_failed"
 
 
-async def open_gateway(story: Story) -> Phone | None:
+async def gateway_of(story: Story) -> Phone | None:
     """Return where Call Me goes out, None where a story calls nobody."""
     called = any(spec.via == "call-me" for spec in story.callers.values())
     return await Phone.open(CALL_ME_CODEC) if called else None

@@ -24,7 +24,7 @@ from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, CallFailed, Rung
 from bridge.lab.checks import Judge
-from bridge.lab.doing import ORDERS, StepFailed, all_of, number_of, open_gateway, refused
+from bridge.lab.doing import ORDERS, StepFailed, all_of, gateway_of, number_of, refused
 from bridge.lab.golden import difference, golden_file, golden_text
 from bridge.lab.host import BY, Host
 from bridge.lab.phones import Phone
@@ -109,7 +109,7 @@ class Lab:
     async def _run_in(self, folder: Path, result: StoryResult) -> None:
         story = result.story
         options = self.options
-        gateway = await open_gateway(story)
+        gateway = await gateway_of(story)
         host = await Host.start(
             story,
             folder,
@@ -150,9 +150,11 @@ class StoryRun:
     host: Host
     engine: RtpEngine
     folder: Path
-    callers: dict[str, list[Caller]]
-    phones: list[Phone]
     judge: Judge
+    seed: int = 0
+    gateway: Phone | None = None
+    callers: dict[str, list[Caller]] = field(default_factory=dict)
+    phones: list[Phone] = field(default_factory=list)
     keyed_at: dict[str, ConfMs] = field(default_factory=dict)
     cancelled: bool = False
 
@@ -171,35 +173,40 @@ class StoryRun:
 
         Behind `gateway` are the phones that Call Me calls.
         """
-        callers: dict[str, list[Caller]] = {}
-        phones = []
-        voices = story.voices()
-        for index, (name, spec) in enumerate(story.callers.items()):
-            called = gateway is not None and spec.via == "call-me"
-            phone = gateway if called else await Phone.open(spec.codec)
-            assert phone is not None
-            phones.append(phone)
-            callers[name] = [
-                Caller(
-                    name=name if spec.count == 1 else f"{name} {member + 1}",
-                    number=number_of(name, spec, index, member),
-                    target=host.target(spec),
-                    phone=phone,
-                    engine=engine,
-                    voice=voices[name],
-                    ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
-                    network=story.network.get(name),
-                    seed=f"{seed} {name} {member}",
-                )
-                for member in range(spec.count)
-            ]
-            if called:
-                callers[name][0].await_calls()
-        tones = {name: voice.tone_hz for name, voice in voices.items() if voice.tone_hz}
-        spoken = {language_of(spec.country or "", LANGUAGES[0]) for spec in story.callers.values()}
-        languages = frozenset(spoken - {LANGUAGES[0]})
-        judge = Judge(host, callers, tones, acted_ns=time.monotonic_ns(), languages=languages)
-        return cls(story, host, engine, folder, callers, phones, judge)
+        judge = Judge(host, {}, {}, acted_ns=time.monotonic_ns())
+        run = cls(story, host, engine, folder, judge=judge, seed=seed, gateway=gateway)
+        for name in story.callers:
+            await run.add_caller(name)
+        return run
+
+    async def add_caller(self, name: str) -> None:
+        """Give one of the story's callers, or a crowd, a phone and a voice."""
+        story, gateway = self.story, self.gateway
+        spec, voice = story.callers[name], story.voices()[name]
+        index = len(self.callers)
+        called = gateway is not None and spec.via == "call-me"
+        phone = gateway if called and gateway else await Phone.open(spec.codec)
+        self.phones.append(phone)
+        self.callers[name] = [
+            Caller(
+                name=name if spec.count == 1 else f"{name} {member + 1}",
+                number=number_of(name, spec, index, member),
+                target=self.host.target(spec),
+                phone=phone,
+                engine=self.engine,
+                voice=voice,
+                ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
+                network=story.network.get(name),
+                seed=f"{self.seed} {name} {member}",
+            )
+            for member in range(spec.count)
+        ]
+        if called:
+            self.callers[name][0].await_calls()
+        self.judge.meet(name, self.callers[name], voice.tone_hz)
+        language = language_of(spec.country or "", LANGUAGES[0])
+        if language != LANGUAGES[0]:
+            self.judge.languages |= {language}
 
     def ladders(self) -> dict[str, list[Rung]]:
         """Return every single caller's SIP ladder."""
@@ -209,7 +216,7 @@ class StoryRun:
         """Carry out the steps, end what is open, judge the outcome."""
         for step in self.story.steps:
             await self._guarded(step)
-        await self._end_everything()
+        await self.end_everything()
         if self.story.expect is not None:
             await self.judge.judge(self.story.expect, final_line(self.story))
 
@@ -429,7 +436,7 @@ class StoryRun:
 
     # --- the end ------------------------------------------------------------------------------
 
-    async def _end_everything(self) -> None:
+    async def end_everything(self) -> None:
         """End what is still open, so that the outcome is final (D4)."""
         await self._stop_recording()
         everybody = [caller for group in self.callers.values() for caller in group]
@@ -466,5 +473,5 @@ class StoryRun:
         for group in self.callers.values():
             for caller in group:
                 await caller.close()
-        for phone in self.phones:
+        for phone in {*self.phones, *([self.gateway] if self.gateway else [])}:
             phone.close()

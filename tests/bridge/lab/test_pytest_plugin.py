@@ -1,0 +1,114 @@
+"""The pytest plug-in as its users have it: another pytest run, with stories and Python tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import InputError
+from bridge.lab.stage import Stage, Studio
+
+HOLDS = """\
+scenario: Nobody comes
+session: {toll_free: [US]}
+callers:
+  ann: {via: toll-free, country: US}
+steps:
+  - ann: join
+  - advance: 5m
+expect:
+  bill: {total: 0.00 USD, reasons: {never_started: 1}}
+"""
+
+IN_PYTHON = """\
+import pytest
+
+
+def test_three_are_billed(bridge, phone, conference, bill):
+    olivia = phone("olivia", via="voip", role="organizer")
+    ann = phone("ann", via="toll-free", country="US", number="+12125550111")
+    ann.join()
+    assert conference.waiting == ["ann"]
+    olivia.join()
+    assert bridge.expect(joined=["ann", "olivia"])
+    assert olivia.hears("ann", but_not=["olivia"])
+    bridge.advance("10m")
+    assert str(bill().total) == "0.60"
+
+
+@pytest.mark.tollbridge(start="on_command", settings={"waiting_room.timeout_s": 60})
+def test_a_bridge_of_ones_own(bridge, phone, conference):
+    ann = phone("ann", via="toll-free", country="US")
+    ann.join()
+    bridge.advance("1m")
+    assert bridge.expect(left={"ann": "waiting-timeout"})
+    assert conference.waiting == []
+    seen = bridge.expect(waiting=["ann"])
+    assert not seen
+    assert "waiting did not hold: expected ann" in repr(seen)
+"""
+
+
+def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "holds.scenario.yaml").write_text(HOLDS)
+    (folder / "fails.scenario.yaml").write_text(HOLDS.replace("0.00 USD", "0.30 USD"))
+    (folder / "test_python.py").write_text(IN_PYTHON)
+    return pytest_in(folder, "-v")
+
+
+def test_stories_and_python_tests_run_side_by_side(run: tuple[int, str]) -> None:
+    code, output = run
+    assert code == 1, output
+    assert "3 passed" in output
+    assert "1 failed" in output
+    assert "holds.scenario.yaml::Nobody comes PASSED" in output
+
+
+def test_a_story_that_fails_shows_its_evidence(run: tuple[int, str]) -> None:
+    _, output = run
+    assert "fails.scenario.yaml:8: bill.total" in output
+    assert "expected: 0.30 USD" in output
+    assert "observed: 0.00 USD" in output
+    assert "Traceback" not in output
+
+
+def test_a_bad_file_is_told_with_its_line_when_it_is_collected(tmp_path: Path) -> None:
+    (tmp_path / "bad.scenario.yaml").write_text(HOLDS.replace("ann: join", "an: join"))
+    code, output = pytest_in(tmp_path, "--collect-only")
+    assert code == 2
+    assert "bad.scenario.yaml:6: unknown step or caller 'an', did you mean 'ann'?" in output
+
+
+@pytest.fixture
+def stage() -> Stage:
+    studio = object.__new__(Studio)  # never started: only what is refused is tried
+    return Stage(studio, {"start": "on_command"})
+
+
+def test_unknown_settings_are_refused_by_name() -> None:
+    studio = object.__new__(Studio)
+    with pytest.raises(InputError, match="bridge: 'toll': expected one of toll_free, start"):
+        Stage(studio, {"toll": ["US"]})
+    with pytest.raises(InputError, match=r"bridge\.start: 'maybe'"):
+        Stage(studio, {"start": "maybe"})
+
+
+def test_impossible_callers_and_steps_are_refused(stage: Stage) -> None:
+    with pytest.raises(InputError, match="phone 'ann'"):
+        stage.phone("ann", via="toll-free")
+    with pytest.raises(InputError, match="unknown step or caller 'ben'"):
+        stage.do({"ben": "join"})

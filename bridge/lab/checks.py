@@ -118,7 +118,7 @@ class Judge:
         for name, one in audio.items():
             results = [result for who, result in heard if who == name]
             worst = next((result for result in results if not result.ok), results[0])
-            self.note(line, name, worst.ok, _shown_audio(one), worst.observed)
+            self.note(line, name, worst.ok, shown_audio(one), worst.observed)
 
     async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:
         listener = Listener(caller, audio, self.tones, self.acted_ns, self.languages)
@@ -211,7 +211,8 @@ _STATES: Final[Mapping[str, Callable[[LegView], bool]]] = {
 }
 
 
-def _shown_audio(audio: Audio) -> str:
+def shown_audio(audio: Audio) -> str:
+    """Return what one caller must hear, in words."""
     parts = []
     if audio.hears:
         parts.append("hears " + ", ".join(audio.hears))

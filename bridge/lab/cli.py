@@ -17,6 +17,7 @@ from rich.console import Console
 from bridge.errors import InputError
 from bridge.lab import reports
 from bridge.lab.crew import JOBS_MAX, run_parallel
+from bridge.lab.foreign import Foreign
 from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.schema import story_schema
 from bridge.lab.selection import find_files, load_all, select, with_tags
@@ -101,6 +102,13 @@ def run(
     update_golden: Annotated[
         bool, typer.Option(help="Keep each bill beside its story as `<story>.bill.json`.")
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(help="A bridge that is not ours, sip:1000@host:port: audio and SIP only."),
+    ] = None,
+    target_keys: Annotated[
+        str | None, typer.Option(help="With --target: what is keyed once answered, '1234#'.")
+    ] = None,
 ) -> None:
     """Run stories; exit 0 when all held, 1 when one failed, 2 when a file is wrong."""
     stories = _stories(paths, expression, tag or ()) * repeat
@@ -108,7 +116,12 @@ def run(
         random.Random(seed).shuffle(stories)
     set_up_logs(quiet=True)
     console = Console(highlight=False)
-    options = LabOptions(clock_running=clock == "real", update_golden=update_golden, seed=seed or 0)
+    options = LabOptions(
+        clock_running=clock == "real",
+        update_golden=update_golden,
+        seed=seed or 0,
+        foreign=None if target is None else Foreign.of(target, target_keys),
+    )
     began_ns = time.monotonic_ns()
     if jobs > 1 and len(stories) > 1:
         results = run_parallel(stories, jobs, options, lambda one: reports.show(one, console))

@@ -9,9 +9,12 @@ from typing import Final
 
 from bridge.conference.api import ConferenceEvent, LockSession, MuteAll, SetLecture, StartSession
 from bridge.errors import OperatingTrouble
+from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.host import BY, SESSION
 from bridge.lab.phones import Phone
+from bridge.lab.steps import CallerStep
 from bridge.lab.story import CALL_ME_CODEC, CallerSpec, Story
+from bridge.units import MS_PER_S
 
 ORDERS: Final[Mapping[str, ConferenceEvent]] = {
     "start": StartSession(SESSION, BY),
@@ -44,6 +47,34 @@ async def all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
             raise result
 
 
+async def do_alone(caller: Caller, step: CallerStep) -> bool:
+    """Do what needs nothing but the caller's own phone; false when a step is not of that kind."""
+    match step.verb:
+        case "dial":
+            await caller.dial()
+        case "join":
+            await caller.join()
+        case "answer":
+            await caller.answer()
+        case "refuse":
+            await caller.refuse(step.status)
+        case "press":
+            await caller.press(step.digits)
+        case "say":
+            await caller.say(step.voice, step.for_ms / MS_PER_S)
+        case "mute":
+            await caller.mute()
+        case "hold" | "resume":
+            await caller.hold(on=step.verb == "hold")
+        case "hang up":
+            await caller.hang_up()
+        case "drop":
+            await caller.drop()
+        case _:
+            return False
+    return True
+
+
 def refused(reason: str) -> None:
     """Raise why an order was refused; nothing when it was not."""
     if reason:
@@ -57,3 +88,13 @@ def number_of(name: str, spec: CallerSpec, index: int, member: int) -> str:
     if spec.via == "voip":
         return name if spec.count == 1 else f"{name}-{member + 1}"
     return f"+1212{5_550_100 + index if spec.count == 1 else 6_000_000 + index * 10_000 + member}"
+
+
+async def refusal(caller: Caller) -> tuple[int | None, str]:
+    """Dial and return the final status, and what happened in words."""
+    try:
+        await caller.dial()
+    except CallFailed as failure:
+        return caller.status, str(caller.status) if caller.status else str(failure)
+    await caller.hang_up()
+    return caller.status, "answered with 200"

@@ -19,10 +19,13 @@ _XML_FORBIDDEN: Final = {code: None for code in range(32) if code not in (9, 10,
 def show(result: StoryResult, console: Console) -> None:
     """Print one story's result; a failed one with all that is known of it."""
     mark = "[green]ok  [/]" if result.ok else "[red]FAIL[/]"
-    held = sum(verdict.ok for verdict in result.verdicts)
+    judged = [verdict for verdict in result.verdicts if verdict.applies]
+    held = sum(verdict.ok for verdict in judged)
+    others = len(result.verdicts) - len(judged)
+    skipped = f", {others} not applicable" if others else ""
     console.print(
         f"{mark} {escape(str(result.story.file))}  {escape(result.story.scenario)}"
-        f"  [dim]{held}/{len(result.verdicts)}, {result.seconds:.1f} s[/]",
+        f"  [dim]{held}/{len(judged)}{skipped}, {result.seconds:.1f} s[/]",
         soft_wrap=True,
     )
     if not result.ok:
@@ -37,7 +40,7 @@ def evidence(result: StoryResult) -> list[str]:
         lines.append(f"{result.story.file}:{verdict.line}: {verdict.name}")
         lines.append(f"  expected: {verdict.expected}")
         lines.append(f"  observed: {verdict.observed}")
-    if not result.verdicts:
+    if not any(verdict.applies for verdict in result.verdicts):
         lines.append("nothing was evaluated")
     for name, ladder in result.ladders.items():
         lines.append(f"SIP of {name}:" + ("" if ladder else " never dialled"))

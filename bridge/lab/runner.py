@@ -22,9 +22,19 @@ from bridge.conference.api import (
 )
 from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
-from bridge.lab.callers import Caller, CallFailed, Rung
+from bridge.lab.callers import Caller, Rung
 from bridge.lab.checks import Judge
-from bridge.lab.doing import ORDERS, StepFailed, all_of, gateway_of, number_of, refused
+from bridge.lab.doing import (
+    ORDERS,
+    StepFailed,
+    all_of,
+    do_alone,
+    gateway_of,
+    number_of,
+    refusal,
+    refused,
+)
+from bridge.lab.foreign import Foreign, ForeignRun
 from bridge.lab.golden import difference, golden_file, golden_text
 from bridge.lab.host import BY, Host
 from bridge.lab.phones import Phone
@@ -70,12 +80,14 @@ class LabOptions:
         update_golden: write the bill beside the story instead of comparing it.
         seed: what bad networks lose and delay is drawn from it.
         ports: the bridge's RTP ports, first and last; None is what the configuration says.
+        foreign: a bridge that is not ours, instead of one that is started.
     """
 
     clock_running: bool = False
     update_golden: bool = False
     seed: int = 0
     ports: tuple[int, int] | None = None
+    foreign: Foreign | None = None
 
 
 @dataclass(slots=True)
@@ -102,13 +114,18 @@ class Lab:
         result = StoryResult(story, began_ns=time.monotonic_ns())
         with tempfile.TemporaryDirectory(prefix="tollbridge-story-") as folder:
             await self._run_in(Path(folder), result)
-        add_unreached(result)
+        if self.options.foreign is None:
+            add_unreached(result)
         result.seconds = (time.monotonic_ns() - result.began_ns) / 1e9
         return result
 
     async def _run_in(self, folder: Path, result: StoryResult) -> None:
         story = result.story
         options = self.options
+        if options.foreign is not None:
+            foreign = ForeignRun(story, self.engine, result)
+            await foreign.run(options.foreign, seed=options.seed)
+            return
         gateway = await gateway_of(story)
         host = await Host.start(
             story,
@@ -274,31 +291,22 @@ class StoryRun:
 
     async def _caller_does(self, name: str, caller: Caller, step: CallerStep) -> None:
         match step.verb:
-            case "dial":
-                await caller.dial()
             case "join":
                 await self._join(name, caller)
             case "is refused":
-                await self._is_refused(caller, step)
-            case "answer":
-                await caller.answer()
-            case "refuse":
-                await caller.refuse(step.status)
-            case "press":
-                await caller.press(step.digits)
-                await self._keyed(name)
-            case "say":
-                await caller.say(step.voice, step.for_ms / MS_PER_S)
+                status, observed = await refusal(caller)
+                ok = status == step.status
+                self.judge.note(step.line, f"{caller.name} is refused", ok, step.status, observed)
             case "mute":
                 await self._mute(name, caller)
-            case "hold" | "resume":
-                await caller.hold(on=step.verb == "hold")
-            case "hang up":
-                await caller.hang_up()
-                if not await self.host.wait_for(lambda: self._is_over(caller), LEFT_S):
-                    raise StepFailed(f"{caller.name} hung up and his leg is still there")
-            case "drop":
-                await caller.drop()
+            case _:
+                await do_alone(caller, step)
+        if step.verb == "press":
+            await self._keyed(name)
+        if step.verb == "hang up" and not await self.host.wait_for(
+            lambda: self._is_over(caller), LEFT_S
+        ):
+            raise StepFailed(f"{caller.name} hung up and his leg is still there")
 
     async def _join(self, name: str, caller: Caller) -> None:
         """Dial, key, and wait until the bridge has decided: let in, or sent away."""
@@ -316,18 +324,6 @@ class StoryRun:
             view = self.host.view_of(caller.number)
             where = view.state.value if view else "nowhere"
             raise StepFailed(f"{caller.name} is {where} {ADMITTED_S:.0f} s after he keyed the code")
-
-    async def _is_refused(self, caller: Caller, step: CallerStep) -> None:
-        """Dial and expect a final status that is no answer."""
-        try:
-            await caller.dial()
-        except CallFailed as failure:
-            observed = str(caller.status) if caller.status else str(failure)
-        else:
-            observed = "answered with 200"
-            await caller.hang_up()
-        ok = caller.status == step.status
-        self.judge.note(step.line, f"{caller.name} is refused", ok, step.status, observed)
 
     async def _keyed(self, name: str) -> None:
         await asyncio.sleep(KEYS_TAKEN_S)

@@ -1,0 +1,220 @@
+"""Stories against a SIP bridge that is not ours: who hears whom, and what SIP answers.
+
+Nothing but SIP and RTP is known of it, so rosters, facts, bills, recordings and orders do not
+apply there and are reported as that. Its clock is the real one: `advance` waits.
+"""
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.conference.api import LegKind
+from bridge.conference.languages import LANGUAGES, language_of
+from bridge.conference.numberplan import NumberPlan
+from bridge.errors import InputError, OperatingTrouble, RemoteFault
+from bridge.lab.callers import Caller, Target
+from bridge.lab.checks import shown_audio
+from bridge.lab.doing import StepFailed, all_of, do_alone, number_of, refusal
+from bridge.lab.expectations import Expect
+from bridge.lab.hearing import Heard, Listener
+from bridge.lab.phones import Phone
+from bridge.lab.rtp import RtpEngine
+from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
+from bridge.lab.story import CallerSpec, Story
+from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
+from bridge.sip.api import Address
+from bridge.units import MS_PER_S
+
+NOT_APPLICABLE: Final = "not applicable: the bridge is not ours"
+SIP_PORT: Final = 5_060
+CLOSE_S: Final = 3.0
+"""How long a BYE may take to be answered at the end."""
+
+_URI: Final = re.compile(r"sip:(?:([^@;?]+)@)?(\[[0-9A-Fa-f:]+\]|[^:;?@\[\]]+)(?::(\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A bridge that is not ours, and how one gets into a conference of it.
+
+    Attributes:
+        address: where INVITEs go.
+        user: whom everybody dials; "" dials what our bridge would be dialled by: the access code
+            for VoIP, the number of the plan (D18) for the others.
+        keys: what is keyed after the answer; None keys what our bridge would want.
+    """
+
+    address: Address
+    user: str = ""
+    keys: str | None = None
+
+    @classmethod
+    def of(cls, uri: str, keys: str | None = None) -> "Foreign":
+        """Return the bridge that a SIP URI names.
+
+        Raises:
+            InputError: it is no SIP URI, or its host has no IPv4 address.
+        """
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise InputError("--target", uri, "a SIP URI, sip:1000@127.0.0.1:5060")
+        if keys is not None and not re.fullmatch(r"[0-9*#A-D]{0,40}", keys):
+            raise InputError("--target-keys", keys, "keys: 0-9 * # A-D, at most 40")
+        user, host, port = match[1] or "", match[2], int(match[3] or SIP_PORT)
+        if not 0 < port < 65_536:
+            raise InputError("--target", uri, "a port from 1 to 65535")
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise InputError("--target", uri, f"a host with an IPv4 address: {error}") from None
+        return cls(Address(str(found[0][4][0]), port), user, keys)
+
+    def target(self, story: Story, caller: CallerSpec, plan: NumberPlan) -> Target:
+        """Return whom a caller dials and what he keys."""
+        code, pin = story.session.access_code, story.session.organizer_pin
+        organizer = caller.role == "organizer"
+        if caller.via == "voip":
+            user, keys = code, f"*0{pin}#" if organizer else ""
+        else:
+            kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
+            did = plan.did(caller.country or "", kind)
+            user = did.e164 if did else ""
+            keys = f"{code}#*{pin}#" if organizer else f"{code}#"
+        user = caller.dials or self.user or user
+        if self.keys is not None:
+            keys = self.keys
+        elif self.user:
+            keys = ""
+        return Target(user, self.address, keys)
+
+
+@dataclass(slots=True)
+class ForeignRun:
+    """One story under way against a bridge that is not ours."""
+
+    story: Story
+    engine: RtpEngine
+    result: StoryResult
+    callers: dict[str, list[Caller]] = field(default_factory=dict)
+    tones: dict[str, int] = field(default_factory=dict)
+    phones: list[Phone] = field(default_factory=list)
+    acted_ns: int = 0
+
+    async def run(self, foreign: Foreign, *, seed: int = 0) -> None:
+        """Carry out the steps and hang up; verdicts and ladders go into the result."""
+        plan = NumberPlan.build()
+        try:
+            for name, spec in self.story.callers.items():
+                await self._add(name, spec, foreign.target(self.story, spec, plan), seed)
+            for step in self.story.steps:
+                await self._guarded(step)
+        finally:
+            self.result.ladders = {g[0].name: g[0].ladder for g in self.callers.values()}
+            await self._close()
+        if self.story.expect is not None:
+            self._not_applicable(final_line(self.story), self.story.expect)
+
+    async def _add(self, name: str, spec: CallerSpec, target: Target, seed: int) -> None:
+        phone = await Phone.open(spec.codec)
+        self.phones.append(phone)
+        voice = self.story.voices()[name]
+        if voice.tone_hz:
+            self.tones[name] = voice.tone_hz
+        self.callers[name] = [
+            Caller(
+                name=name if spec.count == 1 else f"{name} {member + 1}",
+                number=number_of(name, spec, len(self.callers), member),
+                target=target,
+                phone=phone,
+                engine=self.engine,
+                voice=voice,
+                network=self.story.network.get(name),
+                seed=f"{seed} {name} {member}",
+            )
+            for member in range(spec.count)
+        ]
+
+    async def _guarded(self, step: Step) -> None:
+        if not isinstance(step, ExpectStep):
+            self.acted_ns = time.monotonic_ns()
+        try:
+            await self._do(step)
+        except (RemoteFault, OperatingTrouble) as failure:
+            self._note(step.line, step.text, False, "the step is done", str(failure))
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case CallerStep():
+                await self._callers_do(step)
+            case TogetherStep():
+                await all_of([self._callers_do(one) for one in step.steps])
+            case WaitStep():
+                await asyncio.sleep(step.for_ms / MS_PER_S)
+            case AdvanceStep(to="", by_ms=by_ms):
+                await asyncio.sleep(by_ms / MS_PER_S)
+            case ExpectStep():
+                await self._listen(step)
+            case _:
+                self._skip(step.line, step.text)
+
+    async def _callers_do(self, step: CallerStep) -> None:
+        async def one(caller: Caller) -> None:
+            if step.verb == "is refused":
+                status, observed = await refusal(caller)
+                self._note(
+                    step.line, f"{caller.name} is refused", status == step.status,
+                    str(step.status), observed,
+                )  # fmt: skip
+            elif not await do_alone(caller, step):
+                raise StepFailed(f"{step.verb}: not against a bridge that is not ours")
+
+        await all_of([one(caller) for name in step.who for caller in self.callers[name]])
+
+    async def _listen(self, step: ExpectStep) -> None:
+        """Judge what is heard; the rest does not apply."""
+        languages = {
+            language_of(s.country or "", LANGUAGES[0]) for s in self.story.callers.values()
+        }
+        others = frozenset(languages - {LANGUAGES[0]})
+        waits: list[Awaitable[Heard]] = []
+        names = []
+        for name, audio in step.expect.audio.items():
+            for caller in self.callers[name]:
+                names.append(name)
+                waits.append(Listener(caller, audio, self.tones, self.acted_ns, others).listen())
+        worst: dict[str, Heard] = {}
+        for name, heard in zip(names, await asyncio.gather(*waits), strict=True):
+            if name not in worst or not heard.ok:
+                worst[name] = heard
+        for name, heard in worst.items():
+            expected = shown_audio(step.expect.audio[name])
+            self._note(step.line, name, heard.ok, expected, heard.observed)
+        self._not_applicable(step.line, step.expect)
+
+    def _not_applicable(self, line: int, expect: Expect) -> None:
+        for check in checks_of_expect(expect, line):
+            if check.name not in expect.audio:
+                self._skip(line, check.name)
+
+    def _skip(self, line: int, name: str) -> None:
+        verdict = Verdict(line, name, True, "", NOT_APPLICABLE, applies=False)
+        self.result.verdicts.append(verdict)
+
+    def _note(self, line: int, name: str, ok: bool, expected: str, observed: str) -> None:
+        self.result.verdicts.append(Verdict(line, name, ok, expected, observed))
+
+    async def _close(self) -> None:
+        for group in self.callers.values():
+            for caller in group:
+                await caller.hang_up()
+        over: Sequence[Caller] = [c for group in self.callers.values() for c in group if c.in_call]
+        await asyncio.gather(*(caller.over(CLOSE_S) for caller in over))
+        for group in self.callers.values():
+            for caller in group:
+                await caller.close()
+        for phone in self.phones:
+            phone.close()

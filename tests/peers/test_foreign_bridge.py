@@ -1,0 +1,107 @@
+"""Stories against a bridge that is not ours: PJSIP's own mixer, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import InputError
+from bridge.lab.foreign import Foreign
+
+HEAR = """\
+scenario: Two hear each other and not themselves; who is called that nobody knows is refused
+session: {toll_free: [US]}
+callers:
+  olivia: {via: voip, role: organizer}
+  ann:    {via: toll-free, country: US, codec: PCMA}
+  lost:   {via: voip, dials: nobody}
+steps:
+  - olivia: join
+  - ann: join
+  - lost: is refused 404
+  - organizer: lock
+  - expect: {joined: [ann, olivia]}
+  - expect: {olivia: {hears: [ann], not_hears: [olivia]}, ann: {hears: [olivia]}}
+  - ann: hang up
+  - expect: {olivia: {silence: true}}
+expect:
+  events: [session.started]
+  bill: {total: 0.00 USD}
+"""
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[str]:
+    pytest.importorskip("pjsua2", reason="the wheel pjsua2-python is not installed")
+    mixer = subprocess.Popen(
+        [sys.executable, "-m", "tests.peers.pjsip_bridge"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert mixer.stdout
+    assert mixer.stdin
+    lines = iter(mixer.stdout.readline, "")  # PJSIP says a line of its own first
+    port = next(line.split()[1] for line in lines if line.startswith("port "))
+    yield f"sip:conference@127.0.0.1:{port}"
+    mixer.stdin.close()
+    mixer.wait(10)
+    mixer.stdout.close()
+
+
+def told(tmp_path: Path, target: str, story: str) -> tuple[int, dict[str, dict[str, object]], str]:
+    """Run a story with the command; return exit code, verdicts by name, and what was printed."""
+    (tmp_path / "story.yaml").write_text(story)
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge.cli", "scenario", "run", "story.yaml", "--target", target,
+         "--json", "out.json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    result = json.loads((tmp_path / "out.json").read_text())
+    return done.returncode, {one["name"]: one for one in result["verdicts"]}, done.stdout
+
+
+def test_audio_and_sip_are_judged_and_bills_do_not_apply(tmp_path: Path, target: str) -> None:
+    code, verdicts, output = told(tmp_path, target, HEAR)
+    assert code == 0, output
+    judged = {name for name, one in verdicts.items() if one["applies"]}
+    assert judged == {"olivia", "ann", "lost is refused"}
+    left = {"organizer: lock", "joined", "events", "bill.total"}
+    assert {name for name, one in verdicts.items() if not one["applies"]} == left
+    assert verdicts["bill.total"]["observed"] == "not applicable: the bridge is not ours"
+
+
+def test_a_foreign_bridge_that_fails_fails(tmp_path: Path, target: str) -> None:
+    story = HEAR.replace("hears: [ann], not_hears: [olivia]", "not_hears: [ann]")
+    code, _, output = told(tmp_path, target, story)
+    assert code == 1, output
+    assert "ann is heard" in output
+
+
+def test_a_story_with_nothing_to_judge_there_fails(tmp_path: Path, target: str) -> None:
+    story = HEAR[: HEAR.index("  - lost: is refused")] + "expect: {bill: {total: 0.00 USD}}\n"
+    code, _, output = told(tmp_path, target, story)
+    assert code == 1, output
+    assert "nothing was evaluated" in output
+
+
+@pytest.mark.parametrize(
+    ("uri", "keys", "expected"),
+    [
+        ("http://x", None, "--target: 'http://x': expected a SIP URI"),
+        ("sip:a@127.0.0.1:99999", None, "a port from 1 to 65535"),
+        ("sip:127.0.0.1", "12x", "--target-keys: '12x': expected keys"),
+    ],
+)
+def test_bad_targets_are_refused(uri: str, keys: str | None, expected: str) -> None:
+    with pytest.raises(InputError) as refused:
+        Foreign.of(uri, keys)
+    assert expected in str(refused.value)
+
+
+def test_without_user_and_keys_our_own_are_dialled() -> None:
+    foreign = Foreign.of("sip:127.0.0.1")
+    assert (foreign.address, foreign.user, foreign.keys) == (("127.0.0.1", 5_060), "", None)

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from billing.config import AccountConfig, ContractConfig
 from billing.settings import BillingSettings
-from bridge.conference.api import ConferenceConfig, SessionSpec, StartPolicy
+from bridge.conference.api import ConferenceConfig, Entry, SessionSpec, StartPolicy
 from bridge.errors import InputError
 from bridge.link import WorkerSettings
 from bridge.service_settings import (
@@ -72,6 +72,15 @@ def _aware(value: datetime) -> datetime:
 Aware = Annotated[datetime, AfterValidator(_aware)]
 
 
+EntryName = Literal["tone", "name", "nothing"]
+"""What the others hear when somebody joins or leaves (R18)."""
+
+
+def continue_ms(minutes: int | None) -> int | None:
+    """Return how long a conference goes on without organizer, None for the bridge's own time."""
+    return None if minutes is None else minutes * 60_000
+
+
 class ClusterSettings(_Section):
     """Who writes the facts: their source is the cluster, not the node (D4)."""
 
@@ -109,7 +118,9 @@ class ConferenceSettings(_Section):
     continue_s: Annotated[Seconds, Field(le=3_600)] = 3_600
     continue_warning_s: Seconds = 60
     participants_max: Annotated[int, Field(ge=1, le=5_000)] = 500
-    entry_tones: bool = True
+    entry: EntryName = "tone"
+    name_s: Annotated[Seconds, Field(ge=1, le=10)] = 4
+    dtmf: Literal["absorb", "pass"] = "absorb"
     entry_count: bool = False
 
 
@@ -142,6 +153,10 @@ class SessionSettings(_Section):
     toll_free: list[Annotated[str, AfterValidator(_country)]] = []
     opens: Aware | None = None
     closes: Aware | None = None
+    security_code: Code | None = None
+    entry: EntryName | None = None
+    participants_max: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    continue_minutes: Annotated[int, Field(ge=0, le=60)] | None = None
 
     @model_validator(mode="after")
     def _window(self) -> Self:
@@ -160,6 +175,10 @@ class SessionSettings(_Section):
             toll_free=frozenset(self.toll_free),
             opens=conf_ms_of(self.opens) if self.opens else None,
             closes=conf_ms_of(self.closes) if self.closes else None,
+            security_code=self.security_code or "",
+            entry=Entry(self.entry) if self.entry else None,
+            participants_max=self.participants_max,
+            continue_ms=continue_ms(self.continue_minutes),
         )
 
 
@@ -240,7 +259,8 @@ class Settings(_Section):
             organizer_gone_ms=seconds_to_ms(self.conference.continue_s),
             organizer_gone_warning_ms=seconds_to_ms(self.conference.continue_warning_s),
             participants_max=self.conference.participants_max,
-            entry_tones=self.conference.entry_tones,
+            entry=Entry(self.conference.entry),
+            name_ns=seconds_to_ns(self.conference.name_s),
             entry_count=self.conference.entry_count,
             keys=self.keys.model_dump(),
             language=self.prompts.language,
@@ -267,6 +287,7 @@ class Settings(_Section):
             port_first=first,
             port_last=last,
             silence_ns=seconds_to_ns(self.rtp.timeout_s),
+            hear_keys=self.conference.dtmf == "pass",
         )
 
 

@@ -17,9 +17,11 @@ from bridge.conference.api import (
     LeaveMix,
     PlayPrompts,
     PlayToMix,
+    RecordName,
     RefuseLeg,
     SetLegGain,
     SetLegMuted,
+    StopName,
     StopPrompts,
 )
 from bridge.conference.prompts import CLIP, SOUNDS
@@ -31,12 +33,27 @@ from bridge.link import (
     SetGroup,
     SetMuted,
     StopPlay,
+    StopTake,
+    Take,
     ToWorker,
     clip_name,
 )
 from bridge.sip.api import Accept, HangUp, LocalMedia, Reject, SipEvent
+from bridge.units import FRAME_NS
 
 NO_GROUP: Final = -1
+
+MediaCommand = (
+    PlayPrompts
+    | StopPrompts
+    | EnterMix
+    | LeaveMix
+    | SetLegMuted
+    | SetLegGain
+    | RecordName
+    | StopName
+)
+"""Commands that are one message to a leg's worker each."""
 
 
 class SipOrders(Protocol):
@@ -57,9 +74,9 @@ class Dispatcher:
     def carry_out(self, command: ConferenceCommand) -> None:
         """Do one command; `OpenMedia`, `DialLeg` and `Refused` are the server's own."""
         match command:
-            case PlayToMix(occurrence, prompt, language):
-                clip = clip_of(prompt, language)
-                self.to_worker(PlayToGroup(self.legs.group_of(occurrence), clip))
+            case PlayToMix(occurrence, prompts, language):
+                clips = tuple(clip_of(prompt, language) for prompt in prompts)
+                self.to_worker(PlayToGroup(self.legs.group_of(occurrence), clips))
             case RefuseLeg(leg, status, reason):
                 self.sip.order(Reject(leg, status, reason))
             case HangUpLeg(leg, reason):
@@ -78,6 +95,8 @@ class Dispatcher:
                 | LeaveMix(leg)
                 | SetLegMuted(leg)
                 | SetLegGain(leg)
+                | RecordName(leg)
+                | StopName(leg)
             ):
                 record = self.legs.get(leg)
                 if record:
@@ -88,7 +107,7 @@ class Dispatcher:
     def _media_order(
         self,
         record: LegRecord,
-        command: PlayPrompts | StopPrompts | EnterMix | LeaveMix | SetLegMuted | SetLegGain,
+        command: MediaCommand,
     ) -> ToWorker:
         number = record.number
         match command:
@@ -97,14 +116,18 @@ class Dispatcher:
                 return Play(number, clips, token, loop)
             case StopPrompts():
                 return StopPlay(number)
-            case EnterMix(_, occurrence):
-                return SetGroup(number, self.legs.group_of(occurrence))
+            case EnterMix(leg, occurrence):
+                return SetGroup(number, self.legs.group_of(occurrence), leg)
             case LeaveMix():
                 return SetGroup(number, NO_GROUP)
             case SetLegMuted(_, muted):
                 return SetMuted(number, muted)
             case SetLegGain(_, gain_db):
                 return SetGain(number, gain_db)
+            case RecordName(_, clip, time_ns):
+                return Take(number, clip, time_ns // FRAME_NS)
+            case StopName():
+                return StopTake(number)
 
 
 def clip_of(prompt: str, language: str) -> str:

@@ -12,6 +12,9 @@ from typing import Any, Final, get_args
 
 MESSAGE_BYTES_MAX: Final = 200_000
 
+TICK_BUCKETS_MS: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 40.0, 100.0)
+"""Upper bounds of the tick time histogram; one more bucket takes what is longer."""
+
 DEFAULT_LANGUAGE: Final = "en"
 """The language whose clips are named without a prefix."""
 
@@ -102,10 +105,14 @@ class StopPlay:
 
 @dataclass(frozen=True, slots=True)
 class SetGroup:
-    """Put the leg into a mixing group; -1 takes it out: it then hears and is heard by nobody."""
+    """Put the leg into a mixing group; -1 takes it out: it then hears and is heard by nobody.
+
+    `track` names the leg's own file where recordings have one for each leg; "" for none.
+    """
 
     leg_no: int
     group: int
+    track: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +141,38 @@ class LoadClip:
 
 @dataclass(frozen=True, slots=True)
 class PlayToGroup:
-    """Mix a clip into what everybody in a group hears (entry and exit tones)."""
+    """Mix clips into what everybody in a group hears, behind what is said there already."""
 
     group: int
+    clips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Make what the leg says next, for `frames` at most, a clip; answered by `TakeDone`."""
+
+    leg_no: int
     clip: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTake:
+    """End the leg's take now, if one runs."""
+
+    leg_no: int
 
 
 @dataclass(frozen=True, slots=True)
 class StartRecording:
-    """Write a group's whole mix to a WAV file, wall-clock continuous, until stopped."""
+    """Write a group's whole mix to a WAV file, wall-clock continuous, until stopped.
+
+    With `tracks` each leg with a track's name has one beside it: "mix.wav", "mix.<track>.wav".
+    """
 
     group: int
     path: str
+    tracks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +201,7 @@ class WorkerSettings:
         port_first, port_last: inclusive range; even ports carry RTP, odd ones RTCP.
         silence_ns: no RTP for this long and not on hold: `LegSilent` (D12).
         status_interval_ns: how often `Status` is sent.
+        hear_keys: a key that a leg presses is heard by its group, instead of absorbed.
     """
 
     host: str = "127.0.0.1"
@@ -181,6 +209,7 @@ class WorkerSettings:
     port_last: int = 44_999
     silence_ns: int = 30_000_000_000
     status_interval_ns: int = 1_000_000_000
+    hear_keys: bool = False
 
 
 # --- worker to control --------------------------------------------------------------------
@@ -261,6 +290,25 @@ class TalkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeDone:
+    """A take is over. The clip can be played; `frames` is 0 when nothing was said, and no clip."""
+
+    leg_no: int
+    clip: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How loud the legs are that talk, in dB against full scale, by leg number, 5 times a second.
+
+    JSON keys are strings. One without legs follows when the last of them has stopped.
+    """
+
+    dbfs: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class ResetDone:
     """Everything is closed and the new settings are in force."""
 
@@ -275,6 +323,8 @@ class Status:
         counters: packets by drop reason and other totals since start, e.g. "rx", "tx",
             "unknown_source", "short", "bad_version", "payload_type", "late", "lost".
         tick_ms: {"p50", "p99", "max"} of this interval; `ticks`, `late_ticks` since start.
+        tick_counts: ticks since start that took at most each of `TICK_BUCKETS_MS`, and longer;
+            `tick_sum_ms` is how long all of them took.
         quality: per leg number, of the legs that an RTCP report was made of since the last
             `Status` (each leg once in five seconds): [packets lost, fraction lost lately,
             jitter in ms, round trip in ms or -1, fraction the other side lost lately], RFC 3550.
@@ -287,6 +337,8 @@ class Status:
     ticks: int = 0
     late_ticks: int = 0
     quality: dict[str, list[float]] = field(default_factory=dict)
+    tick_counts: list[int] = field(default_factory=list)
+    tick_sum_ms: float = 0.0
 
 
 ToWorker = (
@@ -300,6 +352,8 @@ ToWorker = (
     | SetGain
     | LoadClip
     | PlayToGroup
+    | Take
+    | StopTake
     | StartRecording
     | StopRecording
     | Reset
@@ -312,6 +366,8 @@ FromWorker = (
     | LegSilent
     | RecordingDone
     | TalkChanged
+    | TakeDone
+    | Levels
     | ClipLoaded
     | ResetDone
     | Status
@@ -343,7 +399,7 @@ def decode(data: bytes) -> ToWorker | FromWorker:
     cls = _CLASSES[name]
     if cls is Reset:
         return Reset(WorkerSettings(*values[0]))
-    if cls is Play:
+    if cls in (Play, PlayToGroup):
         values[1] = tuple(values[1])
     if cls is TalkChanged:
         values = [tuple(legs) for legs in values]

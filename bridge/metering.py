@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from bridge.conference.api import Fact, SessionSpec, StartPolicy
+from bridge.conference.api import Entry, Fact, SessionSpec, StartPolicy
 from bridge.errors import StoreUnavailable
 from bridge.units import ConfMs, LegId, SessionId, utc_of
 
@@ -62,7 +62,9 @@ SESSION: Final = sa.Table(
     sa.Column("opens_ms", sa.BigInteger),
     sa.Column("closes_ms", sa.BigInteger),
     sa.Column("cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("options", sa.String, nullable=False, server_default="{}"),
 )
+"""`options`: JSON of what a session says for itself where the bridge has a default."""
 
 _CLOSES: Final = frozenset({"leg.left", "session.ended", "session.cancelled"})
 
@@ -113,6 +115,16 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def create_tables(connection: sa.Connection) -> None:
+    """Make what tables are missing, and the columns that a file of an older version lacks."""
+    METADATA.create_all(connection)
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(SESSION.name)}
+    if SESSION.c.options.name not in columns:
+        connection.execute(
+            sa.text("ALTER TABLE session ADD COLUMN options VARCHAR NOT NULL DEFAULT '{}'")
+        )
+
+
 class Outbox:
     """The bridge's own tables in the SQLite file at `url`."""
 
@@ -121,7 +133,7 @@ class Outbox:
         self._engine = open_engine(url)
         try:
             with self._engine.begin() as connection:
-                METADATA.create_all(connection)
+                create_tables(connection)
         except SQLAlchemyError as fault:
             raise StoreUnavailable(f"{url}: cannot be opened: {fault}") from fault
 
@@ -320,11 +332,20 @@ def session_row(spec: SessionSpec) -> dict[str, Any]:
         "toll_free": ",".join(sorted(spec.toll_free)),
         "opens_ms": spec.opens,
         "closes_ms": spec.closes,
+        "options": json.dumps(
+            {
+                "security_code": spec.security_code,
+                "entry": spec.entry.value if spec.entry else None,
+                "participants_max": spec.participants_max,
+                "continue_ms": spec.continue_ms,
+            }
+        ),
     }
 
 
 def session_spec(row: sa.RowMapping) -> SessionSpec:
     """Return the session that a row of its table holds."""
+    options = json.loads(row["options"])
     return SessionSpec(
         id=SessionId(row["id"]),
         account=row["account"],
@@ -334,4 +355,8 @@ def session_spec(row: sa.RowMapping) -> SessionSpec:
         toll_free=frozenset(filter(None, row["toll_free"].split(","))),
         opens=row["opens_ms"],
         closes=row["closes_ms"],
+        security_code=options.get("security_code", ""),
+        entry=Entry(options["entry"]) if options.get("entry") else None,
+        participants_max=options.get("participants_max"),
+        continue_ms=options.get("continue_ms"),
     )

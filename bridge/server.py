@@ -26,6 +26,7 @@ from bridge.conference.api import (
     KickLeg,
     LegAbandoned,
     LegConfirmed,
+    LegHeld,
     LegHungUp,
     LegKey,
     LegLost,
@@ -83,6 +84,7 @@ from bridge.sip.api import (
 from bridge.sip_side import open_sip, told_media
 from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
+from bridge.voices import Voices
 from bridge.worker_link import MediaWorker
 
 log = structlog.get_logger(__name__)
@@ -117,6 +119,7 @@ class Bridge:
 
     Attributes:
         status: counters of the worker and of SIP.
+        voices: who talks, how loud and how well.
         plan: the number plan (D18).
     """
 
@@ -140,6 +143,7 @@ class Bridge:
             guard=lambda action: self._guarded(None, action),
         )
         self._legs = LegTable()
+        self.voices = Voices(self._legs, self._stepper.step)
         self._worker = worker
         self._worker_lost = False
         self._recordings = Recordings(settings.recording, self._send_worker)
@@ -264,7 +268,7 @@ class Bridge:
         return self._stepper.subscribe(watcher)
 
     async def order(self, event: ConferenceEvent) -> tuple[Refused, ...]:
-        """Carry out an order and wait until its facts are committed; return what was refused."""
+        """Carry out an order, wait until its facts are committed; return what was refused."""
         commands = self._stepper.step(event)
         await self.committed()
         return tuple(command for command in commands if isinstance(command, Refused))
@@ -321,8 +325,8 @@ class Bridge:
                 if record is None:
                     return
                 self._send_worker(set_remote(record, remote, proven=proven))
-                if isinstance(notice, CallConfirmed):
-                    self._stepper.step(LegConfirmed(leg))
+                fresh = isinstance(notice, CallConfirmed)
+                self._stepper.step(LegConfirmed(leg) if fresh else LegHeld(leg, record.held))
             case CallProgress():
                 if rings := callme.ringing(notice):
                     self._stepper.step(rings)
@@ -363,6 +367,7 @@ class Bridge:
             self.worker.send(message)
 
     def _on_worker(self, message: FromWorker) -> None:
+        self.voices.take(message)
         match message:
             case Status():
                 self._on_status(message)
@@ -388,10 +393,6 @@ class Bridge:
 
     def _on_status(self, status: Status) -> None:
         self.status.worker = status
-        for number, last_packet_ns in status.last_packet_ns.items():
-            record = self._legs.by_number(int(number))
-            if record:
-                record.last_packet_ns = NowNs(last_packet_ns)
         self._stepper.changed.set()
 
     def _on_worker_lost(self, reason: str) -> None:

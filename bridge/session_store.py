@@ -16,7 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.conference.api import SessionSpec
 from bridge.errors import LocalMisuse, StoreUnavailable
-from bridge.metering import METADATA, OUTBOX, SESSION, open_engine, session_row, session_spec
+from bridge.metering import (
+    METADATA,
+    OUTBOX,
+    SESSION,
+    create_tables,
+    open_engine,
+    session_row,
+    session_spec,
+)
 from bridge.units import ConfMs
 
 KEY_LIFE_MS: Final = 86_400_000
@@ -144,7 +152,7 @@ class SessionStore:
         self._reader = sa.create_engine(url)  # takes no lock that a commit would wait for
         try:
             with self._engine.begin() as connection:
-                METADATA.create_all(connection)
+                create_tables(connection)
         except SQLAlchemyError as fault:
             raise StoreUnavailable(f"{url}: cannot be opened: {fault}") from fault
 

@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,16 +26,16 @@ from numpy.typing import NDArray
 
 from bridge import link, prompts
 from bridge.errors import InputError
-from bridge.media import rtcp, rtp
+from bridge.media import rtcp, rtp, tones, voice
 from bridge.media.plays import Clips
-from bridge.media.recording import Piece
 from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES
 from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
-from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
+from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 from bridge.worker_recorder import Recorder
+from bridge.worker_recordings import RecordingFiles
 from bridge.worker_rtcp import RtcpLink
 
 PACKETS_MAX: Final = 8_192
@@ -45,6 +46,9 @@ LATE_NS: Final = 10 * NS_PER_MS
 
 REPLIES_MAX: Final = 100_000
 """Messages waiting for control; a control process so far behind is dead."""
+
+LEVEL_TICKS: Final = 10
+"""Ticks between two `Levels`: 200 ms."""
 
 _SPIN_NS: Final = 2 * NS_PER_MS
 _DURATIONS: Final = 4_096
@@ -90,9 +94,7 @@ class Worker:
         self._rx_data = np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8)
         self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
         self._recorder = Recorder()
-        self._recordings: dict[int, tuple[int, str]] = {}  # group -> key, path
-        self._closing: dict[int, int] = {}  # key -> group
-        self._next_key = 0
+        self._recordings = RecordingFiles(self._recorder)
         self._ports = RtpPorts("", 0, 0, PORTS_MAX)
         self._running = True
         self._carry_out: dict[type, Callable[[Any], None]] = {
@@ -106,6 +108,8 @@ class Worker:
             link.SetGain: self._set_gain,
             link.LoadClip: self._load_clip,
             link.PlayToGroup: self._play_to_group,
+            link.Take: self._take,
+            link.StopTake: self._stop_take,
             link.StartRecording: self._start_recording,
             link.StopRecording: self._stop_recording,
             link.Reset: self._reset,
@@ -117,6 +121,7 @@ class Worker:
         self._settings = settings
         token = secrets.token_hex(8).encode()
         self._plane = Plane(self._clips, silence_ns=settings.silence_ns, token=token)
+        self._plane.hear_keys = settings.hear_keys
         six = ":" in settings.host
         self._addresses = Addresses(six=six)
         self._rx = Batch(self._rx_data, at=HEADER_AT, six=six).stamped()
@@ -127,6 +132,9 @@ class Worker:
         self._rtcp = RtcpLink(self._plane, self._ports, self._addresses, six=six)
         self._reported: list[NDArray[np.int64]] = []
         self._lost = 0
+        self._loud = False
+        self._tick_counts = [0] * (len(link.TICK_BUCKETS_MS) + 1)
+        self._tick_sum_ms = 0.0
         self._legs: dict[int, Leg] = {}
         self._by_slot: dict[int, Leg] = {}
         self._free = list(range(LEGS_MAX))
@@ -166,8 +174,11 @@ class Worker:
             self._reported.append(self._rtcp.turn(wall_ns))
         self._tell(result)
         now = time.monotonic_ns()
-        self._durations[self._measured % _DURATIONS] = (now - begun) / NS_PER_MS
+        took_ms = (now - begun) / NS_PER_MS
+        self._durations[self._measured % _DURATIONS] = took_ms
         self._measured += 1
+        self._tick_counts[bisect_left(link.TICK_BUCKETS_MS, took_ms)] += 1
+        self._tick_sum_ms += took_ms
         if now >= self._status_ns:
             self._status(now)
 
@@ -260,12 +271,26 @@ class Worker:
                     tuple(self._by_slot[slot].number for slot in result.talk if not talking[slot]),
                 )
             )
-        for piece in result.pieces:
-            self._recorder.write(self._recordings[piece.group][0], piece.frame, piece.samples)
-        for done in self._recorder.finished() if self._closing else ():
-            group = self._closing.pop(done.key, None)
-            if group is not None:
-                self._reply(link.RecordingDone(group, done.path, done.frames, done.error))
+        for taken in result.takes:
+            kept = len(taken.samples) and self._clips.add(taken.name, taken.samples)
+            frames = len(taken.samples) // FRAME_SAMPLES if kept else 0
+            self._reply(link.TakeDone(self._by_slot[taken.slot].number, taken.name, frames))
+        self._tell_levels()
+        self._recordings.write(result.pieces)
+        for done in self._recordings.finished():
+            self._reply(done)
+
+    def _tell_levels(self) -> None:
+        """Tell control how loud those are who talk."""
+        if self._plane.tick_no % LEVEL_TICKS:
+            return
+        state = self._plane.voice
+        slots = np.flatnonzero(state.talking & self._plane.open)
+        if len(slots) or self._loud:
+            self._loud = len(slots) > 0
+            shown = voice.dbfs(state.level[slots]).tolist()
+            numbers = [str(self._by_slot[slot].number) for slot in slots.tolist()]
+            self._reply(link.Levels(dict(zip(numbers, shown, strict=True))))
 
     def _status(self, now: int) -> None:
         """Send the interval's `Status`."""
@@ -293,6 +318,8 @@ class Worker:
                 ticks=self._grid.ticks,
                 late_ticks=self._grid.late,
                 quality=self._quality(),
+                tick_counts=list(self._tick_counts),
+                tick_sum_ms=self._tick_sum_ms,
             )
         )
 
@@ -371,7 +398,7 @@ class Worker:
 
     def _set_group(self, order: link.SetGroup) -> None:
         if leg := self._leg(order.leg_no):
-            self._plane.set_group(leg.slot, order.group)
+            self._plane.set_group(leg.slot, order.group, order.track)
 
     def _set_muted(self, order: link.SetMuted) -> None:
         if leg := self._leg(order.leg_no):
@@ -391,37 +418,36 @@ class Worker:
         self._reply(link.ClipLoaded(order.name, error))
 
     def _play_to_group(self, order: link.PlayToGroup) -> None:
-        known = self._plane.plays.start_group(order.group, order.clip)
-        self._plane.counters.add("unknown_clip", not known)
+        if fault := self._plane.plays.start_group(order.group, order.clips):
+            self._plane.counters.add(fault, 1)
+
+    def _take(self, order: link.Take) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.takes.start(leg.slot, order.clip, order.frames)
+
+    def _stop_take(self, order: link.StopTake) -> None:
+        if leg := self._leg(order.leg_no):
+            self._plane.takes.stop(leg.slot)
 
     def _start_recording(self, order: link.StartRecording) -> None:
-        if not self._plane.taps.start(order.group):
+        if self._plane.record(order.group, tracks=order.tracks):
+            self._recordings.start(order.group, order.path)
+        else:
             self._reply(link.RecordingDone(order.group, order.path, 0, "already_recording"))
-            return
-        self._next_key += 1
-        self._recordings[order.group] = (self._next_key, order.path)
-        self._recorder.open(self._next_key, order.path)
 
     def _stop_recording(self, order: link.StopRecording) -> None:
         stopped = self._plane.taps.stop(order.group)
         if stopped is None:
             self._reply(link.RecordingDone(order.group, "", 0, "not_recording"))
-            return
-        self._closing[self._finish(order.group, *stopped)] = order.group
-
-    def _finish(self, group: int, piece: Piece, frames: int) -> int:
-        """Hand the last piece of a recording over and close its file; return its key."""
-        key, _ = self._recordings.pop(group)
-        self._recorder.write(key, piece.frame, piece.samples)
-        self._recorder.close(key, frames)
-        return key
+        else:
+            self._recordings.stop(order.group, *stopped)
 
     def _reset(self, order: link.Reset) -> None:
-        for group in list(self._recordings):
+        for group in self._recordings.groups:
             stopped = self._plane.taps.stop(group)
             assert stopped is not None, "every recording has a tap"
-            self._finish(group, *stopped)
-        self._closing.clear()
+            self._recordings.stop(group, *stopped)
+        self._recordings.forget()
         self._begin(order.settings)
         self._reply(link.ResetDone())
 
@@ -438,7 +464,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.sched_setaffinity(0, {options.cpu})
     sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
     control = socket.socket(fileno=options.fd)
-    worker = Worker(control, Clips(prompts.load_all(options.prompts, options.own_prompts)))
+    spoken = prompts.load_all(options.prompts, options.own_prompts)
+    worker = Worker(control, Clips(spoken | tones.clips()))
     gc.collect()
     gc.freeze()
     gc.disable()  # the loop makes no cycles; a collection in the middle of a tick would show

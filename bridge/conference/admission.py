@@ -6,16 +6,15 @@ whose code was right.
 
 from typing import Final
 
-from bridge.conference import api, guesses, prompts
-from bridge.conference.api import LegInvited, LegKind
+from bridge.conference import api, guesses, names, prompts, rooms
+from bridge.conference.api import LegInvited, LegKind, LegState, SessionSpec
 from bridge.conference.departures import dismiss
 from bridge.conference.entry import CodeKeyed
 from bridge.conference.hall import Data, Hall
 from bridge.conference.languages import after, language_of
 from bridge.conference.legs import TYPE_AHEAD_MAX, Leg, Move, Playing
 from bridge.conference.numberplan import is_access_code
-from bridge.conference.rooms import identify
-from bridge.conference.sessions import is_open
+from bridge.conference.sessions import is_open, same
 from bridge.conference.timers import Alarm
 from bridge.units import LegId
 
@@ -129,7 +128,8 @@ def code_prompt_done(hall: Hall, leg: Leg) -> None:
 def code_key(hall: Hall, leg: Leg, key: str) -> None:
     """Take one key at the code prompt; the first one stops the prompt."""
     hall.silence(leg)
-    if key == LANGUAGE_KEY and not leg.collector.pending:
+    greeted = leg.state is LegState.PROMPTED
+    if greeted and key == LANGUAGE_KEY and not leg.collector.pending:
         leg.language = after(leg.language)
         _ask(hall, leg, prompts.GREETING)
         return
@@ -146,7 +146,7 @@ def on_code_pause(hall: Hall, leg_id: LegId) -> None:
     """Take what was keyed before the pause, which may be nothing."""
     leg = hall.legs[leg_id]
     keyed = leg.collector.pause()
-    assert isinstance(keyed, CodeKeyed), "a leg at the code prompt has nothing but a code"
+    assert isinstance(keyed, CodeKeyed), "a leg at a code prompt has nothing but a code"
     _take_code(hall, leg, keyed)
 
 
@@ -154,11 +154,18 @@ def _take_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
     if not keyed.code:
         _missed(hall, leg, silent=not keyed.ended)
     elif not guesses.must_wait(hall, leg, keyed):
-        judge_code(hall, leg, keyed)
+        judge(hall, leg, keyed)
 
 
-def judge_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
-    """Let a leg in whose code is right, and count one that is wrong."""
+def judge(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
+    """Say whether a code is right, whichever one was asked for."""
+    if leg.state is LegState.SECURED:
+        _judge_security(hall, leg, keyed)
+    else:
+        _judge_code(hall, leg, keyed)
+
+
+def _judge_code(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
     spec = hall.sessions.admitting(keyed.code, hall.at.conf_ms)
     if spec is not None and not hall.guard.is_locked(leg.source, hall.at.now_ns):
         identify(hall, leg, spec)
@@ -172,6 +179,8 @@ def _missed(hall: Hall, leg: Leg, *, silent: bool) -> None:
     locked = hall.guard.is_locked(leg.source, hall.at.now_ns)
     if locked or leg.code_tries >= hall.config.code_tries:
         _give_up(hall, leg, silent=silent)
+    elif leg.state is LegState.SECURED:
+        _ask(hall, leg, prompts.SECURITY if silent else prompts.BAD_SECURITY)
     else:
         _ask(hall, leg, prompts.GREETING if silent else prompts.BAD_CODE)
 
@@ -182,3 +191,37 @@ def _give_up(hall: Hall, leg: Leg, *, silent: bool) -> None:
         dismiss(hall, leg, "no_code", prompts.NO_CODE)
     else:
         dismiss(hall, leg, "wrong_code", prompts.TOO_MANY_TRIES)
+
+
+# --- once the access code was right ---------------------------------------------------------
+
+
+def identify(hall: Hall, leg: Leg, spec: SessionSpec) -> None:
+    """Tie a leg to its session; then ask for what else it takes, let it in, or say why not."""
+    occurrence = rooms.enter_occurrence(hall, leg, spec)
+    hall.disarm(Alarm.CODE, leg.id)
+    hall.member_fact(leg, "leg.identified")
+    if not hall.sessions.offers(spec, leg.kind, leg.country):
+        dismiss(hall, leg, "not_offered", prompts.NOT_OFFERED)
+    elif fault := rooms.refusal_of(hall, occurrence):
+        dismiss(hall, leg, *fault)
+    elif spec.security_code:
+        leg.move(Move.SECURE)
+        leg.code_tries = 0
+        _ask(hall, leg, prompts.SECURITY)
+    else:
+        names.arrive(hall, occurrence, leg, keyed=leg.wants is None)
+
+
+def _judge_security(hall: Hall, leg: Leg, keyed: CodeKeyed) -> None:
+    occurrence = hall.occurrence_of(leg)
+    assert occurrence is not None, "a leg has an occurrence once its code was right"
+    # Taken away meanwhile, it is not asked for any more.
+    wanted = occurrence.spec.security_code
+    right = same(wanted, keyed.code) or not wanted
+    if right and guesses.is_open(hall, leg, occurrence, guesses.SECURITY):
+        hall.disarm(Alarm.CODE, leg.id)
+        names.arrive(hall, occurrence, leg, keyed=leg.wants is None)
+        return
+    guesses.wrong_secret(hall, leg, occurrence, guesses.SECURITY)
+    _missed(hall, leg, silent=False)

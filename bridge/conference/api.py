@@ -19,13 +19,16 @@ from bridge.conference.events import (
     LegAbandoned,
     LegAnswered,
     LegConfirmed,
+    LegHeld,
     LegHungUp,
     LegInvited,
     LegKey,
     LegLost,
+    LegNamed,
     LegPlayed,
     LegReady,
     LegRinging,
+    LegTalked,
     LockSession,
     MoveLeg,
     MuteAll,
@@ -42,6 +45,7 @@ from bridge.conference.events import (
 from bridge.conference.values import (
     KEYS_DEFAULT,
     ConferenceConfig,
+    Entry,
     Instant,
     LegKind,
     LegState,
@@ -65,6 +69,7 @@ __all__ = [
     "DialLeg",
     "EndSession",
     "EnterMix",
+    "Entry",
     "Fact",
     "HangUpLeg",
     "Instant",
@@ -73,15 +78,18 @@ __all__ = [
     "LegAbandoned",
     "LegAnswered",
     "LegConfirmed",
+    "LegHeld",
     "LegHungUp",
     "LegInvited",
     "LegKey",
     "LegKind",
     "LegLost",
+    "LegNamed",
     "LegPlayed",
     "LegReady",
     "LegRinging",
     "LegState",
+    "LegTalked",
     "LegView",
     "LockSession",
     "MoveLeg",
@@ -94,6 +102,7 @@ __all__ = [
     "PlayToMix",
     "PutSession",
     "RaiseHand",
+    "RecordName",
     "RecordSession",
     "RefuseLeg",
     "Refused",
@@ -108,6 +117,7 @@ __all__ = [
     "StartPolicy",
     "StartSession",
     "StopMixRecording",
+    "StopName",
     "StopPrompts",
     "Tick",
 ]
@@ -217,11 +227,27 @@ class SetLegGain:
 
 @dataclass(frozen=True, slots=True)
 class PlayToMix:
-    """Mix a sound into what everybody in an occurrence hears."""
+    """Mix sounds, one after the other, into what everybody in an occurrence hears."""
 
     occurrence: OccurrenceId
-    prompt: str
+    prompts: tuple[str, ...]
     language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordName:
+    """Make what the leg says next a clip of this name; `LegNamed` follows, within `time_ns`."""
+
+    leg: LegId
+    clip: str
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopName:
+    """End what `RecordName` began: `LegNamed` follows at once, if it has not come."""
+
+    leg: LegId
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +288,8 @@ ConferenceCommand = (
     | SetLegMuted
     | SetLegGain
     | PlayToMix
+    | RecordName
+    | StopName
     | StartMixRecording
     | StopMixRecording
     | Refused
@@ -324,7 +352,12 @@ class ConferenceEffects:
 
 @dataclass(frozen=True, slots=True)
 class LegView:
-    """One leg as rosters show it."""
+    """One leg as rosters show it.
+
+    Attributes:
+        call: what Call Me has come to, "dialling" to "joined"; "" for a leg that called in.
+        attempt: how often it was dialled.
+    """
 
     leg: LegId
     kind: LegKind
@@ -343,6 +376,11 @@ class LegView:
     gain_db: int = 0
     floor: bool = False
     language: str = "en"
+    held: bool = False
+    talking: bool = False
+    named: bool = False
+    call: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

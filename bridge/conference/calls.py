@@ -9,7 +9,7 @@ From the answer on it belongs to its session's occurrence, and is billed only on
 
 from typing import Final
 
-from bridge.conference import api, departures, prompts, rooms
+from bridge.conference import api, departures, names, prompts, rooms
 from bridge.conference.api import LegKind, LegState, Notice, SessionSpec
 from bridge.conference.departures import dismiss
 from bridge.conference.hall import Data, Hall, Value
@@ -49,7 +49,7 @@ def call(hall: Hall, order: api.CallMe, spec: SessionSpec, *, number: str, count
     hall.legs[leg.id] = leg
     hall.calling.setdefault(spec.id, {})[leg.id] = leg
     _try(hall, leg)
-    _tell(hall, leg, "dialling", by=order.by)
+    _tell(hall, leg, "dialling", by=order.by, reason="order")
 
 
 def _try(hall: Hall, leg: Leg) -> None:
@@ -78,7 +78,7 @@ def on_ringing(hall: Hall, leg: Leg) -> None:
     """Tell, once a try, that the phone rings."""
     if not leg.rang:
         leg.rang = True
-        _tell(hall, leg, "ringing")
+        _tell(hall, leg, "ringing", reason="sip_180")
 
 
 def on_ring_over(hall: Hall, leg_id: LegId) -> None:
@@ -104,6 +104,7 @@ def on_failed(hall: Hall, leg: Leg, reason: str) -> None:
 def _missed(hall: Hall, leg: Leg, outcome: str, *, reason: str) -> None:
     """Try again later, or be done with it."""
     hall.disarm(Alarm.RING, leg.id)
+    leg.outcome, leg.rang = outcome, False
     again = outcome in TRIED_AGAIN and leg.dials <= hall.config.call_me_retries
     _tell(hall, leg, outcome, reason=reason, again=again)
     if again:
@@ -142,6 +143,7 @@ def on_answered(hall: Hall, leg: Leg) -> None:
     hall.leg_fact(leg, "leg.answered", data)
     rooms.enter_occurrence(hall, leg, spec)
     hall.member_fact(leg, "leg.identified")
+    _tell(hall, leg, "answered", reason="sip_200")
     hall.arm_conf(Alarm.ACCEPT, leg.id, hall.at.conf_ms + hall.config.call_me_accept_ms)
     ask(hall, leg)
 
@@ -163,8 +165,8 @@ def on_key(hall: Hall, leg: Leg, key: str) -> None:
     if fault:
         dismiss(hall, leg, *fault)
         return
-    _tell(hall, leg, "joined")
-    rooms.let_in(hall, occurrence, leg, keyed=False)
+    _tell(hall, leg, "joined", reason="accepted")
+    names.arrive(hall, occurrence, leg, keyed=False)
 
 
 def on_not_accepted(hall: Hall, leg_id: LegId) -> None:

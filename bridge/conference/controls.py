@@ -20,10 +20,23 @@ SELF: Final = "self"
 ORGANIZER: Final = "organizer"
 MUTE_ALL: Final = "mute_all"
 LECTURE: Final = "lecture"
+ROOM_EMPTY: Final = "room_empty"
 """Reasons of a mute: by oneself, of one leg by an organizer or order, of all, by lecture mode."""
+
+KEY: Final = "key"
+ORDER: Final = "order"
 
 GAIN_DB_MAX: Final = 20
 GAIN_DB_MIN: Final = -40
+
+
+def reason_of(by: str) -> str:
+    """Return how a change of a conference came: by an organizer's key, by itself, or by an order.
+
+    >>> reason_of("organizer"), reason_of("room_empty"), reason_of("api:olga")
+    ('key', 'room_empty', 'order')
+    """
+    return {ORGANIZER: KEY, ROOM_EMPTY: ROOM_EMPTY}.get(by, ORDER)
 
 
 # --- one participant ----------------------------------------------------------------------
@@ -73,6 +86,21 @@ def set_gain(hall: Hall, leg: Leg, *, gain_db: int, by: str) -> None:
         hall.leg_notice(leg, "participant.modified", by=by, reason="volume", gain_db=gain_db)
 
 
+def set_held(hall: Hall, leg: Leg, *, held: bool) -> None:
+    """Note that the other side put the call on hold, or took it up again."""
+    if leg.held is not held:
+        leg.held = held
+        name = f"participant.{'held' if held else 'resumed'}"
+        hall.leg_notice(leg, name, by=leg.role.value, reason="reinvite")
+
+
+def set_talking(hall: Hall, leg: Leg, *, talking: bool) -> None:
+    """Note that a leg began to talk in its mix, or stopped."""
+    if leg.talking is not talking:
+        leg.talking = talking
+        hall.leg_notice(leg, "speaker.changed", by=leg.role.value, reason="voice", talking=talking)
+
+
 # --- one conference -----------------------------------------------------------------------
 
 
@@ -80,7 +108,8 @@ def set_locked(hall: Hall, occurrence: Occurrence, *, locked: bool, by: str) -> 
     """Let nobody else in, or let people in again."""
     if occurrence.locked is not locked:
         occurrence.locked = locked
-        hall.room_notice(occurrence, f"conference.{'locked' if locked else 'unlocked'}", by=by)
+        name = f"conference.{'locked' if locked else 'unlocked'}"
+        hall.room_notice(occurrence, name, by=by, reason=reason_of(by))
 
 
 def set_lecture(hall: Hall, occurrence: Occurrence, *, on: bool, by: str) -> None:
@@ -88,7 +117,8 @@ def set_lecture(hall: Hall, occurrence: Occurrence, *, on: bool, by: str) -> Non
     if occurrence.lecture is on:
         return
     occurrence.lecture = on
-    hall.room_notice(occurrence, f"lecture.{'on' if on else 'off'}", by=by)
+    name = f"lecture.{'on' if on else 'off'}"
+    hall.room_notice(occurrence, name, by=by, reason=reason_of(by))
     hall.announce(occurrence, prompts.LECTURE_ON if on else prompts.LECTURE_OFF)
     for leg in occurrence.participants():
         leg.floor = False
@@ -109,7 +139,8 @@ def mute_all(hall: Hall, occurrence: Occurrence, *, muted: bool, by: str) -> Non
     """
     if occurrence.mute_all is not muted:
         occurrence.mute_all = muted
-        hall.room_notice(occurrence, f"mute_all.{'on' if muted else 'off'}", by=by)
+        name = f"mute_all.{'on' if muted else 'off'}"
+        hall.room_notice(occurrence, name, by=by, reason=reason_of(by))
         hall.announce(occurrence, prompts.ALL_MUTED if muted else prompts.ALL_UNMUTED)
     for leg in occurrence.participants():
         if muted:

@@ -11,7 +11,17 @@ then what has become due by it.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bridge.conference import admission, api, calls, departures, keypad, orders, rooms
+from bridge.conference import (
+    admission,
+    api,
+    calls,
+    controls,
+    departures,
+    keypad,
+    names,
+    orders,
+    rooms,
+)
 from bridge.conference.api import (
     ConferenceConfig,
     ConferenceEffects,
@@ -156,7 +166,7 @@ def _on_verdict(hall: Hall, leg_id: LegId) -> None:
     leg = hall.legs[leg_id]
     keyed, leg.verdict = leg.verdict, None
     if isinstance(keyed, CodeKeyed):
-        admission.judge_code(hall, leg, keyed)
+        admission.judge(hall, leg, keyed)
     else:
         assert isinstance(keyed, PinKeyed), "only codes and PINs wait"
         keypad.judge_pin(hall, leg, keyed)
@@ -172,6 +182,29 @@ def _code_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
         admission.keep_key(leg, event.key)
     elif event.key in KEYS:
         admission.code_key(hall, leg, event.key)
+
+
+def _name_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
+    if event.key in KEYS and names.on_key(hall, leg, event.key):
+        admission.keep_key(leg, event.key)
+        _press_ahead(hall, leg)
+
+
+def _name_prompt_done(hall: Hall, leg: Leg, event: api.LegPlayed) -> None:
+    if leg.plays(event.token):
+        names.on_prompt_done(hall, leg)
+
+
+def _named(hall: Hall, leg: Leg, event: api.LegNamed) -> None:
+    names.on_named(hall, leg, event.clip)
+
+
+def _held(hall: Hall, leg: Leg, event: api.LegHeld) -> None:
+    controls.set_held(hall, leg, held=event.held)
+
+
+def _talked(hall: Hall, leg: Leg, event: api.LegTalked) -> None:
+    controls.set_talking(hall, leg, talking=event.talking)
 
 
 def _room_key(hall: Hall, leg: Leg, event: api.LegKey) -> None:
@@ -247,6 +280,12 @@ _REACTIONS: Final[Mapping[Reaction, Callable[[Hall, Leg, Any], None]]] = {
     Reaction.CONFIRM: _confirm,
     Reaction.KEEP_KEY: _keep_key,
     Reaction.CODE_KEY: _code_key,
+    Reaction.SECURITY_KEY: _code_key,
+    Reaction.NAME_KEY: _name_key,
+    Reaction.NAME_PROMPT_DONE: _name_prompt_done,
+    Reaction.NAMED: _named,
+    Reaction.HELD: _held,
+    Reaction.TALKED: _talked,
     Reaction.ROOM_KEY: _room_key,
     Reaction.CODE_PROMPT_DONE: _code_prompt_done,
     Reaction.HOLD_MUSIC: _hold_music,
@@ -287,6 +326,7 @@ _LEG_ALARMS: Final[Mapping[Alarm, Callable[[Hall, LegId], None]]] = {
     Alarm.CODE: admission.on_code_pause,
     Alarm.KEYS: keypad.on_key_pause,
     Alarm.VERDICT: _on_verdict,
+    Alarm.NAME: names.on_no_answer,
     Alarm.RING: calls.on_ring_over,
     Alarm.RETRY: calls.on_retry,
     Alarm.ACCEPT: calls.on_not_accepted,

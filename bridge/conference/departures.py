@@ -20,12 +20,13 @@ CONTINUE_MS_MAX: Final = 3_600_000
 SESSION_ENDED: Final = "session_ended"
 SESSION_CANCELLED: Final = "session_cancelled"
 ORGANIZER_GONE: Final = "organizer_gone"
-ROOM_EMPTY: Final = "room_empty"
+ROOM_EMPTY: Final = controls.ROOM_EMPTY
 
 LEG_ALARMS: Final = (
     Alarm.CODE,
     Alarm.KEYS,
     Alarm.VERDICT,
+    Alarm.NAME,
     Alarm.LAST,
     Alarm.ACCEPT,
     Alarm.WAITING,
@@ -102,7 +103,7 @@ def vacate(hall: Hall, leg: Leg) -> None:
     occurrence.admitted.pop(leg.id, None)
     was_organizer = occurrence.organizers.pop(leg.id, None) is not None
     if occurrence.mixed.pop(leg.id, None) is not None:
-        hall.tone(occurrence, prompts.BEEP_OUT)
+        hall.tell_entry(occurrence, leg, came=False)
         tapes.apply(hall, occurrence, by=leg.id, reason=ROOM_EMPTY, aloud=False)
     if not occurrence.legs:
         occurrence.empty_since = hall.at.conf_ms
@@ -169,15 +170,28 @@ def on_window_closed(hall: Hall, session: SessionId) -> None:
 
 def _organizer_gone(hall: Hall, occurrence: Occurrence, *, hands_over: bool) -> None:
     """Let a started conference go on for a time without its organizer."""
-    config = hall.config
-    occurrence.gone_ms = config.organizer_gone_ms
-    if hands_over and occurrence.gone_ms == 0:
-        occurrence.gone_ms = CONTINUE_MS_MAX
-    if occurrence.gone_ms == 0:
+    if _continue_ms(hall, occurrence) == 0 and not hands_over:
         close(hall, occurrence, legs=ORGANIZER_GONE, ended=ORGANIZER_GONE)
         return
-    occurrence.gone_at = hall.at.conf_ms
-    occurrence.gone_warned = not 0 < config.organizer_gone_warning_ms < occurrence.gone_ms
+    occurrence.gone_at, occurrence.handed_over = hall.at.conf_ms, hands_over
+    recount(hall, occurrence)
+
+
+def _continue_ms(hall: Hall, occurrence: Occurrence) -> int:
+    """Return how long a conference goes on without organizer: what the session says, or ours."""
+    chosen = occurrence.spec.continue_ms
+    return hall.config.organizer_gone_ms if chosen is None else chosen
+
+
+def recount(hall: Hall, occurrence: Occurrence) -> None:
+    """Set the end of a conference whose organizer is gone, also when its session was changed."""
+    if not occurrence.started or occurrence.organizers or occurrence.gone_at is None:
+        return
+    occurrence.gone_ms = _continue_ms(hall, occurrence)
+    if occurrence.handed_over and occurrence.gone_ms == 0:
+        occurrence.gone_ms = CONTINUE_MS_MAX
+    warning = hall.config.organizer_gone_warning_ms
+    occurrence.gone_warned = not 0 < warning < occurrence.gone_ms
     _arm_gone(hall, occurrence)
 
 
@@ -206,6 +220,7 @@ def organizer_back(hall: Hall, occurrence: Occurrence, leg: Leg) -> None:
     occurrence.language = leg.language
     controls.on_freed(hall, leg, by=controls.ORGANIZER)
     occurrence.organizers[leg.id] = leg
+    occurrence.gone_at = None
     hall.disarm(Alarm.GONE, occurrence.spec.id)
 
 

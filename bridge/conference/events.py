@@ -105,6 +105,30 @@ class LegLost:
 
 
 @dataclass(frozen=True, slots=True)
+class LegNamed:
+    """What `RecordName` asked for is there; `clip` is "" when nothing was said."""
+
+    leg: LegId
+    clip: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegHeld:
+    """The other side put the call on hold, or took it up again."""
+
+    leg: LegId
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegTalked:
+    """The leg began to talk in its mix, or stopped."""
+
+    leg: LegId
+    talking: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A deadline of the last effects is due, on either clock."""
 
@@ -271,6 +295,9 @@ ConferenceEvent = (
     | LegLost
     | LegRinging
     | LegAnswered
+    | LegNamed
+    | LegHeld
+    | LegTalked
     | Tick
     | PutSession
     | SetTollFree

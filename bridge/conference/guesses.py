@@ -14,8 +14,9 @@ from bridge.conference.occurrences import Occurrence
 from bridge.conference.timers import Alarm
 from bridge.units import NS_PER_S, LegId
 
-PIN: Final = "pin:"
-"""Before a session's id: the tally of wrong PINs there."""
+PIN: Final = "pin"
+SECURITY: Final = "security"
+"""What is guessed beside access codes; before a session's id, the tally of wrong ones there."""
 
 
 def must_wait(hall: Hall, leg: Leg, keyed: Keyed) -> bool:
@@ -33,24 +34,24 @@ def wrong_code(hall: Hall, source: str, *, way: str, leg: LegId | None = None) -
     _count(hall, source, Notice("code.guessed", hall.at.conf_ms, None, None, leg), "code", way)
 
 
-def wrong_pin(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
-    """Count a wrong PIN against its source and against the session."""
+def wrong_secret(hall: Hall, leg: Leg, occurrence: Occurrence, what: str) -> None:
+    """Count a wrong PIN or security code against its source and against the session."""
     spec, now = occurrence.spec, hall.at.now_ns
     at = hall.at.conf_ms
     notice = Notice("code.guessed", at, spec.id, spec.account, leg.id)
-    _count(hall, leg.source, notice, "pin", "keys")
-    if hall.guard.is_locked(f"{PIN}{spec.id}", now):
+    _count(hall, leg.source, notice, what, "keys")
+    if hall.guard.is_locked(f"{what}:{spec.id}", now):
         return
     limit = hall.config.guard_session_tries
-    _, locks = hall.guard.miss(f"{PIN}{spec.id}", now, limit=limit)
+    _, locks = hall.guard.miss(f"{what}:{spec.id}", now, limit=limit)
     if locks:
         _tell_locked(hall, notice, of="session", source=leg.source)
 
 
-def pin_is_open(hall: Hall, leg: Leg, occurrence: Occurrence) -> bool:
-    """Say whether a PIN may be right now."""
+def is_open(hall: Hall, leg: Leg, occurrence: Occurrence, what: str) -> bool:
+    """Say whether a PIN or security code may be right now."""
     now = hall.at.now_ns
-    session = f"{PIN}{occurrence.spec.id}"
+    session = f"{what}:{occurrence.spec.id}"
     return not (hall.guard.is_locked(leg.source, now) or hall.guard.is_locked(session, now))
 
 
@@ -60,7 +61,13 @@ def _count(hall: Hall, source: str, notice: Notice, what: str, way: str) -> None
     if not source or hall.guard.is_locked(source, now):
         return
     guesses, locks = hall.guard.miss(source, now, limit=hall.config.guard_source_tries)
-    data: Data = {"what": what, "way": way, "source": source, "guesses": guesses}
+    data: Data = {
+        "what": what,
+        "way": way,
+        "source": source,
+        "guesses": guesses,
+        "reason": "wrong",
+    }
     hall.notice(replace(notice, data=data))
     if locks:
         _tell_locked(hall, notice, of="source", source=source)

@@ -13,6 +13,7 @@ from bridge.conference.api import (
     ConferenceCommand,
     ConferenceConfig,
     ConferenceEffects,
+    Entry,
     Fact,
     Instant,
     Notice,
@@ -150,15 +151,23 @@ class Hall:
             leg.playing = Playing.NOTHING
             self.order(api.StopPrompts(leg.id))
 
-    def tone(self, occurrence: Occurrence, prompt: str) -> None:
-        """Play an entry or exit tone to the mix, if tones are wanted and anybody is in it."""
-        if self.config.entry_tones:
-            self.announce(occurrence, prompt)
+    def entry_of(self, occurrence: Occurrence) -> Entry:
+        """Return what the others hear of who joins and leaves: the session's choice, or ours."""
+        return occurrence.spec.entry or self.config.entry
 
-    def announce(self, occurrence: Occurrence, prompt: str) -> None:
+    def tell_entry(self, occurrence: Occurrence, leg: Leg | None, *, came: bool) -> None:
+        """Have the mix hear that somebody came or went; without a leg, that it began."""
+        how = self.entry_of(occurrence)
+        if how is Entry.NAME and leg is not None and leg.name_clip:
+            said = prompts.HAS_JOINED if came else prompts.HAS_LEFT
+            self.announce(occurrence, leg.name_clip, said)
+        elif how is not Entry.NOTHING:
+            self.announce(occurrence, prompts.BEEP_IN if came else prompts.BEEP_OUT)
+
+    def announce(self, occurrence: Occurrence, *names: str) -> None:
         """Say something to everybody in the mix, if anybody is in it."""
         if occurrence.mixed:
-            self.order(api.PlayToMix(occurrence.id, prompt, occurrence.language))
+            self.order(api.PlayToMix(occurrence.id, names, occurrence.language))
 
     # --- timers -----------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from bridge.conference.sessions import pin_matches
 from bridge.conference.timers import Alarm
 from bridge.units import LegId
 
+NAMES_MAX: Final = 50
+"""Names that a roll call plays; the number of people says how many there are."""
+
 
 def room_key(hall: Hall, leg: Leg, key: str) -> None:
     """Take one key of an admitted leg."""
@@ -76,11 +79,11 @@ def judge_pin(hall: Hall, leg: Leg, keyed: PinKeyed) -> None:
     occurrence = hall.occurrence_of(leg)
     assert occurrence is not None, "only admitted legs key PINs"
     right = pin_matches(occurrence.spec, keyed.readings)
-    if right and guesses.pin_is_open(hall, leg, occurrence):
+    if right and guesses.is_open(hall, leg, occurrence, guesses.PIN):
         rooms.make_organizer(hall, leg)
         return
     leg.pin_tries += 1
-    guesses.wrong_pin(hall, leg, occurrence)
+    guesses.wrong_secret(hall, leg, occurrence, guesses.PIN)
     hall.play(leg, prompts.BAD_PIN)
 
 
@@ -108,8 +111,12 @@ def _help(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
 
 
 def _roll_call(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:
-    people = occurrence.mixed if occurrence.started else occurrence.admitted
-    hall.play(leg, prompts.PEOPLE, *prompts.number(len(people)))
+    if occurrence.started:
+        names = [one.name_clip for one in occurrence.mixed.values() if one.name_clip]
+        count = prompts.number(len(occurrence.mixed))
+        hall.play(leg, prompts.PEOPLE, *count, *names[:NAMES_MAX])
+    else:  # who waits hears nobody, not even a name (D3)
+        hall.play(leg, prompts.PEOPLE, *prompts.number(len(occurrence.admitted)))
 
 
 def _start(hall: Hall, leg: Leg, occurrence: Occurrence) -> None:

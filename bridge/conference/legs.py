@@ -28,6 +28,8 @@ class Move(Enum):
     RETRY = auto()
     ASK = auto()
     PROMPT = auto()
+    SECURE = auto()
+    NAME = auto()
     WAIT = auto()
     JOIN = auto()
     LEAVE = auto()
@@ -47,6 +49,7 @@ TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
     },
     LegState.RESTING: {Move.RETRY: LegState.INVITED, Move.END: LegState.ENDED},
     LegState.ASKED: {
+        Move.NAME: LegState.NAMING,
         Move.WAIT: LegState.WAITING,
         Move.JOIN: LegState.JOINED,
         Move.LEAVE: LegState.LEAVING,
@@ -54,12 +57,29 @@ TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
     },
     LegState.ANSWERED: {
         Move.PROMPT: LegState.PROMPTED,
+        Move.SECURE: LegState.SECURED,
+        Move.NAME: LegState.NAMING,
         Move.WAIT: LegState.WAITING,
         Move.JOIN: LegState.JOINED,
         Move.LEAVE: LegState.LEAVING,
         Move.END: LegState.ENDED,
     },
     LegState.PROMPTED: {
+        Move.SECURE: LegState.SECURED,
+        Move.NAME: LegState.NAMING,
+        Move.WAIT: LegState.WAITING,
+        Move.JOIN: LegState.JOINED,
+        Move.LEAVE: LegState.LEAVING,
+        Move.END: LegState.ENDED,
+    },
+    LegState.SECURED: {
+        Move.NAME: LegState.NAMING,
+        Move.WAIT: LegState.WAITING,
+        Move.JOIN: LegState.JOINED,
+        Move.LEAVE: LegState.LEAVING,
+        Move.END: LegState.ENDED,
+    },
+    LegState.NAMING: {
         Move.WAIT: LegState.WAITING,
         Move.JOIN: LegState.JOINED,
         Move.LEAVE: LegState.LEAVING,
@@ -93,6 +113,12 @@ class Reaction(Enum):
     CODE_KEY = auto()
     ROOM_KEY = auto()
     CODE_PROMPT_DONE = auto()
+    SECURITY_KEY = auto()
+    NAME_KEY = auto()
+    NAME_PROMPT_DONE = auto()
+    NAMED = auto()
+    HELD = auto()
+    TALKED = auto()
     HOLD_MUSIC = auto()
     PLAY_DONE = auto()
     GO = auto()
@@ -118,14 +144,24 @@ LegEvent = (
     | api.LegLost
     | api.LegRinging
     | api.LegAnswered
+    | api.LegNamed
+    | api.LegHeld
+    | api.LegTalked
 )
 
+_LATE: Final[Mapping[type[LegEvent], Reaction]] = {
+    api.LegNamed: Reaction.IGNORE,  # its time was over, or it keyed on
+    api.LegHeld: Reaction.IGNORE,
+    api.LegTalked: Reaction.IGNORE,
+}
 _NOT_CALLED: Final[Mapping[type[LegEvent], Reaction]] = {
+    **_LATE,
     api.LegRinging: Reaction.IGNORE,  # of a try that was given up
     api.LegAnswered: Reaction.IGNORE,
 }
 _LIVE: Final[Mapping[type[LegEvent], Reaction]] = {
     **_NOT_CALLED,
+    api.LegHeld: Reaction.HELD,
     api.LegConfirmed: Reaction.IGNORE,  # an ACK may come again
     api.LegHungUp: Reaction.HANG_UP,
     api.LegLost: Reaction.LOSE,
@@ -143,6 +179,7 @@ REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
         api.LegLost: Reaction.REFUSE,
     },
     LegState.DIALLED: {
+        **_LATE,
         api.LegConfirmed: Reaction.IGNORE,
         api.LegKey: Reaction.IGNORE,
         api.LegPlayed: Reaction.IGNORE,
@@ -177,6 +214,17 @@ REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
         api.LegKey: Reaction.CODE_KEY,
         api.LegPlayed: Reaction.CODE_PROMPT_DONE,
     },
+    LegState.SECURED: {
+        **_LIVE,
+        api.LegKey: Reaction.SECURITY_KEY,
+        api.LegPlayed: Reaction.CODE_PROMPT_DONE,
+    },
+    LegState.NAMING: {
+        **_LIVE,
+        api.LegKey: Reaction.NAME_KEY,
+        api.LegPlayed: Reaction.NAME_PROMPT_DONE,
+        api.LegNamed: Reaction.NAMED,
+    },
     LegState.WAITING: {
         **_LIVE,
         api.LegKey: Reaction.ROOM_KEY,
@@ -184,6 +232,7 @@ REACTIONS: Final[Mapping[LegState, Mapping[type[LegEvent], Reaction]]] = {
     },
     LegState.JOINED: {
         **_LIVE,
+        api.LegTalked: Reaction.TALKED,
         api.LegKey: Reaction.ROOM_KEY,
         api.LegPlayed: Reaction.PLAY_DONE,
     },
@@ -234,7 +283,8 @@ class Leg:
     Attributes:
         did: the DID dialled, "" for VoIP.
         source: whose guesses its own count as; "" for nobody's.
-        outbound: the bridge calls it (Call Me); `dials` counts the tries, `rang` is of the last.
+        outbound: the bridge calls it (Call Me); `dials` counts the tries, `rang` is of the last,
+            `outcome` what became of the one before.
         wants: session of the access code that was dialled, or that it is called into; None when
             the code is to be keyed.
         muted_for: why it is muted, "" while it is not.
@@ -248,6 +298,10 @@ class Leg:
         verdict: a code or PIN that waits to be judged, since its source guessed before.
         active_at: when it entered the waiting room or last pressed a key there (D1).
         warned: the warning of the waiting room has been played since.
+        held: the other side has put it on hold.
+        talking: it is heard in the mix now.
+        keyed: it keyed its access code, so a PIN may follow.
+        name_clip: what it said as its name; "" for nothing.
         hands_over: it leaves by `#2`: the conference goes on whatever D17's time is.
     """
 
@@ -261,6 +315,7 @@ class Leg:
     outbound: bool = False
     dials: int = 0
     rang: bool = False
+    outcome: str = ""
     wants: SessionId | None = None
     state: LegState = LegState.INVITED
     role: Role = Role.PARTICIPANT
@@ -288,6 +343,10 @@ class Leg:
     pin_tries: int = 0
     active_at: ConfMs | None = None
     warned: bool = False
+    held: bool = False
+    talking: bool = False
+    keyed: bool = False
+    name_clip: str = ""
     hands_over: bool = False
 
     def move(self, move: Move) -> None:
@@ -300,6 +359,17 @@ class Leg:
     def plays(self, token: int) -> bool:
         """Say whether the play of this token is what the leg hears, and a prompt."""
         return self.playing is Playing.PROMPT and self.token == token
+
+    @property
+    def call(self) -> str:
+        """What Call Me has come to; "" for a leg that called in."""
+        if not self.outbound:
+            return ""
+        if self.state in (LegState.INVITED, LegState.DIALLED):
+            return "ringing" if self.rang else "dialling"
+        if self.state is LegState.RESTING:
+            return self.outcome
+        return "answered" if self.state is LegState.ASKED else "joined"
 
     @property
     def view(self) -> LegView:
@@ -322,6 +392,11 @@ class Leg:
             gain_db=self.gain_db,
             floor=self.floor,
             language=self.language,
+            held=self.held,
+            talking=self.talking,
+            named=bool(self.name_clip),
+            call=self.call,
+            attempt=self.dials,
         )
 
 

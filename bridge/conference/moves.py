@@ -27,7 +27,7 @@ def fault_of(hall: Hall, leg: Leg, spec: SessionSpec) -> tuple[str, str]:
         return "", ""
     if occurrence.locked:
         return "locked", f"session {spec.id} is locked"
-    if len(occurrence.admitted) >= hall.config.participants_max:
+    if len(occurrence.admitted) >= rooms.seats_of(hall, occurrence):
         return "full", f"session {spec.id} is full"
     return "", ""
 
@@ -40,9 +40,10 @@ def move(hall: Hall, leg: Leg, spec: SessionSpec, *, by: str) -> None:
     hall.disarm(Alarm.WAITING, leg.id)
     if leg.state is LegState.JOINED:
         hall.order(api.LeaveMix(leg.id))
+        controls.set_talking(hall, leg, talking=False)
     controls.on_freed(hall, leg, by=MOVED)
     departures.vacate(hall, leg)
     leg.role, leg.pin_tries, leg.hands_over = Role.PARTICIPANT, 0, False
-    hall.leg_notice(leg, "participant.moved", by=by, to=spec.id, **{"from": before})
+    hall.leg_notice(leg, "participant.moved", by=by, reason="order", to=spec.id, **{"from": before})
     occurrence = rooms.enter_occurrence(hall, leg, spec)
     rooms.let_in(hall, occurrence, leg, keyed=False)

@@ -24,6 +24,7 @@ class Occurrence:
         empty_since: when its last leg left; None while it has one.
         gone_at: when it was last left without an organizer after the start (D17).
         gone_ms: how long it goes on from then.
+        handed_over: that organizer left by `#2`.
         gone_warned: the warning of that end has been played.
         locked: nobody else is let in.
         lecture: participants are heard only with the floor.
@@ -44,6 +45,7 @@ class Occurrence:
     gone_at: ConfMs | None = None
     gone_ms: int = 0
     gone_warned: bool = False
+    handed_over: bool = False
     locked: bool = False
     lecture: bool = False
     mute_all: bool = False

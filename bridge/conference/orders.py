@@ -9,7 +9,7 @@ from bridge.conference.api import Role, SessionSpec
 from bridge.conference.destinations import destination_of
 from bridge.conference.hall import Hall
 from bridge.conference.legs import Leg
-from bridge.conference.numberplan import is_pin
+from bridge.conference.numberplan import is_access_code, is_pin
 from bridge.conference.occurrences import Occurrence
 from bridge.conference.prompts import CLIP, PROMPTS
 from bridge.conference.sessions import is_open
@@ -28,6 +28,7 @@ def put_session(hall: Hall, order: api.PutSession) -> None:
     if occurrence is not None:
         occurrence.spec = spec
         departures.rearm(hall, occurrence)
+        departures.recount(hall, occurrence)
 
 
 def _fault_of(hall: Hall, spec: SessionSpec) -> tuple[str, str]:
@@ -43,6 +44,8 @@ def _fault_of(hall: Hall, spec: SessionSpec) -> tuple[str, str]:
         return "bad_access_code", f"access code of {spec.id}: expected 3 to 20 digits, no number"
     if not is_pin(spec.organizer_pin):
         return "bad_pin", f"organizer PIN of {spec.id}: expected 4 to 20 digits"
+    if spec.security_code and not is_access_code(spec.security_code):
+        return "bad_security_code", f"security code of {spec.id}: expected 3 to 20 digits, or none"
     if holder is not None and holder.id != spec.id:
         return "duplicate_code", f"the access code of {spec.id} is that of {holder.id}"
     if spec.opens is not None and spec.closes is not None and spec.closes <= spec.opens:
@@ -166,7 +169,7 @@ def announce(hall: Hall, order: api.Announce) -> None:
     else:
         hall.announce(occurrence, order.prompt)
         name, by = "announcement.played", order.by
-        hall.room_notice(occurrence, name, by=by, prompt=order.prompt)
+        hall.room_notice(occurrence, name, by=by, reason="order", prompt=order.prompt)
 
 
 def _announce_to(hall: Hall, occurrence: Occurrence, order: api.Announce) -> None:
@@ -175,7 +178,8 @@ def _announce_to(hall: Hall, occurrence: Occurrence, order: api.Announce) -> Non
         hall.refuse("unknown_leg", f"leg {order.leg} is not in session {order.session}")
         return
     hall.play(leg, order.prompt)
-    hall.leg_notice(leg, "announcement.played", by=order.by, prompt=order.prompt)
+    name, by = "announcement.played", order.by
+    hall.leg_notice(leg, name, by=by, reason="order", prompt=order.prompt)
 
 
 # --- one leg ------------------------------------------------------------------------------

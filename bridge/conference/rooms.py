@@ -6,12 +6,7 @@ was keyed.
 
 from bridge.conference import api, controls, prompts, tapes
 from bridge.conference.api import LegState, Role, SessionSpec, StartPolicy
-from bridge.conference.departures import (
-    dismiss,
-    finish,
-    organizer_back,
-    rearm,
-)
+from bridge.conference.departures import finish, organizer_back, rearm
 from bridge.conference.hall import Hall
 from bridge.conference.legs import Leg, Move, Playing
 from bridge.conference.occurrences import Occurrence
@@ -25,26 +20,19 @@ BY_ORGANIZER = "organizer"
 # --- in -----------------------------------------------------------------------------------
 
 
-def identify(hall: Hall, leg: Leg, spec: SessionSpec) -> None:
-    """Tie a leg to its session, then let it in at once or say why not."""
-    occurrence = enter_occurrence(hall, leg, spec)
-    hall.disarm(Alarm.CODE, leg.id)
-    hall.member_fact(leg, "leg.identified")
-    if not hall.sessions.offers(spec, leg.kind, leg.country):
-        dismiss(hall, leg, "not_offered", prompts.NOT_OFFERED)
-    elif fault := refusal_of(hall, occurrence):
-        dismiss(hall, leg, *fault)
-    else:
-        let_in(hall, occurrence, leg, keyed=leg.wants is None)
-
-
 def refusal_of(hall: Hall, occurrence: Occurrence) -> tuple[str, str] | None:
     """Return why nobody else may come in, as reason and prompt."""
     if occurrence.locked:
         return "locked", prompts.LOCKED
-    if len(occurrence.admitted) >= hall.config.participants_max:
+    if len(occurrence.admitted) >= seats_of(hall, occurrence):
         return "full", prompts.FULL
     return None
+
+
+def seats_of(hall: Hall, occurrence: Occurrence) -> int:
+    """Return how many may be let in: what the session says, never more than the bridge's limit."""
+    limit = hall.config.participants_max
+    return min(occurrence.spec.participants_max or limit, limit)
 
 
 def enter_occurrence(hall: Hall, leg: Leg, spec: SessionSpec) -> Occurrence:
@@ -80,7 +68,7 @@ def let_in(hall: Hall, occurrence: Occurrence, leg: Leg, *, keyed: bool) -> None
         return
     others = len(occurrence.mixed)
     _enter_mix(hall, occurrence, leg)
-    hall.tone(occurrence, prompts.BEEP_IN)
+    hall.tell_entry(occurrence, leg, came=True)
     tapes.apply(hall, occurrence, by=leg.id, reason="joined", aloud=False)
     names = _welcome(hall, occurrence, others)
     if names:
@@ -188,5 +176,5 @@ def start(hall: Hall, occurrence: Occurrence, by: str) -> None:
     waiting = [leg for leg in occurrence.legs.values() if leg.state is LegState.WAITING]
     for leg in sorted(waiting, key=lambda leg: leg.role is not Role.ORGANIZER):
         _enter_mix(hall, occurrence, leg)
-    hall.tone(occurrence, prompts.BEEP_IN)
+    hall.tell_entry(occurrence, None, came=True)
     tapes.apply(hall, occurrence, by=by, reason="session_started", aloud=True)

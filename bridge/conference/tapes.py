@@ -5,7 +5,7 @@ a mix holds only who joined. A room that empties ends the recording; who comes b
 part.
 """
 
-from bridge.conference import api, prompts
+from bridge.conference import api, controls, prompts
 from bridge.conference.hall import Hall
 from bridge.conference.occurrences import Occurrence
 
@@ -13,7 +13,7 @@ from bridge.conference.occurrences import Occurrence
 def set_recording(hall: Hall, occurrence: Occurrence, *, on: bool, by: str) -> None:
     """Switch the recording of a conference; it begins with the start at the earliest."""
     occurrence.record = on
-    apply(hall, occurrence, by=by, reason="order", aloud=True)
+    apply(hall, occurrence, by=by, reason=controls.reason_of(by), aloud=True)
 
 
 def apply(hall: Hall, occurrence: Occurrence, *, by: str, reason: str, aloud: bool) -> None:

@@ -17,6 +17,7 @@ class Alarm(Enum):
     CODE = auto()  # real: the code prompt waits for a key
     KEYS = auto()  # real: keys in the waiting room or conference wait for the next
     VERDICT = auto()  # real: a code or PIN is judged now, its source having guessed before
+    NAME = auto()  # real: a name must have been said
     LAST = auto()  # real: a last prompt must be over
     RING = auto()  # conference: a called phone rings (D11)
     RETRY = auto()  # conference: a called leg is tried again

@@ -42,6 +42,14 @@ class StartPolicy(Enum):
     ON_COMMAND = "on_command"
 
 
+class Entry(Enum):
+    """What the others hear when somebody joins or leaves (R18)."""
+
+    TONE = "tone"
+    NAME = "name"  # the name that was recorded on the way in; a tone for who said none
+    NOTHING = "nothing"
+
+
 class LegState(Enum):
     """Where a leg is in its life."""
 
@@ -51,6 +59,8 @@ class LegState(Enum):
     RESTING = "resting"  # Call Me: to be tried again later
     ASKED = "asked"  # Call Me: answered, must press 1 to be let in (D11)
     PROMPTED = "prompted"  # hears the greeting, keys the access code
+    SECURED = "secured"  # its access code was right, keys the security code (R18)
+    NAMING = "naming"  # is asked to say its name
     WAITING = "waiting"  # in the waiting room (D3); an organizer here is hosting (D2)
     JOINED = "joined"  # in the conference
     LEAVING = "leaving"  # hears a last prompt, then is hung up
@@ -64,6 +74,9 @@ class SessionSpec:
     Attributes:
         toll_free: ISO 3166 alpha-2 countries whose toll-free numbers are offered (R11).
         opens, closes: time window; None for a standing room that works by occurrences (D6).
+        security_code: asked for after the access code (R18); "" for none.
+        entry, participants_max, continue_ms: as in `ConferenceConfig`, where they stand for
+            sessions that say nothing.
     """
 
     id: SessionId
@@ -74,6 +87,10 @@ class SessionSpec:
     toll_free: frozenset[str] = frozenset()
     opens: ConfMs | None = None
     closes: ConfMs | None = None
+    security_code: str = ""
+    entry: Entry | None = None
+    participants_max: int | None = None
+    continue_ms: int | None = None
 
 
 KEYS_DEFAULT: Final[Mapping[str, str]] = MappingProxyType(
@@ -112,7 +129,8 @@ class ConferenceConfig:
     organizer_gone_ms: int = 3_600_000  # conference.continue_s (D17)
     organizer_gone_warning_ms: int = 60_000  # conference.continue_warning_s
     participants_max: int = 500  # conference.participants_max (R18)
-    entry_tones: bool = True  # conference.entry_tones
+    entry: Entry = Entry.TONE  # conference.entry
+    name_ns: int = 4_000_000_000  # conference.name_s: to say one's name in
     pin_window_ns: int = 10_000_000_000  # after the code, `*` begins a PIN for this long
     control_pause_ns: int = 1_500_000_000  # within that, a lone `*d` acts after this pause
     keys: Mapping[str, str] = field(default_factory=lambda: KEYS_DEFAULT)  # keys.*

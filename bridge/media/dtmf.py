@@ -76,6 +76,10 @@ class Events:
         self.heard[slot] = self.pending[slot] = False
         self.mute_until[slot] = 0
 
+    def keying(self, count: int, *, tick: int) -> NDArray[np.bool_]:
+        """Return which of the first `count` slots have a key down, or had one just now."""
+        return np.asarray(self.mute_until[:count] > tick)
+
 
 def take(
     events: Events,

@@ -1,21 +1,27 @@
 """Prompts, music and tones that play to legs and groups; knows clips by name and their samples.
 
 While a clip plays to a leg, the leg hears it alone (D3). A clip of a group is mixed into what
-everybody there hears.
+everybody there hears; what is said to one group comes one after the other.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import g711
+from bridge.media import g711, tones
+from bridge.media.dtmf import Key
 from bridge.media.shape import FRAME
 
-SPARE_FRAMES: Final = 6_000
-"""Room for clips that are added later: two minutes. The oldest of them make way."""
+SPARE_FRAMES: Final = 60_000
+"""Room for clips that are added later: twenty minutes, 500 names and some announcements. The
+oldest of them make way."""
+
+ADDED_FRAMES_MAX: Final = 6_000
+"""Longest clip that is added: two minutes."""
 
 
 class Clips:
@@ -39,9 +45,11 @@ class Clips:
             at += len(padded)
         self._spare = self._next = at
         self._added: dict[str, tuple[int, int]] = {}
-        self.samples = np.concatenate([*parts, np.zeros(SPARE_FRAMES * FRAME, np.int16)])
+        # The spare room is touched, and so takes memory, only where a clip is added.
+        self.samples = np.zeros(at + SPARE_FRAMES * FRAME, np.int16)
+        np.concatenate(parts, out=self.samples[:at])
         self.codes = np.empty((2, len(self.samples)), np.uint8)
-        self._encode(0, len(self.samples))
+        self._encode(0, at)
         self._frames = self.codes.reshape(2, -1, FRAME)
 
     def _encode(self, at: int, end: int) -> None:
@@ -54,7 +62,7 @@ class Clips:
         What lay where it goes is forgotten.
         """
         size = -(-len(samples) // FRAME) * FRAME
-        if not 0 < size <= SPARE_FRAMES * FRAME:
+        if not 0 < size <= ADDED_FRAMES_MAX * FRAME:
             return False
         at = self._next if self._next + size <= len(self.samples) else self._spare
         self._next = end = at + size
@@ -74,6 +82,10 @@ class Clips:
     def linear(self, at: NDArray[np.int64]) -> NDArray[np.int16]:
         """Return the frames, (n, S) int16, that start at samples `at`."""
         return self.samples.reshape(-1, FRAME)[at // FRAME]
+
+
+GROUP_CLIPS_MAX: Final = 24
+"""Clips that wait to be heard by one group; more are left out, for they would come too late."""
 
 
 @dataclass(slots=True)
@@ -99,7 +111,7 @@ class Plays:
         self.at: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
         self.end: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._lists: dict[int, _Play] = {}
-        self._group: list[tuple[int, int, int]] = []  # group number, at, end
+        self._group: dict[int, deque[tuple[int, int]]] = {}  # group number -> (at, end) of each
 
     def start(self, slot: int, names: tuple[str, ...], *, token: int, loop: bool) -> list[str]:
         """Play clips to a leg instead of what plays now; return the names that are not known.
@@ -117,12 +129,28 @@ class Plays:
         self._lists.pop(slot, None)
         self.at[slot] = -1
 
-    def start_group(self, group: int, name: str) -> bool:
-        """Mix a clip into a group; return whether it is known."""
-        span = self.clips.span.get(name)
-        if span is not None:
-            self._group.append((group, *span))
-        return span is not None
+    def start_group(self, group: int, names: tuple[str, ...]) -> str:
+        """Mix clips into a group, behind what is said there already; return why not, or "".
+
+        Unknown clips are left out.
+        """
+        span = self.clips.span
+        spans = [span[name] for name in names if name in span and span[name][1] > span[name][0]]
+        waiting = self._group.get(group, deque())
+        if len(waiting) + len(spans) > GROUP_CLIPS_MAX:
+            return "group_play_full"
+        if spans:
+            waiting.extend(spans)
+            self._group[group] = waiting
+        return "" if all(name in span for name in names) else "unknown_clip"
+
+    def sound(
+        self, keys: Iterable[Key], group: NDArray[np.int64], heard: NDArray[np.bool_]
+    ) -> None:
+        """Have groups hear keys as tones; `heard`, (L,) bool, says whose, `group` is (L,)."""
+        for slot, key, _ in keys:  # bounded by the keys pressed in a tick
+            if heard[slot]:
+                self.start_group(int(group[slot]), (tones.clip_name(key),))
 
     def playing(self, count: int) -> NDArray[np.int64]:
         """Return the slots that hear a clip this tick."""
@@ -156,10 +184,12 @@ class Plays:
 
         `dense` names the groups that have legs; a clip of another runs on unheard.
         """
-        here = [(dense[group], at) for group, at, _ in self._group if group in dense]
-        step = frames * FRAME
-        self._group = [
-            (group, at + step, end) for group, at, end in self._group if at + step < end
-        ]  # bounded by tones that sound at once
+        here = [(dense[group], said[0][0]) for group, said in self._group.items() if group in dense]
+        for group, said in list(self._group.items()):  # bounded by the groups something is said to
+            at, end = said.popleft()
+            if at + frames * FRAME < end:
+                said.appendleft((at + frames * FRAME, end))
+            elif not said:
+                del self._group[group]
         heard = np.array(here, np.int64).reshape(-1, 2)
         return heard[:, 0], self.clips.linear(heard[:, 1])

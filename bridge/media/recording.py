@@ -2,11 +2,12 @@
 
 A block of every recording leaves once a second, so that the tick hands over little and seldom.
 Each piece says at which frame of its recording it belongs: what is lost on the way to the disk
-leaves silence, never a shorter file.
+leaves silence, never a shorter file. Tracks of single legs share the frames of their mix, so they
+lie beside it to the frame; a leg has silence wherever it was not there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,23 +19,95 @@ from bridge.media.shape import FRAME
 BLOCK: Final = 50
 """Frames of a block: one second."""
 
+MIX: Final = ""
+"""The track of the whole mix."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of a recording: `samples`, (frames * S,) int16, from `frame` of the recording on."""
+    """Part of a recording: `samples`, (frames * S,) int16, from `frame` of the recording on.
+
+    `track` names the leg it is of, `MIX` for the mix.
+    """
 
     group: int
     frame: int
     samples: NDArray[np.int16]
+    track: str = MIX
+
+
+def _no_index() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
 class _Tap:
-    """One recording: frames gathered in its block, and where the block starts."""
+    """One recording: frames gathered in its block, and where the block starts.
+
+    T = tracks that have a row in this block.
+
+    Attributes:
+        block: (BLOCK, S) int16, the mix.
+        voices: (T, BLOCK, S) int16, what each leg said; None when legs have no tracks.
+        names: the track of each row of `voices`.
+        said: (T,) bool, the row holds something.
+        row, place: (M,) int64, for each leg that is there: its row in the mix, and in `voices`.
+    """
 
     block: NDArray[np.int16]
+    voices: NDArray[np.int16] | None = None
+    names: list[str] = field(default_factory=list)
+    said: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    row: NDArray[np.int64] = field(default_factory=_no_index)
+    place: NDArray[np.int64] = field(default_factory=_no_index)
     filled: int = 0
     frame: int = 0
+
+    def take(self, mixed: NDArray[np.int16] | None, talk: NDArray[np.int16]) -> None:
+        """Take one frame: the mix, None for silence, and what the legs said, (rows, S)."""
+        self.block[self.filled] = 0 if mixed is None else mixed
+        if self.voices is not None and len(self.row):
+            said = talk[self.row]
+            self.voices[self.place, self.filled] = said
+            self.said[self.place] |= said.any(axis=1)
+        self.filled += 1
+
+    def cut(self, group: int) -> list[Piece]:
+        """Return what was gathered, and begin a new block. A track's silent block is left out."""
+        kept = self.block[: self.filled].ravel().copy()
+        pieces = [Piece(group, self.frame, kept)]
+        if self.voices is not None:
+            pieces += [
+                Piece(
+                    group,
+                    self.frame,
+                    self.voices[at, : self.filled].ravel().copy(),
+                    self.names[at],
+                )
+                for at in np.flatnonzero(self.said).tolist()  # bounded by who spoke in a second
+            ]
+            self.voices[self.said] = 0
+            self.said[:] = False
+        self.frame += self.filled
+        self.filled = 0
+        return pieces
+
+    def seat(self, names: list[str], rows: NDArray[np.int64]) -> None:
+        """Give a place to each leg that is there, by the name of its track.
+
+        Who left in the middle of a block keeps his place until it is cut.
+        """
+        assert self.voices is not None
+        busy = [name for at, name in enumerate(self.names) if self.said[at]]
+        kept = [*dict.fromkeys([*names, *busy])]
+        old = {name: at for at, name in enumerate(self.names)}
+        voices = np.zeros((len(kept), BLOCK, FRAME), np.int16)
+        said = np.zeros(len(kept), np.bool_)
+        for at, name in enumerate(kept):  # when somebody joins or leaves, bounded by who is there
+            if name in old and self.said[old[name]]:
+                voices[at], said[at] = self.voices[old[name]], True
+        self.voices, self.said, self.names = voices, said, kept
+        self.row, self.place = rows, np.arange(len(names))
 
 
 class Taps:
@@ -42,43 +115,66 @@ class Taps:
 
     def __init__(self) -> None:
         self._taps: dict[int, _Tap] = {}
+        self._names: dict[int, str] = {}  # of the tracks, by slot
 
-    def start(self, group: int) -> bool:
-        """Begin to record a group; False when it is being recorded."""
+    def name(self, slot: int, track: str) -> None:
+        """Say how a slot's track is called; "" for a slot that has none."""
+        self._names.pop(slot, None)
+        if track:
+            self._names[slot] = track
+
+    def start(self, group: int, *, tracks: bool = False) -> bool:
+        """Begin to record a group; False when it is being recorded.
+
+        With `tracks` each leg gets one of its own; `arrange` must follow before the next tick.
+        """
         if group in self._taps:
             return False
-        self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16))
+        tap = self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16))
+        if tracks:
+            tap.voices = np.zeros((0, BLOCK, FRAME), np.int16)
         return True
 
-    def stop(self, group: int) -> tuple[Piece, int] | None:
-        """End a recording: its last piece and its length in frames; None when there is none."""
+    def stop(self, group: int) -> tuple[list[Piece], int] | None:
+        """End a recording: its last pieces, the mix first, and its length in frames."""
         tap = self._taps.pop(group, None)
         if tap is None:
             return None
-        piece = Piece(group, tap.frame, tap.block[: tap.filled].ravel())
-        return piece, tap.frame + tap.filled
+        return tap.cut(group), tap.frame
+
+    def arrange(self, groups: mix.Groups) -> None:
+        """Take in who is where. Between ticks only."""
+        for group, tap in self._taps.items():  # bounded by the recordings running
+            if tap.voices is None:
+                continue
+            mine = groups.group == groups.dense.get(group, -1)
+            rows = np.flatnonzero(mine)
+            slots = groups.order[rows].tolist()  # bounded by the legs of the group
+            named = [
+                (self._names[slot], at) for at, slot in enumerate(slots) if slot in self._names
+            ]
+            places = np.array([at for _, at in named], np.int64)
+            tap.seat([name for name, _ in named], rows[places])
 
     def gather(
-        self, dense: Mapping[int, int], total: NDArray[np.int32], *, skipped: int
+        self,
+        dense: Mapping[int, int],
+        total: NDArray[np.int32],
+        talk: NDArray[np.int16],
+        *,
+        skipped: int,
     ) -> list[Piece]:
         """Take this tick's mixes, after `skipped` silent frames; return blocks that are full.
 
-        `dense` names the rows of `total`, (G, S), the sums of groups with legs. A group without
-        legs records silence.
+        `dense` names the rows of `total`, (G, S), the sums of groups with legs. `talk`, (M, S), is
+        what each leg gave to them. A group without legs records silence.
         """
-        full = []
+        full: list[Piece] = []
         for group, tap in self._taps.items():  # bounded by the recordings running
-            tap.frame += skipped
             if skipped and tap.filled:
-                full.append(
-                    Piece(group, tap.frame - skipped, tap.block[: tap.filled].ravel().copy())
-                )
-                tap.frame += tap.filled
-                tap.filled = 0
-            tap.block[tap.filled] = mix.saturated(total[dense[group]]) if group in dense else 0
-            tap.filled += 1
+                full += tap.cut(group)
+            tap.frame += skipped
+            tap.take(mix.saturated(total[dense[group]]) if group in dense else None, talk)
             if tap.filled == BLOCK:
-                full.append(Piece(group, tap.frame, tap.block.ravel().copy()))
-                tap.frame += BLOCK
-                tap.filled = 0
+                full += tap.cut(group)
         return full

@@ -30,6 +30,7 @@ from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
 from bridge.media.shape import FRAME, LEGS_MAX, PCMA, PCMU
 from bridge.media.sources import Sources
+from bridge.media.takes import Takes
 from bridge.media.values import Remote, TickResult
 
 __all__ = ["Plane", "Remote", "TickResult"]
@@ -71,6 +72,7 @@ class Plane:
         quiet_since: (L,) int64, when silence began to count, for D12.
         silent: (L,) bool, silence was reported.
         pitch: (L,) int64, pitch period of the leg's last erasure, samples.
+        hear_keys: a key that a leg presses is heard by its group, as a tone.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class Plane:
         self.tones = tones.Tones.of(legs_max)
         self._beeping: NDArray[np.int64] = np.zeros(0, np.int64)  # slots that key by tones
         self.plays = Plays(clips, legs_max)
-        self.taps = Taps()
+        self.taps, self.takes = Taps(), Takes()
+        self.hear_keys = False
         self.out = outgoing.Outgoing.of(legs_max)
         self.open: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.ready: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
@@ -138,11 +141,13 @@ class Plane:
         """Free a slot."""
         self.sources.close(slot)
         self.plays.stop(slot)
+        self.takes.drop(slot)
         self._clear(slot)
         self.open[slot] = self.ready[slot] = False
         self.gain[slot] = 1
         self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
         self.group[slot] = -1
+        self.taps.name(slot, "")
         self.dest[slot] = 0
         self._stale = True
 
@@ -176,10 +181,16 @@ class Plane:
         self.ready[slot] = True
         self._stale = True
 
-    def set_group(self, slot: int, group: int) -> None:
-        """Put a leg into a group; -1 takes it out of any."""
+    def set_group(self, slot: int, group: int, track: str = "") -> None:
+        """Put a leg into a group; -1 takes it out of any. `track` names its own recordings."""
         self.group[slot] = group
+        self.taps.name(slot, track)
         self._stale = True
+
+    def record(self, group: int, *, tracks: bool = False) -> bool:
+        """Begin to record a group, with tracks of its legs if so wished; False when it is."""
+        self._stale = True
+        return self.taps.start(group, tracks=tracks)
 
     # --- RTCP, after a tick ---------------------------------------------------------------
 
@@ -223,6 +234,12 @@ class Plane:
         erasures.fill(self.jitter, played, self.pitch, self.counters)
         if len(self._beeping):
             self._hear_tones(played, result)
+        if self.takes:
+            down = self.events.keying(self._count, tick=self.tick_no)
+            result.takes = list(self.takes.gather(self.jitter.ring, played.cell, down))
+        if self.hear_keys:
+            heard = (self.group >= 0) & ~self.muted & (self.dtmf_type != _NO_TYPE)
+            self.plays.sound(result.keys, self.group, heard)
         self._mix_and_encode(played, skipped, result)
         outgoing.fill(self.out, self._codes, self._pick)
         self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))
@@ -426,6 +443,7 @@ class Plane:
         used = np.flatnonzero(self.open)
         self._count = int(used[-1]) + 1 if len(used) else 0
         self._groups = mix.arrange(self.group)
+        self.taps.arrange(self._groups)
         self._beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
         sends = self.open & self.hears & (self.dest != 0)
         outgoing.arrange(self.out, sends, self.port)
@@ -443,6 +461,7 @@ class Plane:
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""
         count, groups, plays = self._count, self._groups, self.plays
+        keying = self.events.keying(count, tick=self.tick_no)
         result.played = plays.finish(count)
         pick = self._pick
         pick[:count] = self.codec[:count]  # silence, by codec
@@ -450,7 +469,7 @@ class Plane:
         voices = mix.Voices(
             ring=self.jitter.ring,
             cell=played.cell,
-            quiet=self.muted[:count] | (self.events.mute_until[:count] > self.tick_no),
+            quiet=self.muted[:count] | (keying & (not self.hear_keys)),
             codec=self.codec,
             extra_group=extra_group,
             extra=extra,
@@ -463,7 +482,9 @@ class Plane:
         if self.tick_no % voice.LOOK_TICKS == 0:
             said = self._mix.talk[: len(groups.order)]
             result.talk = voice.look(self.voice, groups.order, said, count).tolist()
-        result.pieces = self.taps.gather(groups.dense, self._mix.total, skipped=skipped)
+        result.pieces = self.taps.gather(
+            groups.dense, self._mix.total, self._mix.talk, skipped=skipped
+        )
         playing = plays.playing(count)
         if len(playing):
             end = voices.used + len(playing)

@@ -37,6 +37,10 @@ HITS_MIN: Final = 2
 MISSES_MAX: Final = 2
 """Windows without the key after which it is up."""
 
+CLIP_S: Final = 0.12
+CLIP_PEAK: Final = 4_000.0
+"""How long and how loud a key is heard where keys are passed on: each tone at -18 dBFS."""
+
 _TAIL = WINDOW - HOP
 _TURN = 2 * np.pi * np.arange(WINDOW)[:, None] * np.array([*ROWS_HZ, *COLUMNS_HZ])
 _ANGLE = _TURN / SAMPLE_RATE_HZ
@@ -74,6 +78,27 @@ class Tones:
         self.tail[slot] = 0
         self.code[slot] = _SILENT
         self.hits[slot] = self.misses[slot] = 0
+
+
+def clip_name(key: str) -> str:
+    """Return the name of the clip that sounds like a key.
+
+    >>> clip_name("5")
+    'key/5'
+    """
+    return f"key/{key}"
+
+
+def clips() -> dict[str, NDArray[np.int16]]:
+    """Return what the sixteen keys sound like, by clip name."""
+    t = np.arange(round(CLIP_S * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    turn = 2 * np.pi * t
+    made = {}
+    for at, key in enumerate(KEYPAD):
+        row, column = ROWS_HZ[at // len(COLUMNS_HZ)], COLUMNS_HZ[at % len(COLUMNS_HZ)]
+        both = np.sin(turn * row) + np.sin(turn * column)
+        made[clip_name(key)] = np.asarray(CLIP_PEAK * both, np.int16)
+    return made
 
 
 def codes_of(windows: NDArray[np.float32]) -> NDArray[np.int64]:

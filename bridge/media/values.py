@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.media.dtmf import Key
 from bridge.media.recording import Piece
+from bridge.media.takes import Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class TickResult:
         played: (slot, token) of plays that ended by themselves.
         silent: (slot, monotonic time of the last packet) of legs gone silent (D12).
         pieces: recorded audio to be written.
+        takes: what legs said when they were asked.
         talk: slots that began to talk, or stopped; which of the two is in `Plane.voice`.
         rearranged: the rows to send, or where they go, have changed.
     """
@@ -41,5 +43,6 @@ class TickResult:
     played: list[tuple[int, int]] = field(default_factory=list)
     silent: list[tuple[int, int]] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
+    takes: list[Taken] = field(default_factory=list)
     talk: list[int] = field(default_factory=list)
     rearranged: bool = False

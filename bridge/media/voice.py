@@ -44,11 +44,13 @@ class Voice:
         noise: (L,) float64, power of the leg's noise.
         streak: (L,) int32, looks in a row that speak for a change of `talking`.
         talking: (L,) bool. False in idle rows and outside any group.
+        level: (L,) float64, power of the frame looked at last; 0 in idle rows.
     """
 
     noise: NDArray[np.float64]
     streak: NDArray[np.int32]
     talking: NDArray[np.bool_]
+    level: NDArray[np.float64]
 
     @classmethod
     def of(cls, legs_max: int) -> "Voice":
@@ -57,11 +59,22 @@ class Voice:
             noise=np.full(legs_max, NOISE_MIN),
             streak=np.zeros(legs_max, np.int32),
             talking=np.zeros(legs_max, np.bool_),
+            level=np.zeros(legs_max),
         )
 
     def open_leg(self, slot: int) -> None:
         """Make a row idle."""
         self.noise[slot], self.streak[slot], self.talking[slot] = NOISE_MIN, 0, False
+        self.level[slot] = 0
+
+
+def dbfs(power: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return powers as whole decibels against full scale, -90 at the least.
+
+    >>> dbfs(np.array([32_768.0**2, 200.0**2, 0.0])).tolist()
+    [0, -44, -90]
+    """
+    return np.asarray(10 * np.log10(np.maximum(power / 2.0**30, 1e-9)), np.int64)
 
 
 def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -77,7 +90,8 @@ def look(
 
     The others say nothing.
     """
-    level = np.zeros(count)
+    level = state.level[:count]
+    level[:] = 0
     level[slots] = power_of(frames)
     noise, talking, streak = state.noise[:count], state.talking[:count], state.streak[:count]
     ease = np.where(talking, 0.5, 1.0)

@@ -11,9 +11,11 @@ from bridge.conference.api import (
     OpenMedia,
     PlayPrompts,
     PlayToMix,
+    RecordName,
     RefuseLeg,
     SetLegGain,
     SetLegMuted,
+    StopName,
     StopPrompts,
 )
 from bridge.dispatch import Dispatcher
@@ -26,6 +28,8 @@ from bridge.link import (
     SetGroup,
     SetMuted,
     StopPlay,
+    StopTake,
+    Take,
     ToWorker,
 )
 from bridge.sip.api import (
@@ -89,8 +93,10 @@ def wire() -> Wire:
         (PlayPrompts(LEG, ("pin", "waiting"), 7), Play(1, ("pin", "waiting"), 7)),
         (PlayPrompts(LEG, ("hold-music",), 8, loop=True), Play(1, ("hold-music",), 8, True)),
         (StopPrompts(LEG), StopPlay(1)),
-        (EnterMix(LEG, HERE), SetGroup(1, 0)),
+        (EnterMix(LEG, HERE), SetGroup(1, 0, "leg-1")),
         (LeaveMix(LEG), SetGroup(1, -1)),
+        (RecordName(LEG, "clip/name/leg-1", 4_000_000_000), Take(1, "clip/name/leg-1", 200)),
+        (StopName(LEG), StopTake(1)),
         (SetLegMuted(LEG, True), SetMuted(1, True)),
         (SetLegGain(LEG, -6), SetGain(1, -6)),
         (
@@ -98,8 +104,8 @@ def wire() -> Wire:
             Play(1, ("fr/people", "fr/n-3", "clip/x"), 9),
         ),
         (PlayPrompts(LEG, ("hold-music",), 8, True, "fr"), Play(1, ("hold-music",), 8, True)),
-        (PlayToMix(HERE, "recorded", "nl"), PlayToGroup(0, "nl/recorded")),
-        (PlayToMix(HERE, "beep-in"), PlayToGroup(0, "beep-in")),
+        (PlayToMix(HERE, ("recorded",), "nl"), PlayToGroup(0, ("nl/recorded",))),
+        (PlayToMix(HERE, ("beep-in",)), PlayToGroup(0, ("beep-in",))),
     ],
 )
 def test_media_commands_become_worker_messages(

@@ -94,6 +94,7 @@ async def test_b11_the_callee_presses_1_and_pays_from_his_answer(stage: Stage) -
         "call_me.ringing",
         "leg.answered",
         "leg.identified",
+        "call_me.answered",
         "leg.joined",
         "call_me.joined",
         "leg.left",

@@ -267,7 +267,7 @@ async def test_unknown_orders_and_clips_are_counted(bench: Bench) -> None:
     bench.worker.send(remote(9, ann))
     await join(bench, 1, ann)
     bench.worker.send(Play(1, ("no-such-clip",), 7))
-    bench.worker.send(PlayToGroup(1, "no-such-clip"))
+    bench.worker.send(PlayToGroup(1, ("no-such-clip",)))
     await bench.until(lambda: bool(bench.heard(PlayDone)))
     await bench.until(lambda: bench.count("unknown_clip") == 2)
     assert bench.count("unknown_leg") == 6

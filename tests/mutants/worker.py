@@ -56,7 +56,7 @@ def keys_leak(self: worker.Worker, result: TickResult) -> None:
             samples = 6 * FRAME_SAMPLES
             tone = sine(770, samples).astype(np.int32) + sine(1_336, samples)
             self._clips.add("leak", tone.astype(np.int16))
-            self._plane.plays.start_group(group, "leak")
+            self._plane.plays.start_group(group, ("leak",))
     real_tell(self, result)
 
 

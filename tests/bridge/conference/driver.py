@@ -43,6 +43,8 @@ LegOrder = (
     | api.LeaveMix
     | api.SetLegMuted
     | api.SetLegGain
+    | api.RecordName
+    | api.StopName
 )
 PLAYABLE = PROMPTS | NUMBERS
 
@@ -60,6 +62,7 @@ class Shell:
         self.gain: dict[LegId, int] = {}
         self.recorded: set[OccurrenceId] = set()
         self.playing: dict[LegId, api.PlayPrompts] = {}
+        self.naming: dict[LegId, str] = {}
         self.tokens: dict[LegId, int] = {}
         self.facts: list[Fact] = []
         self.numbers: dict[str, int] = {}
@@ -132,15 +135,21 @@ class Shell:
             case api.SetLegMuted(leg=leg, muted=muted):
                 assert leg in self.answered
                 (self.muted.add if muted else self.muted.discard)(leg)
-            case api.PlayToMix(occurrence=occurrence, prompt=prompt):
+            case api.PlayToMix(occurrence=occurrence, prompts=prompts):
                 assert occurrence in self.mix.values(), "nobody would hear it"
-                assert playable(prompt)
+                assert all(playable(prompt) for prompt in prompts)
             case api.StartMixRecording(occurrence=occurrence):
                 assert occurrence in self.mix.values(), "a recording begins with somebody in it"
                 assert occurrence not in self.recorded
                 self.recorded.add(occurrence)
             case api.StopMixRecording(occurrence=occurrence):
                 self.recorded.remove(occurrence)
+            case api.RecordName(leg=leg, clip=clip):
+                assert leg in self.answered
+                assert leg not in self.mix, "a name is said before the room"
+                self.naming[leg] = clip
+            case api.StopName(leg=leg):
+                assert leg in self.naming
             case api.SetLegGain(leg=leg, gain_db=gain_db):
                 assert leg in self.answered
                 self.gain[leg] = gain_db
@@ -240,6 +249,12 @@ class Bridge:
     def hang_up(self, leg: str) -> None:
         self.step(api.LegHungUp(LegId(leg), "remote_bye"))
 
+    def say_name(self, leg: str, *, said: bool = True) -> None:
+        """Hear the prompt to its end and say a name, or nothing."""
+        self.played(leg)
+        clip = self.shell.naming.pop(LegId(leg))
+        self.step(api.LegNamed(LegId(leg), clip if said else ""))
+
     def played(self, leg: str) -> None:
         """Let what plays to a leg come to its end."""
         play = self.shell.playing[LegId(leg)]
@@ -281,7 +296,7 @@ class Bridge:
         return [name for play in plays if not play.loop for name in play.prompts]
 
     def tones(self) -> list[str]:
-        return [c.prompt for c in self.commands if isinstance(c, api.PlayToMix)]
+        return [p for c in self.commands if isinstance(c, api.PlayToMix) for p in c.prompts]
 
     def told(self, *names: str) -> list[tuple[str, str | None]]:
         """Every notice, or those of these types, as (type, leg)."""

@@ -111,9 +111,20 @@ def test_a_call_is_told_from_dialling_to_joining() -> None:
     bridge.step(api.LegAnswered(ANN))
     bridge.keys("ann", "1")
     told = [n for n in bridge.notices if n.type.startswith("call_me.")]
-    assert [n.type for n in told] == ["call_me.dialling", "call_me.ringing", "call_me.joined"]
+    assert [n.type.removeprefix("call_me.") for n in told] == [
+        "dialling",
+        "ringing",
+        "answered",
+        "joined",
+    ]
     assert {(n.leg, n.session, n.account) for n in told} == {(ANN, SID, "acme")}
-    assert told[0].data == {"number": NUMBER, "name": "Ann", "attempt": 1, "by": "web"}
+    assert told[0].data == {
+        "number": NUMBER,
+        "name": "Ann",
+        "attempt": 1,
+        "by": "web",
+        "reason": "order",
+    }
 
 
 def test_the_roster_shows_who_is_being_called() -> None:

@@ -290,7 +290,7 @@ def test_an_announcement_goes_to_all_or_to_one() -> None:
     bridge.step(api.Announce(SID, "alone", "web", leg=ANN))
     assert bridge.hears("ann") == ("alone",)
     assert bridge.told() == [("announcement.played", None), ("announcement.played", ANN)]
-    assert bridge.notices[-1].data == {"by": "web", "prompt": "alone"}
+    assert bridge.notices[-1].data == {"by": "web", "reason": "order", "prompt": "alone"}
     bridge.step(api.Announce(SID, "nonsense", "web"))
     bridge.step(api.Announce(SID, "alone", "web", leg=LegId("dan")))
     assert bridge.refusals() == ["unknown_prompt", "unknown_leg"]

@@ -408,7 +408,7 @@ def test_a_lost_leg_left_at_its_last_packet() -> None:
     assert effects.commands == (
         api.LeaveMix(ANN),
         api.HangUpLeg(ANN, "rtp_timeout"),
-        api.PlayToMix(OccurrenceId("s1.o1"), "beep-out"),
+        api.PlayToMix(OccurrenceId("s1.o1"), ("beep-out",)),
     )
 
 

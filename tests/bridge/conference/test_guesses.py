@@ -114,11 +114,12 @@ def test_each_guess_is_told_of_and_never_what_was_guessed() -> None:
     call(bridge, "bob", user="222222")
     bridge.keys("ann", f"{CODE}#*999999#")
     first, second, third = bridge.notices
-    assert first.data == {"what": "code", "way": "keys", "source": f"ip:{HOST}", "guesses": 1}
+    common = {"source": f"ip:{HOST}", "reason": "wrong"}
+    assert first.data == {"what": "code", "way": "keys", "guesses": 1, **common}
     assert (first.leg, first.session) == (ANN, None)
-    assert second.data == {"what": "code", "way": "uri", "source": f"ip:{HOST}", "guesses": 2}
+    assert second.data == {"what": "code", "way": "uri", "guesses": 2, **common}
     assert (second.leg, second.session) == (None, None)
-    assert third.data == {"what": "pin", "way": "keys", "source": f"ip:{HOST}", "guesses": 3}
+    assert third.data == {"what": "pin", "way": "keys", "guesses": 3, **common}
     assert (third.leg, third.session, third.account) == (ANN, SID, "acme")
     assert {notice.type for notice in bridge.notices} == {"code.guessed"}
 

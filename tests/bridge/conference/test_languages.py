@@ -55,11 +55,11 @@ def test_everybody_hears_what_is_said_to_all_in_the_organizers_language() -> Non
     bridge.join("ann", "US")
     bridge.step(api.SetLecture(SID, on=True, by="web"))
     said = [c for c in bridge.commands if isinstance(c, api.PlayToMix)]
-    assert (said[-1].prompt, said[-1].language) == ("lecture-on", "fr")
+    assert (said[-1].prompts, said[-1].language) == (("lecture-on",), "fr")
     bridge.keys("ann", f"*0{PIN}#")
     bridge.step(api.SetLecture(SID, on=False, by="web"))
     said = [c for c in bridge.commands if isinstance(c, api.PlayToMix)]
-    assert (said[-1].prompt, said[-1].language) == ("lecture-off", "en")
+    assert (said[-1].prompts, said[-1].language) == (("lecture-off",), "en")
 
 
 def test_who_is_called_is_asked_in_the_language_of_his_number() -> None:

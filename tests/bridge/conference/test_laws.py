@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bridge.conference import api
-from bridge.conference.api import ConferenceConfig, LegKind, LegState, SessionSpec
+from bridge.conference.api import ConferenceConfig, Entry, LegKind, LegState, SessionSpec
 from bridge.units import ConfMs, LegId, SessionId
 from tests.bridge.conference.driver import (
     CODE,
@@ -28,7 +28,7 @@ OTHER = SessionSpec(SessionId("s2"), "beta", "555000", "4444", toll_free=frozens
 TEAM = SessionSpec(SessionId("s3"), "acme", "555333", "4444")
 CONFIGS = [
     ConferenceConfig(),
-    ConferenceConfig(participants_max=2, organizer_gone_ms=0, entry_tones=False),
+    ConferenceConfig(participants_max=2, organizer_gone_ms=0, entry=Entry.NAME),
     ConferenceConfig(waiting_keys_count=False, waiting_warning_ms=0, empty_close_ms=0),
     ConferenceConfig(
         guard_delay_ns=2_000_000_000, guard_source_tries=2, guard_session_tries=2, code_tries=9

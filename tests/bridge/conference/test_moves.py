@@ -38,7 +38,7 @@ def test_a_moved_leg_is_in_the_other_conference_and_in_no_other() -> None:
     assert bridge.shell.mix[ANN] == bridge.shell.mix[LegId("pia")] != bridge.shell.mix[OLIVIA]
     (notice,) = bridge.notices
     assert (notice.type, notice.leg, notice.session) == ("participant.moved", ANN, SID)
-    assert notice.data == {"by": "web", "from": "s1", "to": "s2"}
+    assert notice.data == {"by": "web", "reason": "order", "from": "s1", "to": "s2"}
     assert bridge.tones()[-2:] == ["beep-out", "beep-in"]
 
 

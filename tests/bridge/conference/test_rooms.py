@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.conference import api
-from bridge.conference.api import ConferenceConfig, LegKind, LegState, Role, StartPolicy
+from bridge.conference.api import ConferenceConfig, Entry, LegKind, LegState, Role, StartPolicy
 from bridge.units import LegId, OccurrenceId, SessionId
 from tests.bridge.conference.driver import CODE, CONF0, MIN, PIN, SID, SPEC, Bridge, S, on_command
 
@@ -357,13 +357,13 @@ def test_leaving_a_conference_is_heard_by_who_stays_only() -> None:
     effects = bridge.step(api.LegHungUp(ANN, "remote_bye"))
     assert effects.commands == (
         api.LeaveMix(ANN),
-        api.PlayToMix(OccurrenceId("s1.o1"), "beep-out"),
+        api.PlayToMix(OccurrenceId("s1.o1"), ("beep-out",)),
     )
     assert bridge.step(api.LegHungUp(OLIVIA, "remote_bye")).commands == (api.LeaveMix(OLIVIA),)
 
 
 def test_tones_may_be_switched_off() -> None:
-    bridge = Bridge(config=ConferenceConfig(entry_tones=False))
+    bridge = Bridge(config=ConferenceConfig(entry=Entry.NOTHING))
     bridge.organizer("olivia")
     bridge.join("ann")
     bridge.hang_up("ann")

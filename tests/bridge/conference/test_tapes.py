@@ -62,9 +62,9 @@ def test_star_3_switches_it_and_everybody_hears_so() -> None:
     bridge.keys("olivia", "*3")
     assert bridge.tones()[-3:] == ["recording-on", "recording-off", "recording-on"]
     assert told(bridge) == [
-        ("recording.started", "order", 1),
-        ("recording.stopped", "order", 1),
-        ("recording.started", "order", 2),
+        ("recording.started", "key", 1),
+        ("recording.stopped", "key", 1),
+        ("recording.started", "key", 2),
     ]
 
 

@@ -1,9 +1,11 @@
 """What plays to legs and groups, and what comes after."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from bridge.media.plays import SPARE_FRAMES, Clips, Plays
+from bridge.media import tones
+from bridge.media.plays import ADDED_FRAMES_MAX, GROUP_CLIPS_MAX, SPARE_FRAMES, Clips, Plays
 from bridge.media.shape import FRAME
 from tests.bridge.media.rig import Rig, coded, tone
 
@@ -98,8 +100,8 @@ def test_leg_hears_its_clip_alone_and_is_heard_meanwhile() -> None:
 def test_group_clip_is_mixed_into_what_everybody_hears() -> None:
     made = rig()
     made.add(2, group=2)
-    assert made.plane.plays.start_group(1, "beep")
-    assert not made.plane.plays.start_group(1, "what")
+    assert made.plane.plays.start_group(1, ("beep",)) == ""
+    assert made.plane.plays.start_group(1, ("what",)) == "unknown_clip"
     heard = []
     for n in range(5):
         made.tick(made.packet(0, n, coded(np.full(FRAME, 3_000, np.int16))))
@@ -111,7 +113,7 @@ def test_group_clip_is_mixed_into_what_everybody_hears() -> None:
 
 def test_clip_of_a_group_without_legs_runs_on_unheard() -> None:
     plays = Plays(Clips(CLIPS), 4)
-    plays.start_group(7, "beep")
+    plays.start_group(7, ("beep",))
     assert len(plays.group_frames({}, 1)[0]) == 0
     group, frame = plays.group_frames({7: 3}, 1)
     assert group.tolist() == [3]
@@ -123,7 +125,7 @@ def test_clip_of_a_group_without_legs_runs_on_unheard() -> None:
 def test_clip_keeps_to_the_clock_when_ticks_are_skipped() -> None:
     made = rig()
     made.plane.plays.start(0, ("one", "two"), token=1, loop=False)
-    made.plane.plays.start_group(1, "beep")
+    made.plane.plays.start_group(1, ("beep",))
     made.tick(skipped=1)
     assert levels(made, 0, 1) == [2_000]
     assert round(int(made.heard(1)[0]), -2) == 500
@@ -145,11 +147,11 @@ def test_a_clip_that_is_added_plays_like_any_other() -> None:
 
 def test_added_clips_make_way_for_later_ones() -> None:
     clips = Clips(CLIPS)
-    half = ramp(SPARE_FRAMES / 2, 100)
-    assert clips.add("first", half)
-    assert clips.add("second", half)
+    long = ramp(ADDED_FRAMES_MAX, 100)
+    names = [f"clip-{n}" for n in range(SPARE_FRAMES // ADDED_FRAMES_MAX)]
+    assert all(clips.add(name, long) for name in names)
     assert clips.add("third", ramp(1, 200))
-    assert set(clips.span) == {*CLIPS, "second", "third"}
+    assert set(clips.span) == {*CLIPS, *names[1:], "third"}
     assert clips.add("third", ramp(1, 300))
     start, _ = clips.span["third"]
     assert clips.linear(np.array([start]))[0, 0] == 300
@@ -158,5 +160,62 @@ def test_added_clips_make_way_for_later_ones() -> None:
 def test_what_is_empty_or_too_long_is_not_added() -> None:
     clips = Clips(CLIPS)
     assert not clips.add("empty", ramp(0, 0))
-    assert not clips.add("long", ramp(SPARE_FRAMES + 1, 1))
+    assert not clips.add("long", ramp(ADDED_FRAMES_MAX + 1, 1))
     assert set(clips.span) == set(CLIPS)
+
+
+def group_levels(plays: Plays, ticks: int) -> list[int]:
+    """Return what group 1 hears of clips, frame by frame; 0 for nothing."""
+    heard = []
+    for _ in range(ticks):
+        _, frames = plays.group_frames({1: 0}, 1)
+        heard.append(int(frames[0, 0]) if len(frames) else 0)
+    return heard
+
+
+def test_what_is_said_to_a_group_comes_one_after_the_other() -> None:
+    plays = Plays(Clips(CLIPS), 4)
+    plays.start_group(1, ("one", "two"))
+    plays.start_group(1, ("beep",))
+    lengths = {name: -(-len(clip) // FRAME) for name, clip in CLIPS.items()}
+    levels = group_levels(plays, sum(lengths[n] for n in ("one", "two", "beep")) + 1)
+    expected = [CLIPS[n][0] for n in ("one", "two", "beep") for _ in range(lengths[n])]
+    assert levels == [int(level) for level in expected] + [0]
+
+
+def test_what_would_come_too_late_for_a_group_is_left_out() -> None:
+    plays = Plays(Clips(CLIPS), 4)
+    answers = [plays.start_group(1, ("beep",)) for _ in range(GROUP_CLIPS_MAX + 1)]
+    assert answers == [""] * GROUP_CLIPS_MAX + ["group_play_full"]
+
+
+@pytest.mark.parametrize("hear", [False, True])
+def test_a_key_is_heard_by_others_only_where_keys_are_passed_on(hear: bool) -> None:
+    made = Rig(tones.clips())
+    for slot in (0, 1):
+        made.add(slot, group=1)
+    made.plane.hear_keys = hear
+    loud = []
+    for n in range(30):
+        packets = [made.packet(1, n, coded(np.zeros(FRAME, np.int16)))]
+        if n == 10:
+            packets.append(made.event(0, 5, ts=1_600, duration=800, end=True))
+        made.tick(*packets)
+        loud.append(np.abs(made.heard(1).astype(int)).max() > 1_000)
+    assert any(loud) is hear
+
+
+def test_an_in_band_key_passes_where_keys_are_passed_on() -> None:
+    for hear in (False, True):
+        made = Rig(tones.clips())
+        for slot in (0, 1):
+            made.add(slot, group=1)
+        made.remote(0, events=False)
+        made.plane.hear_keys = hear
+        tone_of_5 = np.tile(tones.clips()["key/5"], 4)[: 15 * FRAME].reshape(-1, FRAME)
+        loud = 0
+        for n in range(30):
+            samples = tone_of_5[n - 10] if 10 <= n < 25 else np.zeros(FRAME, np.int16)
+            made.tick(made.packet(0, n, coded(samples)), made.packet(1, n, coded(samples * 0)))
+            loud += int(np.abs(made.heard(1).astype(int)).max() > 1_000)
+        assert loud >= 14 if hear else loud <= 2

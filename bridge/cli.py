@@ -4,6 +4,7 @@ input or environment. It reads arguments and prints; what is done is done in the
 
 import asyncio
 import importlib.metadata
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -155,13 +156,29 @@ def doctor(config: ConfigOption = None) -> None:
 def explain(
     leg: Annotated[str, typer.Argument(help="A leg's id, as invoices and logs show it.")],
     config: ConfigOption = Path("bridge.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the story with its drawings to one HTML file.")
+    ] = None,
 ) -> None:
-    """Print a leg's facts, its settlement and the arithmetic of its charge."""
-    from bridge.config import load_settings
-    from bridge.invoicing import settled
+    """Tell a leg's story: SIP, where it was, who was heard, losses, facts, and why it costs what.
 
-    with settled(load_settings(config)) as billing:
-        typer.echo(billing.explain(leg).to_text())
+    Reads the store and what the bridge keeps beside it, also while the bridge runs; what is not
+    kept is said.
+    """
+    from rich.console import Console
+
+    from bridge.config import load_settings
+    from bridge.legstory import page, text
+    from bridge.legstory.explain import story_from_store
+
+    story = story_from_store(load_settings(config), leg)
+    if html is not None:
+        html.write_text(page.whole_page(story), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(story, indent=2, ensure_ascii=False))
+    else:
+        text.show(story, Console())
 
 
 if __name__ == "__main__":

@@ -43,6 +43,11 @@ class ConferenceClock:
             return moved_to
         return ConfMs(moved_to + max(now_ns - moved_ns, 0) // NS_PER_MS)
 
+    def moves(self, since_ns: int, until_ns: int) -> list[tuple[int, ConfMs]]:
+        """Return where the clock was set in a span, its beginning first: monotonic, conference."""
+        inside = [move for move in self._moves if since_ns < move[0] <= until_ns]
+        return [(since_ns, self.at(NowNs(since_ns))), *inside]
+
     def advance_to(self, target: ConfMs, now_ns: NowNs) -> None:
         """Move to `target` at once. It never goes back."""
         assert target >= self.at(now_ns), "conference time never goes back"

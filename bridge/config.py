@@ -25,6 +25,7 @@ from bridge.errors import InputError
 from bridge.link import WorkerSettings
 from bridge.service_settings import (
     CallMeSettings,
+    DiarySettings,
     GuardSettings,
     KeysSettings,
     PromptsSettings,
@@ -194,6 +195,7 @@ class Settings(_Section):
     keys: KeysSettings = KeysSettings.model_validate({})
     prompts: PromptsSettings = PromptsSettings()
     recording: RecordingSettings = RecordingSettings()
+    diary: DiarySettings = DiarySettings()
     call_me: CallMeSettings = CallMeSettings()
     guard: GuardSettings = GuardSettings()
     metering: MeteringSettings = MeteringSettings()

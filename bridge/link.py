@@ -327,7 +327,8 @@ class Status:
             `tick_sum_ms` is how long all of them took.
         quality: per leg number, of the legs that an RTCP report was made of since the last
             `Status` (each leg once in five seconds): [packets lost, fraction lost lately,
-            jitter in ms, round trip in ms or -1, fraction the other side lost lately], RFC 3550.
+            jitter in ms, round trip in ms or -1, fraction the other side lost lately, packets that
+            came too late to be played], RFC 3550.
     """
 
     now_ns: int

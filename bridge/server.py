@@ -51,6 +51,7 @@ from bridge.errors import OperatingTrouble, WorkerLost
 from bridge.ids import new_id
 from bridge.incoming import invited
 from bridge.invoicing import invoice_of
+from bridge.legstory.keeper import Keeper
 from bridge.legtable import LegRecord, LegTable, set_remote
 from bridge.link import (
     CloseLeg,
@@ -76,12 +77,11 @@ from bridge.sip.api import (
     CallMedia,
     CallProgress,
     Dropped,
-    EndCause,
     HangUp,
     Reject,
     SipNotice,
 )
-from bridge.sip_side import open_sip, told_media
+from bridge.sip_side import HANG_UP_CAUSES, open_sip, told_media
 from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
 from bridge.voices import Voices
@@ -95,15 +95,6 @@ CHECKPOINTS_PER_INTERVAL: Final = 2
 
 BYE_POLL_S: Final = 0.02
 BYE_POLLS_MAX: Final = 100
-
-HANG_UP_CAUSES: Final = {
-    EndCause.REMOTE_BYE: "hung_up",
-    EndCause.CANCELLED: "hung_up",
-    EndCause.NO_ACK: "no_ack",
-    EndCause.SESSION_EXPIRED: "session_expired",
-    EndCause.BAD_ANSWER: "bad_answer",
-}
-"""SIP's causes in the facts' words; others are named as SIP names them."""
 
 
 @dataclass(slots=True)
@@ -121,6 +112,7 @@ class Bridge:
         status: counters of the worker and of SIP.
         voices: who talks, how loud and how well.
         plan: the number plan (D18).
+        stories: what happened to each leg.
     """
 
     def __init__(
@@ -144,6 +136,9 @@ class Bridge:
         )
         self._legs = LegTable()
         self.voices = Voices(self._legs, self._stepper.step)
+        self.stories = Keeper(
+            settings, self._stepper.clock, self._legs, lambda action: self._guarded(None, action)
+        )
         self._worker = worker
         self._worker_lost = False
         self._recordings = Recordings(settings.recording, self._send_worker)
@@ -166,12 +161,13 @@ class Bridge:
         if recovered:
             log.warning("recovered", facts=len(recovered))
         self._stepper.committer = Committer(self._outbox, asyncio.get_running_loop())
+        self._stepper.subscribe(self.stories.on_news)
         self._outbox.put_sessions(session.spec() for session in self.settings.session)
         for spec in self._outbox.sessions():
             self._stepper.step(PutSession(spec))
         await self._start_worker()
         try:
-            self._sip = await open_sip(self.settings, self._on_sip)
+            self._sip = await open_sip(self.settings, self._on_sip, self.stories.on_sip)
         except OperatingTrouble:
             await self.worker.stop()
             await self._stepper.close()
@@ -210,6 +206,7 @@ class Bridge:
         self._outbox.close()
         await self._await_byes()
         self._sip.close()
+        await self.stories.close()
         if self._worker is not None and not keep_worker:  # it may have ended before us
             await self.worker.stop()
 
@@ -314,6 +311,7 @@ class Bridge:
 
     def _on_sip(self, notice: SipNotice) -> None:
         leg = None if isinstance(notice, Dropped) else notice.leg
+        self.stories.on_notice(notice)
         self._guarded(leg, lambda: self._on_notice(notice))
 
     def _on_notice(self, notice: SipNotice) -> None:
@@ -368,6 +366,7 @@ class Bridge:
 
     def _on_worker(self, message: FromWorker) -> None:
         self.voices.take(message)
+        self.stories.on_worker(message)
         match message:
             case Status():
                 self._on_status(message)
@@ -448,6 +447,7 @@ class Bridge:
     # --- commands, checkpoints ----------------------------------------------------------
 
     def _carry_out(self, command: ConferenceCommand) -> None:
+        self.stories.on_command(command)
         if isinstance(command, DialLeg):
             if order := self._caller.dial(command):
                 self._sip.order(order)

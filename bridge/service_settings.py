@@ -110,6 +110,12 @@ class RecordingSettings(_Table):
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
 
 
+class DiarySettings(_Table):
+    """Of how many legs that are over the story is kept, beside the outbox; 0 keeps none."""
+
+    legs_max: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+
+
 class KeysSettings(_Table):
     """The keys of each control (R18). Star zero always begins a PIN (D20)."""
 

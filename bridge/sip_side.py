@@ -2,14 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from bridge.config import Settings
 from bridge.errors import OperatingTrouble
 from bridge.ids import new_id
 from bridge.link import LegOpened
 from bridge.net.addresses import told_host
-from bridge.net.sip_udp import SipUdp
-from bridge.sip.api import Address, SipConfig, SipNotice
+from bridge.net.sip_udp import SipUdp, Tap
+from bridge.sip.api import Address, EndCause, SipConfig, SipNotice
+
+HANG_UP_CAUSES: Final = {
+    EndCause.REMOTE_BYE: "hung_up",
+    EndCause.CANCELLED: "hung_up",
+    EndCause.NO_ACK: "no_ack",
+    EndCause.SESSION_EXPIRED: "session_expired",
+    EndCause.BAD_ANSWER: "bad_answer",
+}
+"""SIP's causes in the facts' words; others are named as SIP names them."""
 
 
 def sip_config(settings: Settings, bound: Address) -> SipConfig:
@@ -26,8 +36,10 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
     )
 
 
-async def open_sip(settings: Settings, on_event: Callable[[SipNotice], None]) -> SipUdp:
-    """Listen for SIP.
+async def open_sip(
+    settings: Settings, on_event: Callable[[SipNotice], None], tap: Tap | None = None
+) -> SipUdp:
+    """Listen for SIP; `tap` is told of every message.
 
     Raises:
         OperatingTrouble: the port is taken or the address is not this machine's.
@@ -40,6 +52,7 @@ async def open_sip(settings: Settings, on_event: Callable[[SipNotice], None]) ->
             on_event,
             ids=new_id,
             tcp=settings.sip.tcp,
+            tap=tap,
         )
     except OSError as fault:
         raise OperatingTrouble(f"sip.listen {listen}: {fault.strerror or fault}") from fault

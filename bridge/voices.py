@@ -27,6 +27,7 @@ class Quality:
         jitter_ms: interarrival jitter.
         round_trip_ms: None while not known.
         remote_loss: share of what it was sent lately that did not get there.
+        late: packets that came too late to be played.
     """
 
     lost: int
@@ -34,6 +35,7 @@ class Quality:
     jitter_ms: float
     round_trip_ms: float | None
     remote_loss: float
+    late: int
 
 
 class Voices:
@@ -76,7 +78,7 @@ class Voices:
                 self._step(LegTalked(record.leg, talking_now))
 
     def _take_quality(self, quality: dict[str, list[float]]) -> None:
-        for number, (lost, loss, jitter_ms, round_trip_ms, remote_loss) in quality.items():
+        for number, (lost, loss, jitter_ms, round_trip_ms, remote_loss, late) in quality.items():
             record = self._legs.by_number(int(number))
             if record is None:
                 continue
@@ -87,6 +89,7 @@ class Voices:
                 jitter_ms=jitter_ms,
                 round_trip_ms=round_trip_ms if round_trip_ms >= 0 else None,
                 remote_loss=remote_loss,
+                late=int(late),
             )
             if len(self.quality) > LEGS_KEPT_MAX:
                 del self.quality[next(iter(self.quality))]

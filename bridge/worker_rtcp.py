@@ -60,7 +60,8 @@ class RtcpLink:
             received.missing(slots),
             reports.near_fraction[slots] / 256,
             (received.jitter[slots] >> 4) * MS_PER_S / SAMPLE_RATE_HZ,
-            np.maximum(reports.rtt_ns[slots] / NS_PER_MS, -1),
+            np.where(reports.rtt_ns[slots] < 0, -1, reports.rtt_ns[slots] / NS_PER_MS),
             reports.far_fraction[slots] / 256,
+            self._plane.jitter.late[slots].astype(np.float64),
         )
         return [list(row) for row in zip(*(c.round(3).tolist() for c in columns), strict=True)]

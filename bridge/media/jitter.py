@@ -77,6 +77,7 @@ class Jitter:
         gap: (L,) int32, cells that passed since the last one that was received.
         slack_low: (2, L) int16, least slack of this window and the last.
         late_by: (L,) int16, frames the leg must wait longer, because a packet came late.
+        late: (L,) int64, packets of the leg that came too late to be played.
         wish: (L,) int16, 1 to wait a frame longer and -1 to take one out, once it is silent.
         wish_age: (L,) int32, ticks since a frame was to be taken out.
         legs: L.
@@ -95,6 +96,7 @@ class Jitter:
     gap: NDArray[np.int32]
     slack_low: NDArray[np.int16]
     late_by: NDArray[np.int16]
+    late: NDArray[np.int64]
     wish: NDArray[np.int16]
     wish_age: NDArray[np.int32]
     decoded: NDArray[np.int16]
@@ -118,6 +120,7 @@ class Jitter:
             gap=np.full(legs_max, RUN_MAX, np.int32),
             slack_low=np.full((2, legs_max), _UNSEEN, np.int16),
             late_by=np.zeros(legs_max, np.int16),
+            late=np.zeros(legs_max, np.int64),
             wish=np.zeros(legs_max, np.int16),
             wish_age=np.zeros(legs_max, np.int32),
             decoded=np.zeros((BLOCK, FRAME), np.int16),
@@ -128,7 +131,7 @@ class Jitter:
         """Make a row idle and forget what an earlier leg left in it."""
         self.started[slot] = False
         self.run[slot] = self.gap[slot] = RUN_MAX
-        self.late_by[slot] = self.wish[slot] = self.wish_age[slot] = 0
+        self.late_by[slot] = self.wish[slot] = self.wish_age[slot] = self.late[slot] = 0
         self.slack_low[:, slot] = _UNSEEN
 
 
@@ -224,6 +227,8 @@ def _late(
     lost = late & ~back
     rows = slot[lost]
     counters.add("late", len(rows))
+    if len(rows):  # a leg may have several in one tick
+        state.late += np.bincount(rows, minlength=state.legs)
     wanted = np.minimum(-slack[lost], WAIT_MAX).astype(np.int16)
     state.late_by[rows] = np.maximum(state.late_by[rows], wanted)
     return ~lost | (size > -ahead)

@@ -50,6 +50,9 @@ _METHODS: Final = {
 CoreConfig = SipConfig | Callable[[Address], SipConfig]
 """The configuration of the core, or what makes it once the bound address is known."""
 
+Tap = Callable[[bytes, Address, bool], None]
+"""Told of every message as it is on the wire: its bytes, the other side, whether it was sent."""
+
 
 def fresh_token() -> str:
     """Return an unguessable alphanumeric token."""
@@ -85,6 +88,7 @@ class SipUdp:
         *,
         ids: Callable[[], str],
         now_ns: Callable[[], int],
+        tap: Tap | None = None,
     ) -> None:
         """Take a bound, non-blocking socket; `open` is the usual way."""
         self.address = Address(*sock.getsockname()[:2])
@@ -93,6 +97,7 @@ class SipUdp:
         self._socket = sock
         self._core = SipCore(config, ids)
         self._on_event = on_event
+        self._tap = tap
         self._now_ns = now_ns
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -113,6 +118,7 @@ class SipUdp:
         ids: Callable[[], str] = fresh_token,
         now_ns: Callable[[], int] = time.monotonic_ns,
         tcp: bool = False,
+        tap: Tap | None = None,
     ) -> Self:
         """Bind `listen`, a literal IPv4 or IPv6 address (port 0: any), and start to serve.
 
@@ -122,12 +128,10 @@ class SipUdp:
             sock = bind_udp(listen)
             undo.callback(sock.close)
             config = configured(core_config, Address(*sock.getsockname()[:2]))
-            shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns)
+            shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns, tap=tap)
             undo.callback(shell.close)
             if tcp:
-                shell._streams = await SipStreams.open(
-                    shell.address, shell._on_stream_message, shell._count
-                )
+                shell._streams = await SipStreams.open(shell.address, shell._take, shell._count)
             undo.pop_all()
         return shell
 
@@ -170,11 +174,12 @@ class SipUdp:
             except OSError:
                 self._count("receive_error")
                 return
-            self._count(f"in.{_kind(data)}")
-            self.order(Received(data, Address(source[0], source[1]), self.address))
+            self._take(Received(data, Address(source[0], source[1]), self.address))
 
-    def _on_stream_message(self, message: Received) -> None:
+    def _take(self, message: Received) -> None:
         self._count(f"in.{_kind(message.data)}")
+        if self._tap is not None:
+            self._tap(message.data, message.source, False)
         self.order(message)
 
     def _wake(self) -> None:
@@ -192,6 +197,8 @@ class SipUdp:
             self._deliver()
 
     def _send(self, send: Send) -> None:
+        if self._tap is not None:
+            self._tap(send.data, send.destination, True)
         if send.transport == "TCP":
             self._send_stream(send)
             return

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
+from bridge.drawing.html import STYLE
 from bridge.web import (
     account_routes,
     control_routes,
@@ -19,6 +20,7 @@ from bridge.web import (
     metrics,
     problems,
     session_routes,
+    story_routes,
 )
 from bridge.web.auth import Tokens
 from bridge.web.context import Context, context_of
@@ -54,7 +56,7 @@ def build(context: Context, tokens: Tokens) -> FastAPI:
     app.state.context = context
     app.state.tokens = tokens
     problems.install(app)
-    for part in (session_routes, live_routes, control_routes, account_routes):
+    for part in (session_routes, live_routes, control_routes, account_routes, story_routes):
         app.include_router(part.router)
     _add_health(app)
     _add_pages(app)
@@ -87,6 +89,14 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/join/{join_key}", include_in_schema=False)
     async def join_page(join_key: str) -> FileResponse:
         return FileResponse(STATIC / "join.html")
+
+    @app.get("/legs/{leg}", include_in_schema=False)
+    async def leg_page(leg: str) -> FileResponse:
+        return FileResponse(STATIC / "leg.html")
+
+    @app.get("/drawing.css", include_in_schema=False)
+    async def drawing_css() -> FileResponse:
+        return FileResponse(STYLE)
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 

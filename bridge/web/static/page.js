@@ -244,6 +244,7 @@ function makeRow(card, leg) {
   const root = $("#leg-row").content.cloneNode(true).firstElementChild;
   const row = { root, leg };
   root.dataset.leg = leg.leg;
+  $(".story", root).href = `/legs/${encodeURIComponent(leg.leg)}`;
   $(".mute", root).addEventListener("click", () => act(`/legs/${leg.leg}/mute`, { muted: !row.leg.muted }));
   $(".lower", root).addEventListener("click", () => act(`/legs/${leg.leg}/hand`, { raised: false }));
   $(".volume", root).addEventListener("change", (event) => act(`/legs/${leg.leg}/volume`, { gain_db: Number(event.target.value) }));
@@ -270,7 +271,7 @@ function showLeg(card, leg) {
   $(".lower", root).hidden = !leg.hand_raised;
   press($(".mute", root), leg.muted, "Unmute", "Mute");
   const who = shownName(leg);
-  for (const [selector, text] of [[".mute", leg.muted ? "Unmute" : "Mute"], [".kick", "Kick"], [".lower", "Lower the hand of"], [".volume", "Volume of"]]) {
+  for (const [selector, text] of [[".mute", leg.muted ? "Unmute" : "Mute"], [".kick", "Kick"], [".lower", "Lower the hand of"], [".volume", "Volume of"], [".story", "The story of"]]) {
     $(selector, root).setAttribute("aria-label", `${text} ${who}`);
   }
   const volume = $(".volume", root);

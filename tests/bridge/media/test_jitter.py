@@ -174,6 +174,9 @@ def test_late_packet_is_counted_not_played() -> None:
     got = [stream.tick(*some) for some in ([0], [1], [3], [4], [5], [6, 2], [7], [8], [9])]
     assert got == [None, 0, 1, None, 3, None, None, 4, 5]
     assert stream.both.counters.totals["late"] == 1
+    assert stream.both.state.late.tolist() == [1, *[0] * (LEGS - 1)]
+    stream.both.state.open_leg(0)
+    assert not stream.both.state.late.any(), "the next leg in this row begins at nought"
 
 
 def test_lost_packet_is_made_up_and_the_next_comes_in_time() -> None:

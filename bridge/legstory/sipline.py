@@ -1,0 +1,80 @@
+"""One SIP message as a line of a ladder: what it is, which request, what media it names.
+
+Reads bytes with regular expressions and never refuses: a message that says nothing of what is
+looked for has an empty field. Bodies are not kept: keys may be in them.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+HEAD_BYTES: Final = 8_192
+LINE_MAX: Final = 160
+
+_CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*(\d{1,10})[ \t]+([A-Za-z]{1,20})", re.IGNORECASE)
+_REASON: Final = re.compile(rb"\r\nreason[ \t]*:[ \t]*([^\r\n]{0,160})", re.IGNORECASE)
+_MEDIA: Final = re.compile(rb"\r?\nm=audio (\d{1,5})[^\r\n]*")
+_WHERE: Final = re.compile(rb"\r?\nc=IN IP[46] ([^\s/]{1,45})")
+_DIRECTION: Final = re.compile(rb"\r?\na=(sendrecv|sendonly|recvonly|inactive)")
+
+
+class SipLine(NamedTuple):
+    """What is kept of one message.
+
+    Attributes:
+        text: its start line, without the version: "INVITE sip:482913@host", "200 OK".
+        cseq: number and method, "1 INVITE".
+        media: of its SDP: "RTP to 127.0.0.1:40000", with the direction when it is not both.
+        reason: of its Reason header.
+    """
+
+    text: str
+    cseq: str
+    media: str
+    reason: str
+
+
+def call_id_of(data: bytes) -> str:
+    """Return the Call-ID of a message, "" when it has none.
+
+    >>> call_id_of(b"BYE sip:a SIP/2.0\\r\\nCall-ID: 7@b\\r\\n\\r\\n")
+    '7@b'
+    """
+    found = _CALL_ID.search(data, 0, HEAD_BYTES)
+    return _text(found[1]) if found else ""
+
+
+def opens_call(data: bytes) -> bool:
+    """Return whether a message is an INVITE."""
+    return data.startswith(b"INVITE ")
+
+
+def line_of(data: bytes) -> SipLine:
+    """Return what is kept of a message.
+
+    >>> line_of(b"SIP/2.0 200 OK\\r\\nCSeq: 1 BYE\\r\\n\\r\\n")
+    SipLine(text='200 OK', cseq='1 BYE', media='', reason='')
+    """
+    first = _text(data[:HEAD_BYTES].split(b"\r\n", 1)[0])[:LINE_MAX]
+    cseq, reason = _CSEQ.search(data, 0, HEAD_BYTES), _REASON.search(data, 0, HEAD_BYTES)
+    return SipLine(
+        text=first.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0"),
+        cseq=f"{int(cseq[1])} {_text(cseq[2])}" if cseq else "",
+        media=_media(data),
+        reason=_text(reason[1]) if reason else "",
+    )
+
+
+def _media(data: bytes) -> str:
+    media = _MEDIA.search(data)
+    if not media:
+        return ""
+    where, direction = _WHERE.search(data), _DIRECTION.search(data, media.end())
+    host = _text(where[1]) if where else "?"
+    place = f"[{host}]" if ":" in host else host
+    way = _text(direction[1]) if direction else ""
+    return f"RTP to {place}:{_text(media[1])}" + (f", {way}" if way not in ("", "sendrecv") else "")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").strip()

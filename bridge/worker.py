@@ -28,7 +28,7 @@ from bridge import link, prompts
 from bridge.errors import InputError
 from bridge.media import rtcp, rtp, tones, voice
 from bridge.media.plays import Clips
-from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES
+from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES, SPILL_BYTES
 from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
@@ -127,6 +127,8 @@ class Worker:
         self._rx = Batch(self._rx_data, at=HEADER_AT, six=six).stamped()
         self._tx = Batch(self._plane.out.data, at=HEADER_AT, six=six)
         self._tx_odd = Batch(self._plane.out.odd_data, at=HEADER_AT, six=six)
+        self._tx_wide = Batch(self._plane.wide.out.data, at=HEADER_AT, six=six)
+        self._spill: NDArray[np.uint8] | None = None
         self._ports.close()
         self._ports = RtpPorts(settings.host, settings.port_first, settings.port_last, PORTS_MAX)
         self._rtcp = RtcpLink(self._plane, self._ports, self._addresses, six=six)
@@ -166,6 +168,7 @@ class Worker:
             source=self._addresses.sources(self._rx, 0, count),
             port=self._rx_port[:count],
             arrived_ns=self._rx.stamps(0, count),
+            spill=None if self._spill is None else self._spill[:count],
         )
         plane = self._plane
         result = plane.tick(packets, begun, skipped=skipped)
@@ -202,7 +205,15 @@ class Worker:
             rows = len(out.odd_slots)
             self._addresses.direct(self._tx_odd, plane.dest[out.odd_slots])
             self._tx_odd.size[:rows] = out.odd_length
-        for batch, ports in ((self._tx, out.ports), (self._tx_odd, out.odd_ports)):
+        wide = plane.wide.out
+        if len(wide.slots):
+            self._addresses.direct(self._tx_wide, plane.dest[wide.slots])
+            self._tx_wide.size[: len(wide.slots)] = wide.length
+        for batch, ports in (
+            (self._tx, out.ports),
+            (self._tx_odd, out.odd_ports),
+            (self._tx_wide, wide.ports),
+        ):
             for index, first, rows in ports:  # bounded by the ports in use
                 lost = batch.send(self._ports.ports[index].rtp, first, rows)
                 plane.counters.add("send_failed", lost)
@@ -377,6 +388,9 @@ class Worker:
                 ptime_ms=order.ptime_ms,
             )
             self._plane.set_remote(leg.slot, remote, time.monotonic_ns())
+            if self._plane.wide.spills and self._spill is None:
+                self._spill = np.zeros((PACKETS_MAX, SPILL_BYTES), np.uint8)
+                self._rx.spill_into(self._spill)
 
     def _close_leg(self, order: link.CloseLeg) -> None:
         if leg := self._leg(order.leg_no):

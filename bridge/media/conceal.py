@@ -4,7 +4,8 @@ The pitch of the last 20 ms is found by correlation, the last one, two, then thr
 are repeated, fading from 10 ms to silence at 60 ms, and the first received frame is faded in.
 The Appendix delays all output by 3.75 ms to smooth the start of an erasure; here the step at the
 start is instead faded out over a quarter period, so that received frames pass untouched.
-Everything works on the lost legs of one tick at once.
+Everything works on the lost legs of one tick at once. The Appendix is about 8 kHz; at a higher
+rate, `scale` times that, all lengths are so many times longer.
 """
 
 from typing import Final
@@ -26,20 +27,21 @@ _FADE_END: Final = 480  # 60 ms
 _LAGS: Final = np.arange(PITCH_MIN, PITCH_MAX + 1)
 
 
-def pitch_of(history: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the pitch period, (n,) int64 in [40, 120], of `history`, (n, HISTORY) float32.
+def pitch_of(history: NDArray[np.float32], scale: int = 1) -> NDArray[np.int64]:
+    """Return the pitch period, (n,) int64 in scale * [40, 120], of `history`, (n, H) float32.
 
-    Normalised cross-correlation of the last 20 ms with what came a period before, coarsely on
-    every second sample, then exactly around the best.
+    H is scale * HISTORY. Normalised cross-correlation of the last 20 ms with what came a period
+    before, coarsely on every second sample of 8 kHz, then exactly around the best.
     """
-    coarse = history[:, ::2]
+    coarse = history[:, :: 2 * scale]
     match, lags = _MATCH // 2, _LAGS[::2] // 2
-    best = lags[_best(coarse, match, int(lags[0]), int(lags[-1]))] * 2
-    fine = np.clip(best[:, None] + np.arange(-1, 2), PITCH_MIN, PITCH_MAX)
+    best = lags[_best(coarse, match, int(lags[0]), int(lags[-1]))] * 2 * scale
+    near = 2 * scale - 1
+    fine = np.clip(best[:, None] + np.arange(-near, near + 1), PITCH_MIN * scale, PITCH_MAX * scale)
     each = np.arange(len(history))[:, None, None]
-    start = HISTORY - _MATCH - fine
-    windows = history[each, start[:, :, None] + np.arange(_MATCH)]
-    score = _score(windows, history[:, -_MATCH:])
+    start = (HISTORY - _MATCH) * scale - fine
+    windows = history[each, start[:, :, None] + np.arange(_MATCH * scale)]
+    score = _score(windows, history[:, -_MATCH * scale :])
     return np.asarray(fine[np.arange(len(fine)), score.argmax(axis=1)])
 
 
@@ -64,26 +66,30 @@ def extrapolate(
     pitch: NDArray[np.int64],
     start: NDArray[np.int64],
     count: int,
+    scale: int = 1,
 ) -> NDArray[np.float32]:
     """Return samples `start` .. `start + count` of each erasure, (n, count) float32.
 
-    Sample 0 follows the last of `history`, (n, HISTORY).
+    Sample 0 follows the last of `history`, (n, scale * HISTORY).
     """
     t = start[:, None] + np.arange(count)
-    periods = np.minimum(1 + t // _STEP, 3)
+    step_size = _STEP * scale
+    periods = np.minimum(1 + t // step_size, 3)
     value = _repeat(history, pitch, t, periods)
     # Where the number of repeated periods changes, the old and the new are cross-faded.
-    since = t % _STEP
-    joint = (since < 32) & (t >= _STEP) & (t < 3 * _STEP)
+    since = t % step_size
+    blend = 32 * scale
+    joint = (since < blend) & (t >= step_size) & (t < 3 * step_size)
     if joint.any():
         before = _repeat(history, pitch, t, np.maximum(periods - 1, 1))
-        weight = ((since + 1) / 33).astype(np.float32)
+        weight = ((since + 1) / (blend + 1)).astype(np.float32)
         value = np.where(joint, before + (value - before) * weight, value)
     quarter = pitch[:, None] // 4
     each = np.arange(len(history))
-    step = history[:, -1] - history[each, HISTORY - 1 - pitch]
+    step = history[:, -1] - history[each, HISTORY * scale - 1 - pitch]
     value += step[:, None] * np.clip(1 - (t + 1) / (quarter + 1), 0, 1).astype(np.float32)
-    fade = np.clip((_FADE_END - t) / (_FADE_END - _STEP), 0, 1).astype(np.float32)
+    end = _FADE_END * scale
+    fade = np.clip((end - t) / (end - step_size), 0, 1).astype(np.float32)
     return value * fade
 
 
@@ -100,7 +106,7 @@ def _repeat(
     length = periods * pitch[:, None]
     quarter = pitch[:, None] // 4
     where = t % length
-    index = HISTORY - length + where
+    index = history.shape[1] - length + where
     each = np.arange(len(history))[:, None]
     value = history[each, index]
     tail = where - (length - quarter)
@@ -111,9 +117,12 @@ def _repeat(
     return faded
 
 
-def overlap_of(pitch: NDArray[np.int64], run: NDArray[np.int32]) -> NDArray[np.int64]:
+def overlap_of(
+    pitch: NDArray[np.int64], run: NDArray[np.int32], scale: int = 1
+) -> NDArray[np.int64]:
     """Return over how many samples a received frame is faded in after `run` made-up frames.
 
     A quarter period, and 4 ms more for each 10 ms of erasure after the first, 10 ms at most.
     """
-    return np.asarray(np.minimum(pitch // 4 + 32 * (2 * run.astype(np.int64) - 1), _STEP))
+    longer = 32 * scale * (2 * run.astype(np.int64) - 1)
+    return np.asarray(np.minimum(pitch // 4 + longer, _STEP * scale))

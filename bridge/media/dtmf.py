@@ -43,7 +43,7 @@ class Events:
     Attributes:
         ts: (L,) uint32, RTP timestamp of the event's start.
         code: (L,) uint8, index into KEYS.
-        duration: (L,) uint16, samples, as far as is known.
+        duration: (L,) uint16, steps of 1/8,000 s, as far as is known.
         heard: (L,) bool, `ts` is that of an event. False in idle rows.
         pending: (L,) bool, not reported yet.
         last_tick: (L,) int64, when its last packet came.
@@ -89,8 +89,13 @@ def take(
     *,
     tick: int,
     counters: Counters,
+    rate: NDArray[np.int64] | None = None,
 ) -> list[Key]:
-    """Take in event packets, in any order; return the keys that are thereby complete."""
+    """Take in event packets, in any order; return the keys that are thereby complete.
+
+    Timestamps are in steps of 1/8,000 s, durations on the clock of the leg's codec (RFC 4733
+    §2.1): `rate`, (L,), is its steps in one of those; None when all are 1.
+    """
     sound = heads.size >= EVENT_BYTES
     body = data[heads.row[:, None], heads.at[:, None] + np.arange(EVENT_BYTES)]
     sound &= body[:, 0] < len(KEYS)
@@ -104,7 +109,10 @@ def take(
     ended = np.zeros(len(pairs), np.bool_)
     np.logical_or.at(ended, inverse, body[at, 1] & 0x80 != 0)
     duration = np.zeros(len(pairs), np.uint16)
-    np.maximum.at(duration, inverse, (body[at, 2].astype(np.uint16) << 8) | body[at, 3])
+    lasted = (body[at, 2].astype(np.uint16) << 8) | body[at, 3]
+    if rate is not None:
+        lasted = (lasted // rate[slot[at]]).astype(np.uint16)
+    np.maximum.at(duration, inverse, lasted)
     code = np.zeros(len(pairs), np.uint8)
     code[inverse] = body[at, 0]
     legs = (pairs >> np.uint64(32)).astype(np.int64)

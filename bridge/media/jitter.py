@@ -148,21 +148,9 @@ def insert(
 
     `data` is `Packets.data`; `codec`, (n,) uint8, the codec of each packet.
     """
-    ahead = (heads.ts - state.play_ts[slot]).view(np.int32)
-    slack = ahead // FRAME
-    jumped = (slack > SLACK_MAX) | (slack < -LATE_MAX)
-    jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
-    if jumped.any():
-        which = np.flatnonzero(jumped)
-        _start(state, slot[which], heads.ts[which], heads.ssrc[which], counters)
-        ahead[which] = START_SLACK * FRAME
-        slack[which] = START_SLACK
-    if (slack < 0).any():
-        keep = _late(state, slot, slack, ahead, heads.size, counters)
+    keep, ahead, slack = admit(state, heads, slot, counters)
+    if keep is not None:
         heads, slot, codec = heads.pick(keep), slot[keep], codec[keep]
-        ahead, slack = ahead[keep], slack[keep]
-    low = state.slack_low[0]
-    low[slot] = np.minimum(low[slot], slack)
     cell = (state.play_cell[slot] + slack & CELLS - 1) * state.legs + slot
     whole = (ahead == slack * FRAME) & (heads.size == FRAME)
     whole &= heads.at == PAYLOAD_AT
@@ -174,6 +162,32 @@ def insert(
         state, heads.pick(whole), cell[whole], data, codec=codec[whole], counters=counters
     )
     _insert_any(state, heads.pick(odd), slot[odd], ahead[odd], data, codec=codec[odd])
+
+
+def admit(
+    state: Jitter, heads: Headers, slot: NDArray[np.int64], counters: Counters
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.int32], NDArray[np.int32]]:
+    """Say which packets to keep, None for all, and how far ahead of playout those start.
+
+    No slot twice. The second is in samples, the third in frames. Streams are begun, and playout
+    is set back, as far as the packets want it.
+    """
+    ahead = (heads.ts - state.play_ts[slot]).view(np.int32)
+    slack = ahead // FRAME
+    jumped = (slack > SLACK_MAX) | (slack < -LATE_MAX)
+    jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
+    if jumped.any():
+        which = np.flatnonzero(jumped)
+        _start(state, slot[which], heads.ts[which], heads.ssrc[which], counters)
+        ahead[which] = START_SLACK * FRAME
+        slack[which] = START_SLACK
+    keep = None
+    if (slack < 0).any():
+        keep = _late(state, slot, slack, ahead, heads.size, counters)
+        slot, ahead, slack = slot[keep], ahead[keep], slack[keep]
+    low = state.slack_low[0]
+    low[slot] = np.minimum(low[slot], slack)
+    return keep, ahead, slack
 
 
 def _start(
@@ -313,6 +327,19 @@ class Played:
     resumed: NDArray[np.intp]
     resumed_run: NDArray[np.int32]
     merged: NDArray[np.intp]
+
+    def without(self, slots: NDArray[np.bool_]) -> "Played":
+        """Return the same for the other slots; `slots`, (L,) bool. `cell` is shared."""
+        resumed = ~slots[self.resumed]
+        return Played(
+            self.cell,
+            self.made_up[~slots[self.made_up]],
+            self.holds[~slots[self.holds]],
+            self.patched[~slots[self.patched]],
+            self.resumed[resumed],
+            self.resumed_run[resumed],
+            self.merged[~slots[self.merged]],
+        )
 
 
 _NONE: Final = np.zeros(0, np.intp)

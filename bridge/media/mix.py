@@ -108,7 +108,7 @@ class Voices:
         cell: (L,) int64, the row of `ring` that each slot says.
         quiet: (L,) bool, whose frame stays out: muted, or a key is down.
         codec: (L,) uint8.
-        extra_group, extra: (c,) dense groups and (c, S) int16 frames mixed in for everybody.
+        extra_group, extra: (c,) dense groups and (c, S) int frames mixed in for everybody.
         codes: (C, S) uint8, encoded frames, filled from `used` on.
         pick: (L,) int64, which row of `codes` each slot in a group hears; others are left alone.
         used: rows of `codes` that are taken.
@@ -120,7 +120,7 @@ class Voices:
     quiet: NDArray[np.bool_]
     codec: NDArray[np.uint8]
     extra_group: NDArray[np.int64]
-    extra: NDArray[np.int16]
+    extra: NDArray[np.int16] | NDArray[np.int32]
     codes: NDArray[np.uint8]
     pick: NDArray[np.int64]
     used: int

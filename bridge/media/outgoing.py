@@ -47,7 +47,8 @@ class Outgoing:
 
     Attributes:
         seq: (L,) uint16, of the next packet.
-        ts: (L,) uint32, of the next tick's frame.
+        ts: (L,) uint32, of the next tick's frame, on the clock of the leg's codec.
+        rate: (L,) uint32, steps of that clock in 1/8,000 s. 1 in idle rows.
         ssrc: (L,) uint32, as it stands in the packet.
         payload_type: (L,) uint8, in [0, 127].
         fresh: (L,) bool, the next packet begins a stretch: marker bit.
@@ -67,6 +68,7 @@ class Outgoing:
 
     seq: NDArray[np.uint16]
     ts: NDArray[np.uint32]
+    rate: NDArray[np.uint32]
     ssrc: NDArray[np.uint32]
     payload_type: NDArray[np.uint8]
     fresh: NDArray[np.bool_]
@@ -91,6 +93,7 @@ class Outgoing:
         return cls(
             seq=np.zeros(legs_max, np.uint16),
             ts=np.zeros(legs_max, np.uint32),
+            rate=np.ones(legs_max, np.uint32),
             ssrc=np.zeros(legs_max, np.uint32),
             payload_type=np.zeros(legs_max, np.uint8),
             fresh=np.ones(legs_max, np.bool_),
@@ -115,13 +118,18 @@ class Outgoing:
         self.ssrc[slot], self.seq[slot], self.ts[slot] = ssrc, seq, ts
         self.fresh[slot] = True
         self.sent[slot] = self.octets[slot] = self.held[slot] = 0
-        self.size[slot] = FRAME
+        self.size[slot], self.rate[slot] = FRAME, 1
 
     def set_ptime(self, slot: int, ptime_ms: int) -> None:
         """Send packets of another length from now on; what was gathered for one is given up."""
         size = size_of(ptime_ms)
         if size != self.size[slot]:
             self.size[slot], self.held[slot] = size, 0
+
+
+def advance(out: Outgoing, ticks: int) -> None:
+    """Let the clocks go on: timestamps are true to the tick."""
+    out.ts += np.uint32(ticks * FRAME) * out.rate
 
 
 def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) -> None:

@@ -156,6 +156,15 @@ class Taps:
             places = np.array([at for _, at in named], np.int64)
             tap.seat([name for name, _ in named], rows[places])
 
+    def tracked(self, groups: mix.Groups) -> NDArray[np.int64]:
+        """Return the slots that have tracks of their own in what is recorded now."""
+        with_tracks = [
+            groups.dense[group]
+            for group, tap in self._taps.items()
+            if tap.voices is not None and group in groups.dense
+        ]  # bounded by the recordings running
+        return groups.order[np.isin(groups.group, with_tracks)]
+
     def gather(
         self,
         dense: Mapping[int, int],

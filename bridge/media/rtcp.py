@@ -169,6 +169,7 @@ def write(
             words[:, 1] = out.ssrc[which].byteswap()
             if block:
                 _block(words[:, at : at + 6], state, which, received, wall_ns)
+                words[:, at + 3] *= out.rate[which]  # jitter is told on the leg's own clock
             end = at + 6 * block
             _sdes(words[:, end : end + _SDES_BYTES // 4], state, out.ssrc[which])
             data[rows] = words.byteswap().view(np.uint8)
@@ -182,7 +183,9 @@ def _sender_words(
     """Write sender information (§6.4.1); return the words up to its end."""
     now = int(ntp(np.array([wall_ns]))[0])
     words[:, 2], words[:, 3] = now >> 32, now & 0xFFFF_FFFF
-    words[:, 4] = out.ts[legs] - np.uint32(FRAME)  # of the frame that has just been sent
+    words[:, 4] = (
+        out.ts[legs] - np.uint32(FRAME) * out.rate[legs]
+    )  # of the frame that has just been sent
     words[:, 5], words[:, 6] = out.sent[legs], out.octets[legs]
     return 7
 

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.shape import HEADER_AT, HEADER_BYTES, PAYLOAD_MAX, ROW_BYTES
+from bridge.media.shape import (
+    HEADER_AT,
+    HEADER_BYTES,
+    PAYLOAD_AT,
+    PAYLOAD_MAX,
+    ROW_BYTES,
+    SPILL_BYTES,
+)
 
 MSG_TRUNC = 0x20
 """Flag of a datagram that was longer than the row."""
@@ -26,6 +33,7 @@ class Packets:
         source: (N,) uint64, the first 8 bytes of its sockaddr_in: see `sources.source_of`.
         port: (N,) int64, index of the local port it came in on.
         arrived_ns: (N,) int64, when the kernel took it, of any steady clock; None: all now.
+        spill: (N, SPILL_BYTES) uint8, what `data` does not hold of each; None: nothing is kept.
     """
 
     data: NDArray[np.uint8]
@@ -34,6 +42,12 @@ class Packets:
     source: NDArray[np.uint64]
     port: NDArray[np.int64]
     arrived_ns: NDArray[np.int64] | None = None
+    spill: NDArray[np.uint8] | None = None
+
+    @property
+    def payload_max(self) -> int:
+        """Bytes of the longest payload taken."""
+        return PAYLOAD_MAX if self.spill is None else ROW_BYTES - PAYLOAD_AT + SPILL_BYTES
 
     def pick(self, index: NDArray[np.intp]) -> "Packets":
         """Return the packets at an index array."""
@@ -44,6 +58,7 @@ class Packets:
             self.source[index],
             self.port[index],
             None if self.arrived_ns is None else self.arrived_ns[index],
+            None if self.spill is None else self.spill[index],
         )
 
 
@@ -58,7 +73,7 @@ class Headers:
         ts: (n,) uint32, samples.
         ssrc: (n,) uint32, bytes as they came: for comparing only.
         at: (n,) int64, where the payload starts in the packet's row.
-        size: (n,) int64, bytes of payload, padding left out, in [1, PAYLOAD_MAX].
+        size: (n,) int64, bytes of payload, padding left out, in [1, Packets.payload_max].
     """
 
     row: NDArray[np.int64]
@@ -109,7 +124,7 @@ def parse(packets: Packets, counters: Counters) -> Headers:
     first = words[:, 0].byteswap()
     at = np.full(len(length), HEADER_AT + HEADER_BYTES)
     size = length - HEADER_BYTES
-    plain = (first >> 24 == 0x80) & (size > 0) & (size <= PAYLOAD_MAX)
+    plain = (first >> 24 == 0x80) & (size > 0) & (size <= packets.payload_max)
     row = np.arange(len(length))
     if not plain.all():
         odd = np.flatnonzero(~plain)
@@ -138,6 +153,7 @@ def _measure(
     """Return which of the packets `odd` are sound, and write where their payloads lie."""
     data = packets.data[odd]
     length = packets.length[odd].astype(np.int64)
+    longest = ROW_BYTES - HEADER_AT + (0 if packets.spill is None else SPILL_BYTES)
     sound = np.ones(len(odd), np.bool_)
 
     def drop(name: str, wrong: NDArray[np.bool_]) -> None:
@@ -145,7 +161,7 @@ def _measure(
         sound[wrong] = False
 
     first = data[:, HEADER_AT]
-    drop("oversize", (packets.flags[odd] & MSG_TRUNC != 0) | (length > ROW_BYTES - HEADER_AT))
+    drop("oversize", (packets.flags[odd] & MSG_TRUNC != 0) | (length > longest))
     drop("short", length < HEADER_BYTES)
     drop("bad_version", first >> 6 != 2)
     head = HEADER_BYTES + 4 * (first & 15).astype(np.int64)
@@ -157,11 +173,21 @@ def _measure(
     words = data[each, where + 2].astype(np.int64) << 8 | data[each, where + 3]
     head += np.where(extended, 4 + 4 * words, 0)
     drop("bad_extension", head > length)
-    last = data[each, np.clip(HEADER_AT + length - 1, 0, ROW_BYTES - 1)].astype(np.int64)
+    last = _byte(packets, odd, np.maximum(HEADER_AT + length - 1, 0))
     padding = np.where(first & 0x20 != 0, last, 0)
     drop("bad_padding", (first & 0x20 != 0) & ((padding == 0) | (head + padding > length)))
     payload = length - head - padding
-    drop("payload_length", (payload <= 0) | (payload > PAYLOAD_MAX))
+    drop("payload_length", (payload <= 0) | (payload > packets.payload_max))
     at[odd] = HEADER_AT + head
     size[odd] = payload
     return sound
+
+
+def _byte(packets: Packets, rows: NDArray[np.intp], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one byte of each of `rows`, wherever it was kept; the last one there is, if not."""
+    value = packets.data[rows, np.minimum(at, ROW_BYTES - 1)].astype(np.int64)
+    if packets.spill is not None:
+        over = np.flatnonzero(at >= ROW_BYTES)
+        column = np.minimum(at[over] - ROW_BYTES, SPILL_BYTES - 1)
+        value[over] = packets.spill[rows[over], column]
+    return value

@@ -32,6 +32,12 @@ PAYLOAD_MAX: Final = 3 * FRAME
 ROW_BYTES: Final = 576
 """Bytes of a packet row: 60 ms of G.711 and 80 bytes of extensions."""
 
+SPILL_BYTES: Final = 1_408
+"""Bytes of a datagram that a row does not hold: L16 and Opus have packets up to an MTU."""
+
 PCMU: Final = 0
 PCMA: Final = 1
-"""Codec numbers of the plane: rows of the codec tables, not RTP payload types."""
+G722: Final = 2
+L16: Final = 3
+OPUS: Final = 4
+"""Codec numbers of the plane: the first two are rows of the G.711 tables; no payload types."""

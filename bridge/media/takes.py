@@ -74,6 +74,10 @@ class Takes:
         """Say whether any runs."""
         return bool(self._takes)
 
+    def slots(self) -> NDArray[np.int64]:
+        """Return whose takes run."""
+        return np.array(list(self._takes), np.int64)
+
     def start(self, slot: int, name: str, frames: int) -> None:
         """Begin a take of `frames` at most, instead of one that runs."""
         size = min(max(frames, 1), TAKE_FRAMES_MAX)

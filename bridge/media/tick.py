@@ -13,25 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import (
+    clocks,
     conceal,
+    delivery,
     dtmf,
     erasures,
-    g711,
     jitter,
     mix,
     outgoing,
     reception,
     rtcp,
     rtp,
-    tones,
     voice,
 )
+from bridge.media.codecs import NUMBERS
+from bridge.media.listening import Listening
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
-from bridge.media.shape import FRAME, LEGS_MAX, PCMA, PCMU
+from bridge.media.shape import LEGS_MAX, PAYLOAD_MAX, PCMA, PCMU
 from bridge.media.sources import Sources
-from bridge.media.takes import Takes
 from bridge.media.values import Remote, TickResult
+from bridge.media.wide import Wide
 
 __all__ = ["Plane", "Remote", "TickResult"]
 
@@ -43,8 +45,6 @@ ROUNDS_MAX: Final = 24
 
 LATCHES_MAX: Final = 64
 """Unknown sources looked at in one tick."""
-
-CODECS: Final = {"PCMU": PCMU, "PCMA": PCMA}
 
 SILENCE_EVERY: Final = 5
 """Ticks between looks for legs that have fallen silent."""
@@ -59,7 +59,8 @@ class Plane:
     Attributes:
         open: (L,) bool, the slot has a leg.
         ready: (L,) bool, its remote side is agreed.
-        codec: (L,) uint8, PCMU or PCMA.
+        codec: (L,) uint8, see `codecs.NUMBERS`.
+        narrow: (L,) uint8, PCMU or PCMA: what wideband legs are to the G.711 path is PCMU.
         audio_type, dtmf_type: (L,) uint8, payload types; 255 in idle rows or when not agreed.
         group: (L,) int64, control's group number, -1 for none.
         muted: (L,) bool, not heard by its group.
@@ -87,15 +88,21 @@ class Plane:
         self.reception = reception.Reception.of(legs_max)
         self.reports = rtcp.Reports.of(legs_max, token)
         self.voice = voice.Voice.of(legs_max)
-        self.tones = tones.Tones.of(legs_max)
-        self._beeping: NDArray[np.int64] = np.zeros(0, np.int64)  # slots that key by tones
         self.plays = Plays(clips, legs_max)
-        self.taps, self.takes = Taps(), Takes()
+        self.taps = Taps()
         self.hear_keys = False
         self.out = outgoing.Outgoing.of(legs_max)
+        self.clocks = clocks.Clocks.of(legs_max)
+        self.wide = Wide(legs_max)
+        self.listening = Listening(self.events, self.wide, legs_max)
+        self.takes = self.listening.takes
+        self._delivery = delivery.Delivery(
+            self.plays, self.taps, self.voice, self.out, self.wide, self.counters, legs_max
+        )
         self.open: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.ready: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.codec: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
+        self.narrow: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
         self.audio_type: NDArray[np.uint8] = np.full(legs_max, _NO_TYPE, np.uint8)
         self.dtmf_type: NDArray[np.uint8] = np.full(legs_max, _NO_TYPE, np.uint8)
         self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
@@ -110,11 +117,7 @@ class Plane:
         self.quiet_since: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.silent: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.pitch: NDArray[np.int64] = np.full(legs_max, conceal.PITCH_MIN, np.int64)
-        self._pick: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._mark: NDArray[np.int64] = np.zeros(legs_max, np.int64)
-        self._mix = mix.MixBuffers.of(legs_max)
-        self._codes: NDArray[np.uint8] = np.zeros((2 + 4 * legs_max, FRAME), np.uint8)
-        self._codes[PCMU], self._codes[PCMA] = g711.SILENCE_CODE
         self._groups = mix.arrange(self.group)
         self._count = 0
         self._stale = True
@@ -158,11 +161,17 @@ class Plane:
         self.reception.open_leg(slot)
         self.reports.open_leg(slot)
         self.voice.open_leg(slot)
-        self.tones.open_leg(slot)
+        self.listening.tones.open_leg(slot)
+        self.wide.drop(slot)
+        self.clocks.set_rate(slot, 1)
 
     def set_remote(self, slot: int, remote: Remote, now_ns: int) -> None:
         """Take over what was agreed with the other side."""
-        self.codec[slot] = CODECS[remote.codec]
+        self.codec[slot] = NUMBERS[remote.codec]
+        self.narrow[slot] = self.codec[slot] if self.codec[slot] == PCMA else PCMU
+        rate = self.wide.set_codec(slot, remote.codec, remote.ptime_ms)
+        self.clocks.set_rate(slot, rate)
+        self.out.rate[slot] = rate
         self.out.set_ptime(slot, remote.ptime_ms)
         self.audio_type[slot] = self.out.payload_type[slot] = remote.payload_type
         self.dtmf_type[slot] = (
@@ -231,20 +240,17 @@ class Plane:
         self._insert(packets, heads, slot, result)
         self._settle(now_ns, skipped, result)
         played = jitter.playout(self.jitter, self._count)
-        erasures.fill(self.jitter, played, self.pitch, self.counters)
-        if len(self._beeping):
-            self._hear_tones(played, result)
-        if self.takes:
-            down = self.events.keying(self._count, tick=self.tick_no)
-            result.takes = list(self.takes.gather(self.jitter.ring, played.cell, down))
+        narrow = self.wide.play(self.jitter, played, self.counters)
+        erasures.fill(self.jitter, narrow, self.pitch, self.counters)
+        self.listening.run(self.jitter, played, result, tick=self.tick_no)
         if self.hear_keys:
             heard = (self.group >= 0) & ~self.muted & (self.dtmf_type != _NO_TYPE)
             self.plays.sound(result.keys, self.group, heard)
         self._mix_and_encode(played, skipped, result)
-        outgoing.fill(self.out, self._codes, self._pick)
+        outgoing.fill(self.out, self._delivery.codes, self._delivery.pick)
         self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))
         jitter.advance(self.jitter, self._count, played, tick=self.tick_no)
-        self.out.ts += np.uint32(FRAME)
+        outgoing.advance(self.out, 1)
         self.tick_no += 1
         return result
 
@@ -269,6 +275,8 @@ class Plane:
             stranger = slot < 0
             self.counters.add("unknown_source", np.count_nonzero(stranger))
             heads, slot = heads.pick(~stranger), slot[~stranger]
+        if self.clocks.mixed:
+            heads.ts = clocks.to_steps(self.clocks, heads.ts, slot)
         self._note(packets, heads, slot, now_ns)
         wrong = heads.payload_type != self.audio_type[slot]
         if wrong.any():
@@ -376,6 +384,8 @@ class Plane:
         if event.any():
             self._take_events(packets, heads.pick(event), slot[event], result)
             heads, slot = heads.pick(~event), slot[~event]
+        if self.wide:
+            heads, slot = self._insert_wide(packets, heads, slot)
         left = len(slot)
         for turn in self._rounds(slot):  # once, but for legs with several packets
             one, legs = (heads, slot) if turn is None else (heads.pick(turn), slot[turn])
@@ -389,6 +399,20 @@ class Plane:
                 counters=self.counters,
             )
         self.counters.add("burst", left)
+
+    def _insert_wide(
+        self, packets: rtp.Packets, heads: rtp.Headers, slot: NDArray[np.int64]
+    ) -> tuple[rtp.Headers, NDArray[np.int64]]:
+        """Give wideband legs their packets; return those of the others."""
+        wide = self.wide.is_wide[slot]
+        legs, theirs = slot[wide], heads.pick(wide)
+        for turn in self._rounds(legs):
+            one, who = (theirs, legs) if turn is None else (theirs.pick(turn), legs[turn])
+            self.wide.insert(self.jitter, packets, one, who, self.counters)
+        long = ~wide & (heads.size > PAYLOAD_MAX)
+        self.counters.add("payload_length", np.count_nonzero(long))
+        rest = ~wide & ~long
+        return heads.pick(rest), slot[rest]
 
     def _rounds(self, slot: NDArray[np.int64]) -> Iterator[NDArray[np.intp] | None]:
         """Split packets so that no slot is twice in a round; None stands for all at once."""
@@ -413,7 +437,13 @@ class Plane:
     ) -> None:
         self.counters.add("dtmf", len(slot))
         result.keys += dtmf.take(
-            self.events, heads, slot, packets.data, tick=self.tick_no, counters=self.counters
+            self.events,
+            heads,
+            slot,
+            packets.data,
+            tick=self.tick_no,
+            counters=self.counters,
+            rate=self.clocks.rate if self.clocks.mixed else None,
         )
         dtmf.mute(self.events, slot, self.jitter.play_ts, tick=self.tick_no)
 
@@ -424,7 +454,7 @@ class Plane:
             result.rearranged = True
         if skipped:
             jitter.skip(self.jitter, self._count, skipped)
-            self.out.ts += np.uint32(skipped * FRAME)
+            outgoing.advance(self.out, skipped)
         result.keys += dtmf.time_out(self.events, self._count, tick=self.tick_no)
         if self.tick_no % SILENCE_EVERY == 0:
             result.silent = self._fallen_silent(now_ns)
@@ -444,52 +474,25 @@ class Plane:
         self._count = int(used[-1]) + 1 if len(used) else 0
         self._groups = mix.arrange(self.group)
         self.taps.arrange(self._groups)
-        self._beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
+        self.listening.beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
+        self.listening.tracked = self.taps.tracked(self._groups)
         sends = self.open & self.hears & (self.dest != 0)
+        sends = self.wide.arrange(self._groups, sends, self.out.fresh)
         outgoing.arrange(self.out, sends, self.port)
         self._stale = False
 
-    def _hear_tones(self, played: jitter.Played, result: TickResult) -> None:
-        """Take keys out of the audio of legs that have no telephone-events."""
-        legs = self._beeping
-        keys, beeps = tones.hear(self.tones, legs, self.jitter.ring[played.cell[legs]])
-        result.keys += keys
-        # The tick after as well: the last window may hold less tone than it takes to be a hit.
-        until = self.events.mute_until
-        until[legs[beeps]] = np.maximum(until[legs[beeps]], self.tick_no + 2)
-
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""
-        count, groups, plays = self._count, self._groups, self.plays
+        count = self._count
         keying = self.events.keying(count, tick=self.tick_no)
-        result.played = plays.finish(count)
-        pick = self._pick
-        pick[:count] = self.codec[:count]  # silence, by codec
-        extra_group, extra = plays.group_frames(groups.dense, 1 + skipped)
-        voices = mix.Voices(
+        said = delivery.Said(
+            count=count,
             ring=self.jitter.ring,
             cell=played.cell,
             quiet=self.muted[:count] | (keying & (not self.hear_keys)),
-            codec=self.codec,
-            extra_group=extra_group,
-            extra=extra,
-            codes=self._codes,
-            pick=pick,
-            used=2,
-            gain=self.gain if (self.gain[:count] != 1).any() else None,
+            narrow=self.narrow,
+            gain=self.gain,
+            port=self.port,
         )
-        mix.mix_minus(groups, voices, self._mix)
-        if self.tick_no % voice.LOOK_TICKS == 0:
-            said = self._mix.talk[: len(groups.order)]
-            result.talk = voice.look(self.voice, groups.order, said, count).tolist()
-        result.pieces = self.taps.gather(
-            groups.dense, self._mix.total, self._mix.talk, skipped=skipped
-        )
-        playing = plays.playing(count)
-        if len(playing):
-            end = voices.used + len(playing)
-            self._codes[voices.used : end] = plays.clips.encoded(
-                self.codec[playing], plays.at[playing]
-            )
-            pick[playing] = np.arange(voices.used, end)
-            plays.advance(playing, 1 + skipped)
+        look = self.tick_no % voice.LOOK_TICKS == 0
+        self._delivery.run(self._groups, said, result, skipped=skipped, look=look)

@@ -83,16 +83,10 @@ def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
     return np.asarray(np.einsum("ns,ns->n", part, part) / part.shape[1], np.float64)
 
 
-def look(
-    state: Voice, slots: NDArray[np.int64], frames: NDArray[np.int16], count: int
-) -> NDArray[np.intp]:
-    """Take in one frame of each of `slots`, (n, S); return which of the first `count` changed.
-
-    The others say nothing.
-    """
-    level = state.level[:count]
-    level[:] = 0
-    level[slots] = power_of(frames)
+def look(state: Voice, level: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Take in the power of a frame of each of the first slots, (count,); return which changed."""
+    count = len(level)
+    state.level[:count] = level
     noise, talking, streak = state.noise[:count], state.talking[:count], state.streak[:count]
     ease = np.where(talking, 0.5, 1.0)
     talk = level > np.maximum(noise * START_TIMES, START_POWER) * ease

@@ -131,6 +131,7 @@ class Batch:
             self._address["family"] = socket.AF_INET6
         self.size: NDArray[np.uint64] = self._iov["size"]
         self._stamp: Any = None
+        self._tail: NDArray[np.uint8] | None = None
 
     def stamped(self) -> "Batch":
         """Keep the time at which the kernel took each datagram; see `stamp` and `stamps`."""
@@ -139,6 +140,24 @@ class Batch:
         self._header["control"] = self._stamp.ctypes.data + each
         self._header["control_size"] = _STAMP.itemsize
         return self
+
+    def spill_into(self, tail: NDArray[np.uint8]) -> None:
+        """Receive what a row does not hold into a row of `tail`, (N, T) uint8, from now on.
+
+        A second `iovec` each: rows stay short, and pages of `tail` are touched by long datagrams
+        only.
+        """
+        assert tail.flags.c_contiguous
+        assert len(tail) == self.count
+        iov = np.zeros((self.count, 2), _IOVEC)
+        each = np.arange(self.count, dtype=np.uint64)
+        iov[:, 0] = self._iov
+        iov["base"][:, 1] = tail.ctypes.data + each * np.uint64(tail.shape[1])
+        iov["size"][:, 1] = tail.shape[1]
+        self._header["iov"] = iov.ctypes.data + each * np.uint64(2 * _IOVEC.itemsize)
+        self._header["iov_count"] = 2
+        self._iov, self._tail = iov[:, 0], tail  # the memory that the header points to
+        self.size = self._iov["size"]
 
     def stamps(self, first: int, rows: int) -> NDArray[np.int64]:
         """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds."""
@@ -201,9 +220,11 @@ class Batch:
 
     def _receive_one_by_one(self, sock: socket.socket, first: int, room: int) -> int:
         for row in range(first, first + room):
-            view = memoryview(self.data[row, self._at :])  # type: ignore[arg-type]  # a buffer
+            parts = [self.data[row, self._at :]]
+            parts += [] if self._tail is None else [self._tail[row]]
+            views = [memoryview(part) for part in parts]  # type: ignore[arg-type]  # buffers
             try:
-                size, _, flags, sender = sock.recvmsg_into([view], 0, socket.MSG_DONTWAIT)
+                size, _, flags, sender = sock.recvmsg_into(views, 0, socket.MSG_DONTWAIT)
             except OSError:
                 return row - first
             self._header["size"][row], self._header["flags"][row] = size, flags

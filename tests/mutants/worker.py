@@ -42,10 +42,10 @@ def waiting_hears(plane: Plane, played: jitter.Played, skipped: int, result: Tic
         others = others[others != slot]
         if plane.group[slot] < 0 and len(others):
             codec = CODECS[int(plane.codec[slot])]
-            row = int(plane._pick[slot])
+            row = int(plane._delivery.pick[slot])
             voice = plane.jitter.ring[played.cell[others[0]]].astype(np.int32)
-            both = decode(plane._codes[row], codec) + voice
-            plane._codes[row] = encode(both.clip(-32_768, 32_767).astype(np.int16), codec)
+            both = decode(plane._delivery.codes[row], codec) + voice
+            plane._delivery.codes[row] = encode(both.clip(-32_768, 32_767).astype(np.int16), codec)
 
 
 def keys_leak(self: worker.Worker, result: TickResult) -> None:

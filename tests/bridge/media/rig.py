@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import rtp
+from bridge.media.codecs import NUMBERS
 from bridge.media.g711 import ENCODE, ITU_DECODE
 from bridge.media.plays import Clips
-from bridge.media.shape import FRAME, HEADER_AT, ROW_BYTES
+from bridge.media.shape import FRAME, HEADER_AT, ROW_BYTES, SPILL_BYTES
 from bridge.media.sources import source_of
-from bridge.media.tick import CODECS, Plane, Remote, TickResult
+from bridge.media.tick import Plane, Remote, TickResult
 from bridge.units import FRAME_NS
 
 EVENT = 101
@@ -20,22 +21,24 @@ Datagram = tuple[bytes, int, int]
 """Bytes, source, local port index."""
 
 
-def packets_of(datagrams: list[Datagram]) -> rtp.Packets:
+def packets_of(datagrams: list[Datagram], *, spills: bool = False) -> rtp.Packets:
     """Lay datagrams out as the sockets would: cut off at the row's end, and flagged."""
-    data = np.zeros((len(datagrams), ROW_BYTES), np.uint8)
+    row_bytes = ROW_BYTES + (SPILL_BYTES if spills else 0)
+    data = np.zeros((len(datagrams), row_bytes), np.uint8)
     length = np.zeros(len(datagrams), np.uint32)
     flags = np.zeros(len(datagrams), np.int32)
     for row, (body, _, _) in enumerate(datagrams):
-        kept = body[: ROW_BYTES - HEADER_AT]
+        kept = body[: row_bytes - HEADER_AT]
         data[row, HEADER_AT : HEADER_AT + len(kept)] = np.frombuffer(kept, np.uint8)
         length[row] = len(kept)
         flags[row] = rtp.MSG_TRUNC if len(kept) < len(body) else 0
     return rtp.Packets(
-        data,
+        data[:, :ROW_BYTES].copy(),
         length,
         flags,
         np.array([source for _, source, _ in datagrams], np.uint64),
         np.array([port for _, _, port in datagrams], np.int64),
+        spill=data[:, ROW_BYTES:].copy() if spills else None,
     )
 
 
@@ -46,11 +49,11 @@ def tone(hertz: float, frame: int, *, peak: float = 8_000, count: int = FRAME) -
 
 
 def coded(samples: NDArray[np.int16], codec: str = "PCMU") -> bytes:
-    return bytes(ENCODE[CODECS[codec]][samples.view(np.uint16)].tobytes())
+    return bytes(ENCODE[NUMBERS[codec]][samples.view(np.uint16)].tobytes())
 
 
 def decoded(payload: bytes, codec: str = "PCMU") -> NDArray[np.int16]:
-    return np.asarray(ITU_DECODE[CODECS[codec]][np.frombuffer(payload, np.uint8)])
+    return np.asarray(ITU_DECODE[NUMBERS[codec]][np.frombuffer(payload, np.uint8)])
 
 
 class Rig:
@@ -137,7 +140,11 @@ class Rig:
     def tick(self, *datagrams: Datagram, skipped: int = 0) -> TickResult:
         """Run the next tick; afterwards `sent` holds each leg's packet."""
         self.now_ns += FRAME_NS * (1 + skipped)
-        result = self.plane.tick(packets_of(list(datagrams)), self.now_ns, skipped=skipped)
+        result = self.plane.tick(
+            packets_of(list(datagrams), spills=self.plane.wide.spills),
+            self.now_ns,
+            skipped=skipped,
+        )
         out = self.plane.out
         self.sent = {
             int(slot): out.data[row, HEADER_AT:].tobytes() for row, slot in enumerate(out.slots)

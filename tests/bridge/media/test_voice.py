@@ -17,7 +17,7 @@ def followed(frames: NDArray[np.int16]) -> list[bool]:
     state = Voice.of(1)
     found = []
     for frame in frames:
-        voice.look(state, np.array([0]), frame[None], 1)
+        voice.look(state, voice.power_of(frame[None]))
         found.append(bool(state.talking[0]))
     return found
 
@@ -35,7 +35,9 @@ def test_every_leg_agrees_with_its_scalar_twin() -> None:
         frames = (rng.standard_normal((6, 160)) * 10 ** loud[:, None]).clip(-32768, 32767)
         here = np.flatnonzero(rng.random(6) < 0.9)
         whole = frames.astype(np.int16)
-        changed = voice.look(state, here, whole[here], 6)
+        level = np.zeros(6)
+        level[here] = voice.power_of(whole[here])
+        changed = voice.look(state, level)
         silent = [0] * 160
         told = [ear.look(whole[n].tolist() if n in here else silent) for n, ear in enumerate(ears)]
         assert changed.tolist() == np.flatnonzero(told).tolist()

@@ -168,3 +168,19 @@ def test_datagrams_come_with_the_kernels_time(sockets: list[socket.socket]) -> N
         assert before <= came
         if batch._LIBRARY is not None:
             assert came <= after
+
+
+def test_long_datagrams_spill_into_a_tail_and_short_ones_do_not() -> None:
+    data, tail = np.zeros((4, 40), np.uint8), np.full((4, 100), 7, np.uint8)
+    batch = Batch(data, at=4)
+    batch.spill_into(tail)
+    sent = [bytes(range(20)), bytes(range(130)), bytes(200), b"x"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        for body in sent:
+            sock.sendto(body, sock.getsockname())
+        assert batch.receive(sock, 0, limit=4) == 4
+    assert batch.length.tolist() == [20, 130, 136, 1]
+    assert data[1, 4:].tobytes() + tail[1, :94].tobytes() == sent[1]
+    assert (tail[0] == 7).all()
+    assert batch.flags.tolist() == [0, 0, socket.MSG_TRUNC, 0]

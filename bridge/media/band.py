@@ -1,0 +1,188 @@
+"""The legs of one sample rate above 8 kHz: what each says in a tick, and what it hears.
+
+Arrays over the legs of the band; coders one a leg. Knows slots, frames and the jitter buffer's
+timing, no conferences: those are in `wide`.
+
+The jitter buffer decides when a leg plays which timestamp, for all legs alike; the packets of a
+wideband leg wait in its `Stream` meanwhile, and their cells of the ring only say that they came.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media import conceal, jitter
+from bridge.media.codecs import Encoder, WideCodec
+from bridge.media.resample import Resampler
+from bridge.media.shape import FRAME
+from bridge.media.streams import Stream
+from bridge.units import SAMPLE_RATE_HZ
+
+DTX_TICKS_MAX: Final = 50
+"""Ticks for which Opus goes on with the noise of a sender who rests: one refreshes in 400 ms."""
+
+_PEAK = 32_767
+_HISTORY_FRAMES = conceal.HISTORY // FRAME
+
+
+class Leg:
+    """One leg's coders."""
+
+    def __init__(self, slot: int, codec: WideCodec) -> None:
+        self.slot, self.codec = slot, codec
+        self.stream = Stream(codec)
+        self.encoder: Encoder = codec.encoder()
+
+
+class Band:
+    """Row i of every array is `legs[i]`, in the order of slots. n = legs, S = samples of a frame.
+
+    Rows change between ticks only.
+
+    Attributes:
+        rate_hz: of the samples.
+        slots: (n,) int64, the leg slot of each row.
+        frame: (n, S) int16, what each leg says this tick.
+        past: (n, 3 * S) int16, what it said before, without what was made up.
+        pitch: (n,) int64, pitch period of its last erasure.
+        prompting: (n,) bool, it heard a prompt in the last tick.
+        gone: (n,) bool, nothing was received for the last tick.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self.factor = rate_hz // SAMPLE_RATE_HZ
+        self.size = FRAME * self.factor
+        self.legs: list[Leg] = []
+        self._lay_out(np.zeros(0, np.int64))
+        self._prompts = Resampler(SAMPLE_RATE_HZ, rate_hz)
+        self._narrow = Resampler(rate_hz, SAMPLE_RATE_HZ)
+
+    def _lay_out(self, slots: NDArray[np.int64]) -> None:
+        count = len(slots)
+        self.slots = slots
+        self.frame: NDArray[np.int16] = np.zeros((count, self.size), np.int16)
+        self.past: NDArray[np.int16] = np.zeros((count, _HISTORY_FRAMES * self.size), np.int16)
+        self.pitch: NDArray[np.int64] = np.full(count, conceal.PITCH_MIN * self.factor)
+        self.prompting: NDArray[np.bool_] = np.zeros(count, np.bool_)
+        self.gone: NDArray[np.bool_] = np.ones(count, np.bool_)
+
+    def row_of(self, slot: int) -> int:
+        """Return the row of a slot that is in the band."""
+        return int(np.searchsorted(self.slots, slot))
+
+    def arrange(self, legs: Iterable[Leg]) -> None:
+        """Take legs in and out: what those that stay have said before is kept."""
+        wanted = sorted(legs, key=lambda leg: leg.slot)
+        if wanted == self.legs:
+            return
+        old = {id(leg): row for row, leg in enumerate(self.legs)}
+        stays = [(row, old[id(leg)]) for row, leg in enumerate(wanted) if id(leg) in old]
+        new, was = np.array(stays, np.int64).reshape(-1, 2).T
+        past, pitch, prompting, gone = self.past, self.pitch, self.prompting, self.gone
+        self.legs = wanted
+        self._lay_out(np.array([leg.slot for leg in wanted], np.int64))
+        self.past[new], self.pitch[new] = past[was], pitch[was]
+        self.prompting[new], self.gone[new] = prompting[was], gone[was]
+        for converter in (self._prompts, self._narrow):
+            tail = converter.tail[was]
+            converter.resize(0)
+            converter.resize(len(wanted))
+            converter.tail[new] = tail
+
+    # --- what they say --------------------------------------------------------------------
+
+    def play(self, state: jitter.Jitter, played: jitter.Played) -> None:
+        """Fill `frame`; in the ring the legs say silence from here on."""
+        slots = self.slots
+        silence = len(state.stamp)
+        good = played.cell[slots] != silence
+        played.cell[slots] = silence
+        self.frame[:] = 0
+        stamps = state.play_ts[slots].tolist()
+        for row in np.flatnonzero(good).tolist():  # bounded: legs of coders, one call each
+            self.frame[row] = self.legs[row].stream.pull(stamps[row], self.past[row])
+        self._merge(np.flatnonzero(good & np.isin(slots, played.merged)), stamps)
+        self._make_up(np.flatnonzero(~good), state.run[slots], stamps)
+        back = np.isin(slots, played.resumed)
+        if back.any() and self.legs[0].codec.pcm:
+            run = np.zeros(len(slots), np.int32)
+            at = np.searchsorted(slots, played.resumed)
+            mine = (at < len(slots)) & np.isin(played.resumed, slots)
+            run[at[mine]] = played.resumed_run[mine]
+            self._resume(np.flatnonzero(back), run)
+        self._remember(good)
+
+    def _merge(self, rows: NDArray[np.intp], stamps: list[int]) -> None:
+        """Take a frame out: cross-fade into the next one."""
+        weight = (np.arange(self.size, dtype=np.float32) + 1) / (self.size + 1)
+        for row in rows.tolist():  # bounded: legs of coders
+            following = (stamps[row] + FRAME) % (1 << 32)
+            now = self.frame[row].astype(np.float32)
+            later = self.legs[row].stream.pull(following, self.past[row])
+            self.frame[row] = now + (later - now) * weight
+
+    def _make_up(self, rows: NDArray[np.intp], run: NDArray[np.int32], stamps: list[int]) -> None:
+        """Fill what is missing, in the manner of the codec."""
+        if not len(rows):
+            return
+        if self.legs[0].codec.pcm:
+            rows = rows[run[rows] <= jitter.CONCEAL_MAX]
+            if len(rows):
+                self._repeat(rows, run[rows].astype(np.int64))
+            return
+        for row in rows.tolist():  # bounded: legs of coders
+            stream = self.legs[row].stream
+            if run[row] <= (DTX_TICKS_MAX if stream.resting else jitter.CONCEAL_MAX):
+                self.frame[row] = stream.made_up(stamps[row])
+
+    def _repeat(self, rows: NDArray[np.intp], run: NDArray[np.int64]) -> None:
+        past = self.past[rows].astype(np.float32)
+        first = run == 1
+        if first.any():
+            self.pitch[rows[first]] = conceal.pitch_of(past[first], self.factor)
+        start = (run - 1) * self.size
+        made = conceal.extrapolate(past, self.pitch[rows], start, self.size, self.factor)
+        self.frame[rows] = np.clip(made, -_PEAK, _PEAK)
+
+    def _resume(self, rows: NDArray[np.intp], run: NDArray[np.int32]) -> None:
+        """Fade received frames in over what would have been made up."""
+        past, pitch, run = self.past[rows].astype(np.float32), self.pitch[rows], run[rows]
+        over = conceal.overlap_of(pitch, run, self.factor)[:, None]
+        count = int(over.max())
+        start = run.astype(np.int64) * self.size
+        made = conceal.extrapolate(past, pitch, start, count, self.factor)
+        weight = np.clip((np.arange(count) + 1) / (over + 1), 0, 1).astype(np.float32)
+        frame = self.frame[rows, :count]
+        self.frame[rows, :count] = np.clip(made + (frame - made) * weight, -_PEAK, _PEAK)
+
+    def _remember(self, good: NDArray[np.bool_]) -> None:
+        """Keep received frames as history; what does not follow on the last one is silence."""
+        self.past[good & self.gone] = 0
+        self.gone = ~good
+        self.past[good, : -self.size] = self.past[good, self.size :]
+        self.past[good, -self.size :] = self.frame[good]
+
+    def at_8_khz(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
+        """Return what legs say, (n, FRAME) int16; for the same legs from tick to tick."""
+        listened = np.zeros(len(self.slots), np.bool_)
+        listened[rows] = True
+        self._narrow.tail[~listened] = 0
+        made = self._narrow.convert(rows, self.frame[rows])
+        return np.clip(np.rint(made), -_PEAK, _PEAK).astype(np.int16)
+
+    # --- what they hear -------------------------------------------------------------------
+
+    def hear_prompts(
+        self, out: NDArray[np.int16], rows: NDArray[np.intp], clips: NDArray[np.int16]
+    ) -> None:
+        """Put prompts, (k, FRAME) int16 at 8 kHz, into rows of `out` instead of anything else."""
+        prompting = np.zeros(len(self.slots), np.bool_)
+        prompting[rows] = True
+        self._prompts.tail[self.prompting & ~prompting] = 0
+        self.prompting = prompting
+        if len(rows):
+            made = self._prompts.convert(rows, clips)
+            out[rows] = np.clip(np.rint(made), -_PEAK, _PEAK)

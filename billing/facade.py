@@ -75,7 +75,9 @@ class Billing:
 
     def ingest_lines(self, lines: Iterable[str | bytes]) -> IngestReport:
         """Store CloudEvents given as JSON text, one a line; empty lines are skipped."""
-        return self._intake.take((line for line in lines if line.strip()), batch=self._batch)
+        return self._intake.take(
+            (line for line in lines if line and not line.isspace()), batch=self._batch
+        )
 
     def ingest_outbox(self, outbox_url: str | None = None) -> IngestReport:
         """Take what a bridge's outbox holds; each row is marked once it is stored here."""

@@ -5,7 +5,7 @@ folding both at once; so facts may come in any order. Two facts that cannot both
 of `clash`, and the leg is set aside instead of being charged.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from billing.events import (
     ANSWERED,
@@ -91,14 +91,20 @@ _EMPTY_LEG: Final[tuple[Any, ...]] = (*[None] * _LET_IN, 0, None, 0, 0, 0)
 _EMPTY_OCCURRENCE: Final[tuple[Any, ...]] = (None, None, None, 0, None, None, 0, 0, 0)
 
 
-class Folds:
-    """What one batch of facts says: by (source number, leg) and (source number, occurrence)."""
+_Source = TypeVar("_Source", int, str)
+
+
+class Folds(Generic[_Source]):
+    """What one batch of facts says: by (source, leg) and by (source, occurrence).
+
+    A source is its name, or its number in the store.
+    """
 
     def __init__(self) -> None:
-        self.legs: dict[tuple[int, str], list[Any]] = {}
-        self.occurrences: dict[tuple[int, str], list[Any]] = {}
+        self.legs: dict[tuple[_Source, str], list[Any]] = {}
+        self.occurrences: dict[tuple[_Source, str], list[Any]] = {}
 
-    def add(self, source: int, fact: Fact) -> None:
+    def add(self, source: _Source, fact: Fact) -> None:
         """Fold one fact that is new to the store."""
         key = (source, fact.subject)
         if fact.type <= LEFT:
@@ -112,7 +118,7 @@ class Folds:
                 occurrence = self.occurrences[key] = list(_EMPTY_OCCURRENCE)
             _fold_occurrence(occurrence, fact)
 
-    def reused(self, source: int, fact: Fact) -> None:
+    def reused(self, source: _Source, fact: Fact) -> None:
         """Note that a stored fact came again with different content."""
         key = (source, fact.subject)
         if fact.type <= LEFT:
@@ -122,48 +128,44 @@ class Folds:
 
 
 def _fold_leg(leg: list[Any], fact: Fact) -> None:
-    kind, data = fact.type, fact.data
+    _, _, kind, time_ms, n, _, data, _, _ = fact
     leg[_FACTS] += 1
-    if fact.n > leg[_N_MAX]:
-        leg[_N_MAX] = fact.n
-    if leg[_FIRST_MS] is None or fact.time_ms < leg[_FIRST_MS]:
-        leg[_FIRST_MS] = fact.time_ms
+    if n > leg[_N_MAX]:
+        leg[_N_MAX] = n
+    if leg[_FIRST_MS] is None or time_ms < leg[_FIRST_MS]:
+        leg[_FIRST_MS] = time_ms
     if kind == ANSWERED:
         if leg[_ANSWERED_MS] is not None:
             leg[_CLASH] |= ANSWERED_TWICE
-        leg[:_ANSWERED_MS] = [
-            data["kind"],
-            data["country"],
-            data["did"],
-            data["ani"],
-            data["direction"],
-        ]
-        leg[_ANSWERED_MS] = fact.time_ms
+        leg[_KIND] = data["kind"]
+        leg[_COUNTRY] = data["country"]
+        leg[_DID] = data["did"]
+        leg[_ANI] = data["ani"]
+        leg[_DIRECTION] = data["direction"]
+        leg[_ANSWERED_MS] = time_ms
     else:
         if kind == LEFT:
             if leg[_LEFT_MS] is not None:
                 leg[_CLASH] |= LEFT_TWICE
-            leg[_LEFT_MS] = fact.time_ms
+            leg[_LEFT_MS] = time_ms
             leg[_DURATION_MS] = data["duration_ms"]
             leg[_LEFT_REASON] = data["reason"]
         elif kind in (WAITING, JOINED):
             leg[_LET_IN] = 1
             if kind == JOINED:
                 leg[_ROLE] = _smaller(leg[_ROLE], data["role"])  # organizer first
-        _fold_place(leg, fact)
+        place = [data.get("session"), data.get("account"), data.get("occurrence")]
+        if leg[_SESSION : _OCCURRENCE + 1] != place:
+            _fold_place(leg, place)
     if "name" in data:
         leg[_NAME] = _larger(leg[_NAME], data["name"])
     if "charge_code" in data:
         leg[_CHARGE_CODE] = _larger(leg[_CHARGE_CODE], data["charge_code"])
 
 
-def _fold_place(leg: list[Any], fact: Fact) -> None:
-    for column, name in (
-        (_SESSION, "session"),
-        (_ACCOUNT, "account"),
-        (_OCCURRENCE, "occurrence"),
-    ):
-        value = fact.data.get(name)
+def _fold_place(leg: list[Any], place: list[str | None]) -> None:
+    """Fold session, account and occurrence; a fact that does not know one says nothing of it."""
+    for column, value in enumerate(place, start=_SESSION):
         if value is None:
             continue
         known = leg[column]

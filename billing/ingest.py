@@ -6,16 +6,16 @@ occurrence. What cannot be a fact is set aside with its reason. Nothing here rai
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from billing.events import BadEvent, Fact, event_of, read_fact
+from billing.events import BadEvent, event_of, parse_fact, read_fact, stored_fact
 from billing.fold import (
     ANSWERED_TWICE,
     LEFT_TWICE,
@@ -39,6 +39,8 @@ EVENT_CHARS_MAX: Final = 65_536
 """What is kept of an event that is set aside."""
 
 ID_REUSED_REASON: Final = "id_reused"
+
+_BY_ID: Final = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,29 +103,28 @@ class Intake:
         """Store events: mappings, or their JSON text as str or bytes."""
         report = IngestReport()
         iterator = iter(items)
-        while chunk := list(islice(iterator, batch)):
-            ready, refused = prepare(chunk)
+        news = True
+        while True:
+            ready = prepare(islice(iterator, batch), fold=news)
+            if not ready.rows and not ready.refused:
+                return report
             with self._store.write() as connection:
-                report += self.put(connection, ready, refused)
-        return report
+                done = self.put(connection, ready)
+            report += done
+            news = done.accepted > 0 or not ready.rows  # what was known goes on being known
 
-    def put(
-        self, connection: Connection, ready: list[Fact], refused: list[Refused]
-    ) -> IngestReport:
+    def put(self, connection: Connection, ready: "Prepared") -> IngestReport:
         """Store one prepared batch inside a write transaction."""
-        numbers = self._source_numbers(connection, {fact.source for fact in ready})
-        rows: list[Row] = [
-            (numbers[f.source], f.id, f.type, f.time_ms, f.text, f.extra) for f in ready
-        ]
+        refused, folds = ready.refused, ready.folds or Folds()
+        numbers = self._source_numbers(connection, {row[0] for row in ready.rows})
+        rows: list[Row] = [(numbers[s], i, t, at, d, x) for s, i, t, at, d, x in ready.rows]
         accepted, differing = self._store_facts(connection, rows)
-        folds = Folds()
-        if accepted == len(rows):
-            for fact, row in zip(ready, rows, strict=True):
-                folds.add(row[0], fact)
-        elif accepted or differing:
-            fresh = self._newest(connection, accepted)
-            refused = refused + _fold_known(connection, ready, rows, fresh, folds)
-        self._store_folds(connection, folds)
+        if accepted < len(rows) or ready.folds is None:  # some were stored before
+            folds = Folds()
+            if accepted or differing:
+                fresh = self._newest(connection, accepted)
+                refused = refused + _fold_known(connection, ready.rows, rows, fresh, folds)
+        self._store_folds(connection, folds, numbers)
         seen = now_ms()
         self._insert_problems.run(
             connection, [(r.key, r.reason, r.detail, r.event, seen) for r in refused]
@@ -147,13 +148,16 @@ class Intake:
         select = sa.select(facts.c.source, facts.c.id).order_by(facts.c.seq.desc()).limit(count)
         return {(source, identity) for source, identity in connection.execute(select)}
 
-    def _store_folds(self, connection: Connection, folds: Folds) -> None:
-        self._upsert_legs.run(
-            connection, [(*key, *fold) for key, fold in sorted(folds.legs.items())]
-        )
-        changed = sorted(folds.occurrences.items())
-        self._upsert_occurrences.run(connection, [(*key, *fold) for key, fold in changed])
-        self._mark_due.run(connection, [key for key, _ in changed])
+    def _store_folds(
+        self, connection: Connection, folds: Folds[str], numbers: Mapping[str, int]
+    ) -> None:
+        """Add what a batch says to what is known; in the order of the ids, as the index is."""
+        known = folds.legs
+        ordered = sorted(known, key=_BY_ID)
+        self._upsert_legs.run(connection, [(numbers[k[0]], k[1], *known[k]) for k in ordered])
+        changed = [(numbers[s], o, *fold) for (s, o), fold in sorted(folds.occurrences.items())]
+        self._upsert_occurrences.run(connection, changed)
+        self._mark_due.run(connection, [row[:2] for row in changed])
 
     def _source_numbers(self, connection: Connection, wanted: set[str]) -> dict[str, int]:
         select = sa.select(sources.c.source, sources.c.no).where(sources.c.source.in_(wanted))
@@ -165,24 +169,44 @@ class Intake:
         return numbers
 
 
-def prepare(chunk: list[object]) -> tuple[list[Fact], list[Refused]]:
-    """Check a batch outside any transaction, so that the write lock is held for less."""
-    ready: list[Fact] = []
-    refused: list[Refused] = []
-    for item in chunk:
+_TEXTS: Final = (bytes, str)
+
+
+class Prepared(NamedTuple):
+    """A batch of events, checked and taken apart outside any transaction.
+
+    Attributes:
+        rows: (source, id, type, time_ms, data, extra) of each fact, in the order they came.
+        folds: what all of them say together, should all of them be new; None when that was not
+            expected.
+        refused: events that cannot be facts.
+    """
+
+    rows: list[Row]
+    folds: Folds[str] | None
+    refused: list[Refused]
+
+
+def prepare(items: Iterable[object], *, fold: bool = True) -> Prepared:
+    """Check a batch outside any transaction, so that the write lock is held for less.
+
+    Only plain rows outlive an event: a hundred thousand parsed events would cost the collector
+    of garbage as much time as reading them.
+    """
+    folds: Folds[str] | None = Folds() if fold else None
+    ready = Prepared([], folds, [])
+    keep = ready.rows.append
+    for item in items:
         try:
-            event = _parsed(item) if isinstance(item, str | bytes) else item
-            ready.append(read_fact(event))
+            fact = parse_fact(item) if isinstance(item, _TEXTS) else read_fact(item)
         except BadEvent as bad:
-            refused.append(Refused(bad.reason, bad.detail, _kept(item)))
-    return ready, refused
-
-
-def _parsed(text: str | bytes) -> object:
-    try:
-        return orjson.loads(text)
-    except ValueError as error:
-        raise BadEvent("not_json", str(error)[:200]) from None
+            ready.refused.append(Refused(bad.reason, bad.detail, _kept(item)))
+            continue
+        source, identity, kind, time_ms, _, _, _, text, extra = fact
+        keep((source, identity, kind, time_ms, text, extra))
+        if folds is not None:
+            folds.add(source, fact)
+    return ready
 
 
 def _kept(item: object) -> str:
@@ -199,26 +223,28 @@ def _kept(item: object) -> str:
 
 def _fold_known(
     connection: Connection,
-    ready: list[Fact],
+    named: list[Row],
     rows: list[Row],
     fresh: set[tuple[int, str]],
-    folds: Folds,
+    folds: Folds[str],
 ) -> list[Refused]:
-    """Fold a batch of which some was stored before; return facts whose id was used again."""
+    """Fold a batch of which some was stored before; return facts whose id was used again.
+
+    `named` are the rows with the sources' names, `rows` the same with their numbers.
+    """
     stored = _stored(connection, rows, fresh)
     refused: list[Refused] = []
     unfolded = set(fresh)
-    for fact, row in zip(ready, rows, strict=True):
+    for name, row in zip(named, rows, strict=True):
         key = (row[0], row[1])
         if key in unfolded:
             unfolded.discard(key)
             stored[key] = row[2:]
-            folds.add(row[0], fact)
+            folds.add(name[0], stored_fact(name))
         elif stored[key] != row[2:]:
-            folds.reused(row[0], fact)
-            detail = f"{fact.id!r} of {fact.source!r} came before with different content"
-            event = json.dumps(event_of((fact.source, *row[1:])))
-            refused.append(Refused(ID_REUSED_REASON, detail, event))
+            folds.reused(name[0], stored_fact(name))
+            detail = f"{name[1]!r} of {name[0]!r} came before with different content"
+            refused.append(Refused(ID_REUSED_REASON, detail, json.dumps(event_of(name))))
     return refused
 
 

@@ -61,12 +61,12 @@ def _drain(store: Store, source: Store, intake: Intake, batch: int) -> IngestRep
         if not rows:
             return report
         after = rows[-1][0]
-        ready, refused = prepare([row[1] for row in rows])
+        ready = prepare(row[1] for row in rows)
         taken = sa.update(outbox).where(
             outbox.c.seq.between(rows[0][0], after), outbox.c.ingested == 0
         )
         with store.write() as connection:
-            report += intake.put(connection, ready, refused)
+            report += intake.put(connection, ready)
             if source is store:
                 connection.execute(taken.values(ingested=1))
         if source is not store:

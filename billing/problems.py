@@ -5,6 +5,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from billing.errors import BillingInputError
+from billing.events import parse_fact
 from billing.fold import ID_REUSED
 from billing.ingest import ID_REUSED_REASON, IngestReport, Intake, prepare
 from billing.store import Store
@@ -78,12 +79,12 @@ def retry(store: Store, intake: Intake) -> IngestReport:
         if not rows:
             break
         after = rows[-1][0]
-        ready = [(no, *prepare([event])) for no, event in rows]
+        ready = [(no, prepare([event])) for no, event in rows]
         with store.write() as connection:
-            for no, facts, refused in ready:
-                report += intake.put(connection, facts, [])
-                report += IngestReport(problems=len(refused))
-                if not refused:
+            for no, batch in ready:
+                report += intake.put(connection, batch._replace(refused=[]))
+                report += IngestReport(problems=len(batch.refused))
+                if not batch.refused:
                     closed = sa.update(problems).where(problems.c.no == no)
                     connection.execute(closed.values(open=0))
     with store.write() as connection:
@@ -104,35 +105,34 @@ def dismiss(store: Store, number: int) -> Problem:
     with store.write() as connection:
         connection.execute(sa.update(problems).where(problems.c.no == number).values(open=0))
         if problem.reason == ID_REUSED_REASON:
-            _trust_the_first(connection, store, problem.event)
+            _trust_the_first(connection, problem.event)
     return problem
 
 
-def _trust_the_first(connection: sa.Connection, store: Store, event: str) -> None:
+def _trust_the_first(connection: sa.Connection, event: str) -> None:
     """Clear the mark of a reused id, once no other problem of the same subject is open."""
-    facts, _ = prepare([event])
-    for fact in facts:
-        others = connection.scalars(
-            sa.select(problems.c.event).where(
-                problems.c.open == 1, problems.c.reason == ID_REUSED_REASON
-            )
+    fact = parse_fact(event)
+    others = connection.scalars(
+        sa.select(problems.c.event).where(
+            problems.c.open == 1, problems.c.reason == ID_REUSED_REASON
         )
-        if any(other.subject == fact.subject for text in others for other in prepare([text])[0]):
-            return
-        of_source = sa.select(sources.c.no).where(sources.c.source == fact.source)
-        number = connection.scalar(of_source)
-        mask: sa.ColumnElement[int] = sa.literal_column(str(~ID_REUSED))
-        for table, name in ((legs, "leg"), (occurrences, "occurrence")):
-            connection.execute(
-                sa.update(table)
-                .where(table.c.source == number, table.c[name] == fact.subject)
-                .values(clash=table.c.clash.op("&")(mask))
-            )
+    )
+    if any(parse_fact(other).subject == fact.subject for other in others):
+        return
+    of_source = sa.select(sources.c.no).where(sources.c.source == fact.source)
+    number = connection.scalar(of_source)
+    mask: sa.ColumnElement[int] = sa.literal_column(str(~ID_REUSED))
+    for table, name in ((legs, "leg"), (occurrences, "occurrence")):
         connection.execute(
-            sa.update(legs)
-            .where(
-                legs.c.source == number,
-                sa.or_(legs.c.leg == fact.subject, legs.c.occurrence == fact.subject),
-            )
-            .values(state=1)
+            sa.update(table)
+            .where(table.c.source == number, table.c[name] == fact.subject)
+            .values(clash=table.c.clash.op("&")(mask))
         )
+    connection.execute(
+        sa.update(legs)
+        .where(
+            legs.c.source == number,
+            sa.or_(legs.c.leg == fact.subject, legs.c.occurrence == fact.subject),
+        )
+        .values(state=1)
+    )

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-import orjson
 import sqlalchemy as sa
 
-from billing.events import Fact
+from billing.events import stored_fact
 from billing.fold import ID_REUSED, LEG_COLUMNS, OCCURRENCE_COLUMNS, Folds
 from billing.store import Store
 from billing.tables import facts, legs, occurrences
@@ -36,10 +35,10 @@ def replay(store: Store) -> tuple[int, int]:
     """Fold all facts again; return how many there are, and how many subjects had to be mended."""
     total = mended = 0
     subjects = groupby(_facts(store), key=lambda row: (row[0], row[1].rpartition("/")[0]))
-    batch = Folds()
-    for (source, subject), rows in subjects:
+    batch = Folds[int]()
+    for (source, _), rows in subjects:
         for row in rows:
-            batch.add(source, _fact(subject, row))
+            batch.add(source, stored_fact(row))
             total += 1
         if len(batch.legs) + len(batch.occurrences) >= CHUNK // 5:
             mended += _mend(store, batch)
@@ -59,13 +58,7 @@ def _facts(store: Store) -> Iterator[tuple[Any, ...]]:
         place = (found[-1][0], found[-1][1])
 
 
-def _fact(subject: str, row: tuple[Any, ...]) -> Fact:
-    _, identity, kind, time_ms, data, extra = row
-    n = int(identity.rpartition("/")[2])
-    return Fact("", identity, kind, time_ms, n, subject, orjson.loads(data), data, extra)
-
-
-def _mend(store: Store, folds: Folds) -> int:
+def _mend(store: Store, folds: Folds[int]) -> int:
     mended = 0
     with store.write() as connection:
         for key, fold in folds.legs.items():

@@ -52,3 +52,10 @@ def test_each_command_prints_what_was_measured(
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})
     assert "1.234" in RUNNER.invoke(app, ["media", *flags]).stdout
+
+
+def test_billing_prints_what_a_leg_costs_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("billing.bench.SMALL_LEGS", 20)
+    found = json.loads(RUNNER.invoke(app, ["billing", "--legs", "40", "--growth", "--json"]).stdout)
+    assert (found["few"]["facts"], found["many"]["facts"]) == (63, 126)
+    assert RUNNER.invoke(app, ["billing", "--legs", "10"]).exit_code == 2

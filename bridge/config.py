@@ -281,15 +281,17 @@ class Settings(_Section):
             guard_forget_ns=seconds_to_ns(self.guard.forget_s),
         )
 
-    def worker_settings(self) -> WorkerSettings:
+    def worker_settings(self, worker: int = 0, link_dir: str = "") -> WorkerSettings:
         """Return what a media worker is told."""
-        first, last = self.rtp.port_range
+        first, last = self.rtp.ports_of(worker)
         return WorkerSettings(
             host=self.rtp.address,
             port_first=first,
             port_last=last,
             silence_ns=seconds_to_ns(self.rtp.timeout_s),
             hear_keys=self.conference.dtmf == "pass",
+            index=worker,
+            link_dir=link_dir if self.rtp.workers_count > 1 else "",
         )
 
 

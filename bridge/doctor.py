@@ -64,7 +64,9 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"own prompts in {settings.prompts.directory}", _own_prompts(settings.prompts.own)
     yield "receive buffer of sockets", _receive_buffer()
     cores = len(os.sched_getaffinity(0))
-    yield f"{cores} cores, one media worker on one of them", ""
+    workers = settings.rtp.workers_count
+    short = "more workers than cores: they take each other's time" if workers > cores else ""
+    yield f"{cores} cores, {workers} media {'worker' if workers == 1 else 'workers'}", short
     for extra, module in (("phone", "pjsua2"), ("pdf", "typst"), ("nats", "nats")):
         found = importlib.util.find_spec(module) is not None
         yield f"extra tollbridge[{extra}]: {'installed' if found else 'not installed'}", ""

@@ -116,6 +116,18 @@ class SetGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkGroup:
+    """Exchange a group's sums with these workers from now on; with none when empty.
+
+    Each worker gives the others the sum of its own legs and adds theirs to it, so that everybody
+    hears the whole conference but himself. The others' voices come one frame later.
+    """
+
+    group: int
+    peers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetMuted:
     """A muted leg hears its group and is not heard by it."""
 
@@ -202,6 +214,8 @@ class WorkerSettings:
         silence_ns: no RTP for this long and not on hold: `LegSilent` (D12).
         status_interval_ns: how often `Status` is sent.
         hear_keys: a key that a leg presses is heard by its group, instead of absorbed.
+        index: the worker's number among those of its bridge.
+        link_dir: directory of the sockets between them, only its owner's; "" when it is alone.
     """
 
     host: str = "127.0.0.1"
@@ -210,6 +224,8 @@ class WorkerSettings:
     silence_ns: int = 30_000_000_000
     status_interval_ns: int = 1_000_000_000
     hear_keys: bool = False
+    index: int = 0
+    link_dir: str = ""
 
 
 # --- worker to control --------------------------------------------------------------------
@@ -349,6 +365,7 @@ ToWorker = (
     | Play
     | StopPlay
     | SetGroup
+    | LinkGroup
     | SetMuted
     | SetGain
     | LoadClip
@@ -400,7 +417,7 @@ def decode(data: bytes) -> ToWorker | FromWorker:
     cls = _CLASSES[name]
     if cls is Reset:
         return Reset(WorkerSettings(*values[0]))
-    if cls in (Play, PlayToGroup):
+    if cls in (Play, PlayToGroup, LinkGroup):
         values[1] = tuple(values[1])
     if cls is TalkChanged:
         values = [tuple(legs) for legs in values]

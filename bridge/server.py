@@ -6,14 +6,13 @@ committed before the commands beside them are carried out; commands wait in one 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from billing import Invoice
-from bridge import callme, prompts
+from bridge import callme
 from bridge.clock import ConferenceClock
 from bridge.committer import Committer
 from bridge.conference.api import (
@@ -22,6 +21,7 @@ from bridge.conference.api import (
     ConferenceEvent,
     DialLeg,
     EndSession,
+    EnterMix,
     Fact,
     KickLeg,
     LegAbandoned,
@@ -29,9 +29,6 @@ from bridge.conference.api import (
     LegHeld,
     LegHungUp,
     LegKey,
-    LegLost,
-    LegPlayed,
-    LegReady,
     LegView,
     OccurrenceView,
     OpenMedia,
@@ -47,26 +44,18 @@ from bridge.conference.numberplan import NumberPlan
 from bridge.conference.prompts import CLIP
 from bridge.config import Settings
 from bridge.dispatch import Dispatcher
-from bridge.errors import OperatingTrouble, WorkerLost
+from bridge.errors import OperatingTrouble
 from bridge.ids import new_id
 from bridge.incoming import invited
 from bridge.invoicing import invoice_of
 from bridge.legstory.keeper import Keeper
-from bridge.legtable import LegRecord, LegTable, set_remote
+from bridge.legtable import LegTable, set_remote
 from bridge.link import (
-    CloseLeg,
-    FromWorker,
-    KeyPressed,
-    LegRefused,
-    LegSilent,
-    OpenLeg,
-    PlayDone,
     RecordingDone,
-    Status,
-    ToWorker,
 )
+from bridge.media_pool import MediaPool
+from bridge.media_side import BridgeStatus, MediaSide
 from bridge.metering import Elapsed, Outbox
-from bridge.recordings import Recordings
 from bridge.sip.api import (
     Address,
     CallAnswered,
@@ -81,9 +70,9 @@ from bridge.sip.api import (
     Reject,
     SipNotice,
 )
-from bridge.sip_side import HANG_UP_CAUSES, open_sip, told_media
+from bridge.sip_side import HANG_UP_CAUSES, open_sip
 from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
-from bridge.units import ConfMs, LegId, NowNs, OccurrenceId
+from bridge.units import ConfMs, LegId, OccurrenceId
 from bridge.voices import Voices
 from bridge.worker_link import MediaWorker
 
@@ -97,20 +86,10 @@ BYE_POLL_S: Final = 0.02
 BYE_POLLS_MAX: Final = 100
 
 
-@dataclass(slots=True)
-class BridgeStatus:
-    """What the worker last said of itself; for `serve`, metrics and tests."""
-
-    worker: Status = field(default_factory=lambda: Status(now_ns=0))
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
 class Bridge:
-    """A whole bridge on one event loop; the media worker is a process of its own.
+    """A whole bridge on one event loop; each media worker is a process of its own.
 
     Attributes:
-        status: counters of the worker and of SIP.
-        voices: who talks, how loud and how well.
         plan: the number plan (D18).
         stories: what happened to each leg.
     """
@@ -121,27 +100,25 @@ class Bridge:
         *,
         clock_running: bool = True,
         starts_at: ConfMs | None = None,
-        worker: MediaWorker | None = None,
+        workers: Sequence[MediaWorker] = (),
     ) -> None:
         self.settings = settings
         self.plan = NumberPlan.build()
-        self.status = BridgeStatus()
         anchor = conf_ms_now() if starts_at is None else starts_at
         self._stepper = Stepper(
             Conference(settings.conference_config(), self.plan, new_id),
             ConferenceClock(anchor, now_ns(), clock_running),
             carry_out=self._carry_out,
-            refuse=self._abandon,
-            guard=lambda action: self._guarded(None, action),
+            refuse=self.abandon,
+            guard=lambda action: self.guarded(None, action),
         )
         self._legs = LegTable()
-        self.voices = Voices(self._legs, self._stepper.step)
         self.stories = Keeper(
-            settings, self._stepper.clock, self._legs, lambda action: self._guarded(None, action)
+            settings, self._stepper.clock, self._legs, lambda action: self.guarded(None, action)
         )
-        self._worker = worker
-        self._worker_lost = False
-        self._recordings = Recordings(settings.recording, self._send_worker)
+        self._media = MediaSide(
+            settings, self, self._stepper, self._legs, self.stories.on_worker, workers
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -165,34 +142,23 @@ class Bridge:
         self._outbox.put_sessions(session.spec() for session in self.settings.session)
         for spec in self._outbox.sessions():
             self._stepper.step(PutSession(spec))
-        await self._start_worker()
+        await self._media.pool.start()
         try:
             self._sip = await open_sip(self.settings, self._on_sip, self.stories.on_sip)
         except OperatingTrouble:
-            await self.worker.stop()
+            await self._media.pool.stop()
             await self._stepper.close()
             raise
-        self._dispatch = Dispatcher(self._sip, self._send_worker, self._legs)
+        self._dispatch = Dispatcher(self._sip, self.media.send, self._legs)
         domain = self._sip.config.contact.host
         self._caller = callme.Caller(self.settings.call_me, domain, self._legs)
         self._arm_checkpoint()
 
-    async def _start_worker(self) -> None:
-        if self._worker is None:
-            if own := self.settings.prompts.own:
-                prompts.check(own)
-            self._worker = await MediaWorker.start(
-                self.settings.worker_settings(),
-                self._on_worker,
-                self._on_worker_lost,
-                own_prompts=own,
-            )
-        else:
-            self._worker.hand_over(self._on_worker, self._on_worker_lost)
-            await self._worker.reset(self.settings.worker_settings())
+    async def stop(self, *, keep_workers: bool = False) -> tuple[MediaWorker, ...]:
+        """End every leg and occurrence, commit the facts of it, close everything.
 
-    async def stop(self, *, keep_worker: bool = False) -> None:
-        """End every leg and occurrence, commit the facts of it, close everything."""
+        With `keep_workers` they run on, and are returned for the next bridge.
+        """
         self._stopping = True
         for spec in self._stepper.conference.sessions():
             self._stepper.step(EndSession(spec.id, by="shutdown"))
@@ -207,8 +173,7 @@ class Bridge:
         await self._await_byes()
         self._sip.close()
         await self.stories.close()
-        if self._worker is not None and not keep_worker:  # it may have ended before us
-            await self.worker.stop()
+        return await self._media.pool.stop(keep=keep_workers)
 
     async def _await_byes(self) -> None:
         """Give the BYEs that are on their way time to be answered or repeated."""
@@ -218,10 +183,19 @@ class Bridge:
             await asyncio.sleep(BYE_POLL_S)
 
     @property
-    def worker(self) -> MediaWorker:
-        """The media worker; may be handed to the next bridge after `stop(keep_worker=True)`."""
-        assert self._worker is not None, "the bridge has not been started"
-        return self._worker
+    def media(self) -> MediaPool:
+        """The media workers."""
+        return self._media.pool
+
+    @property
+    def voices(self) -> Voices:
+        """Who talks, how loud and how well."""
+        return self._media.voices
+
+    @property
+    def status(self) -> BridgeStatus:
+        """What the media workers last said of themselves."""
+        return self._media.status
 
     @property
     def sip_address(self) -> Address:
@@ -284,11 +258,11 @@ class Bridge:
 
     async def start_recording(self, occurrence: OccurrenceId, path: Path) -> None:
         """Record an occurrence's whole mix from now on."""
-        self._recordings.start(self._legs.group_of(occurrence), path)
+        self._media.recordings.start(self._legs.group_of(occurrence), path)
 
     async def stop_recording(self, occurrence: OccurrenceId) -> RecordingDone:
         """Close the recording and return what it holds; `OperatingTrouble` when it failed."""
-        return await self._recordings.stop(self._legs.group_of(occurrence))
+        return await self._media.recordings.stop(self._legs.group_of(occurrence))
 
     async def load_clip(self, path: Path) -> str:
         """Make a WAV file playable; return the name that `Announce` takes for it.
@@ -297,7 +271,7 @@ class Bridge:
             OperatingTrouble: it is no mono 8 kHz WAV file, or longer than two minutes.
         """
         name = f"{CLIP}{new_id()}"
-        loaded = await self.worker.load_clip(name, path)
+        loaded = await self.media.load_clip(name, path)
         if loaded.error:
             raise OperatingTrouble(loaded.error)
         return name
@@ -312,7 +286,7 @@ class Bridge:
     def _on_sip(self, notice: SipNotice) -> None:
         leg = None if isinstance(notice, Dropped) else notice.leg
         self.stories.on_notice(notice)
-        self._guarded(leg, lambda: self._on_notice(notice))
+        self.guarded(leg, lambda: self._on_notice(notice))
 
     def _on_notice(self, notice: SipNotice) -> None:
         match notice:
@@ -322,7 +296,7 @@ class Bridge:
                 record = self._legs.get(leg)
                 if record is None:
                     return
-                self._send_worker(set_remote(record, remote, proven=proven))
+                self.media.send(set_remote(record, remote, proven=proven))
                 fresh = isinstance(notice, CallConfirmed)
                 self._stepper.step(LegConfirmed(leg) if fresh else LegHeld(leg, record.held))
             case CallProgress():
@@ -331,7 +305,7 @@ class Bridge:
             case CallAnswered(leg):
                 if record := self._legs.get(leg):
                     agreed, event = callme.answered(record, notice)
-                    self._send_worker(agreed)
+                    self.media.send(agreed)
                     self._stepper.step(event)
             case CallKey(leg, key):
                 self._stepper.step(LegKey(leg, key))
@@ -354,93 +328,14 @@ class Bridge:
         record = self._legs.remove(notice.leg)
         if record is None:
             return
-        self._close_media(record)
+        self._media.close(record)
         cause = HANG_UP_CAUSES.get(notice.cause, notice.cause.value)
         self._stepper.step(LegHungUp(notice.leg, cause, notice.status))
 
-    # --- from and to the worker ---------------------------------------------------------
-
-    def _send_worker(self, message: ToWorker) -> None:
-        if not self._worker_lost:
-            self.worker.send(message)
-
-    def _on_worker(self, message: FromWorker) -> None:
-        self.voices.take(message)
-        self.stories.on_worker(message)
-        match message:
-            case Status():
-                self._on_status(message)
-            case RecordingDone():
-                self._recordings.on_done(message)
-            case KeyPressed(number) | PlayDone(number) | LegSilent(number):
-                record = self._legs.by_number(number)
-                if record:
-                    self._guarded(record.leg, lambda: self._on_leg_message(record.leg, message))
-            case _:
-                pass
-
-    def _on_leg_message(self, leg: LegId, message: FromWorker) -> None:
-        match message:
-            case KeyPressed(_, key):
-                self._stepper.step(LegKey(leg, key))
-            case PlayDone(_, token):
-                self._stepper.step(LegPlayed(leg, token))
-            case LegSilent(_, last_packet_ns):
-                self._stepper.step(LegLost(leg, self._stepper.clock.at(NowNs(last_packet_ns))))
-            case _:
-                pass
-
-    def _on_status(self, status: Status) -> None:
-        self.status.worker = status
-        self._stepper.changed.set()
-
-    def _on_worker_lost(self, reason: str) -> None:
-        """End the legs of a worker that died, as D12 says, and start another."""
-        if self._stopping:
-            return
-        self._worker_lost = True
-        log.error("worker.lost", reason=reason, legs=len(self._legs))
-        now = now_ns()
-        for record in self._legs:
-            last = self._stepper.clock.at(record.last_packet_ns or now)
-            self._stepper.step(LegLost(record.leg, last, cause="worker_lost"))
-        self._worker = None
-        self._spawn(self._restart_worker())
-
-    async def _restart_worker(self) -> None:
-        await self._start_worker()
-        self._worker_lost = False
-        log.info("worker.restarted")
-
-    async def _open_media(self, record: LegRecord) -> None:
-        """Get a port for a leg; the call is refused with 503 when there is none."""
-        host, port = (record.remote.address if record.remote else None) or ("", 0)
-        try:
-            if self._worker_lost:
-                raise WorkerLost("the media worker is being restarted")
-            opened = await self.worker.open_leg(OpenLeg(record.number, host, port))
-        except OperatingTrouble as fault:
-            self._abandon(record.leg, fault)
-            return
-        if isinstance(opened, LegRefused):
-            self._abandon(record.leg, WorkerLost(opened.reason))
-        elif self._legs.get(record.leg) is not record:  # cancelled meanwhile
-            self._send_worker(CloseLeg(record.number))
-        else:
-            record.opened = told_media(self.settings, opened)
-            if record.remote:  # keys may come before the ACK, which can be lost and repeated
-                self._send_worker(set_remote(record, record.remote, proven=False))
-            self._stepper.step(LegReady(record.leg))
-
-    def _close_media(self, record: LegRecord | None) -> None:
-        """Free the slot and port of a leg that is over, if it had them."""
-        if record and record.opened:
-            self._send_worker(CloseLeg(record.number))
-
-    def _abandon(self, leg: LegId, fault: OperatingTrouble) -> None:
+    def abandon(self, leg: LegId, fault: OperatingTrouble) -> None:
         """Refuse a call that could not be answered; nothing of it is written (503)."""
         log.error("leg.refused", leg=leg, code=fault.code, error=str(fault))
-        self._close_media(self._legs.remove(leg))
+        self._media.close(self._legs.remove(leg))
         self._stepper.step(LegAbandoned(leg))
         self._sip.order(Reject(leg, 503, "Service Unavailable", RETRY_AFTER_S))
 
@@ -453,17 +348,19 @@ class Bridge:
                 self._sip.order(order)
             return
         if isinstance(command, StartMixRecording | StopMixRecording):
-            self._recordings.carry_out(self._legs.group_of(command.occurrence), command)
+            self._media.record(command)
             return
         if isinstance(command, CancelDial):  # its end is no news
-            self._close_media(self._legs.remove(command.leg))
+            self._media.close(self._legs.remove(command.leg))
         if isinstance(command, OpenMedia):
             record = self._legs.get(command.leg)
             if command.outbound:
                 record = self._legs.add_outbound(command.leg)
             if record:
-                self._spawn(self._open_media(record))
+                self._spawn(self._media.open(record))
             return
+        if isinstance(command, EnterMix):
+            self._media.identify(command.leg)
         if isinstance(command, RefuseLeg):
             self._legs.remove(command.leg)
         if not isinstance(command, Refused):
@@ -489,7 +386,7 @@ class Bridge:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _guarded(self, leg: LegId | None, action: Callable[[], object]) -> None:
+    def guarded(self, leg: LegId | None, action: Callable[[], object]) -> None:
         """Run one event's work; a fault of ours ends that leg and nothing else."""
         try:
             action()

@@ -4,6 +4,7 @@ Knows names and what is allowed; opens nothing.
 """
 
 import ipaddress
+import os
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -11,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from bridge.sip.api import Address, SipUser
 
 PORT_MAX: Final = 65_535
+WORKERS_MAX: Final = 64
+"""Media workers of one bridge."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400 * 31, strict=False)]
 
@@ -129,10 +132,38 @@ class RtpSettings(_Table):
         list[Annotated[int, Field(ge=1_024, le=PORT_MAX)]], Field(min_length=2, max_length=2)
     ] = [40_000, 44_999]
     timeout_s: Annotated[Seconds, Field(gt=0)] = 30
+    workers: Annotated[int, Field(ge=0, le=WORKERS_MAX)] = 0
+    worker_legs: Annotated[int, Field(ge=1, le=4_096)] = 4_000
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         first, last = self.port_range
         if last - first < 1:
             raise ValueError("port_range: two ports, the lower one first, at least two apart")
+        if not self.pairs_each:
+            count = self.workers_count
+            raise ValueError(f"port_range: two ports for each of the {count} workers, at least")
         return self
+
+    @property
+    def workers_count(self) -> int:
+        """Media workers to start: what is set, else one for each core but one, at least one."""
+        return self.workers or min(max(len(os.sched_getaffinity(0)) - 1, 1), WORKERS_MAX)
+
+    @property
+    def pairs_each(self) -> int:
+        """Port pairs, RTP and RTCP, that each worker gets."""
+        first, last = self.port_range
+        return (last - first - first % 2 + 1) // 2 // self.workers_count
+
+    def ports_of(self, worker: int) -> tuple[int, int]:
+        """Return a worker's part of the range, both ends included.
+
+        >>> RtpSettings(port_range=[4_001, 4_010], workers=2).ports_of(1)
+        (4006, 4009)
+        """
+        first, last = self.port_range
+        if self.workers_count == 1:
+            return first, last
+        start = first + first % 2 + 2 * worker * self.pairs_each
+        return start, start + 2 * self.pairs_each - 1

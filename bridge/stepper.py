@@ -179,9 +179,9 @@ class Stepper:
                 log.info(fact.type, id=fact.id, **fact.data)
             self.facts.extend(batch.facts)
             for fact in batch.facts:
-                self._tell(fact)
+                self.tell(fact)
             for notice in batch.notices:
-                self._tell(notice)
+                self.tell(notice)
             for command in batch.commands:
                 self._carry_out(command)
         del self.facts[:-FACTS_KEPT_MAX]
@@ -195,7 +195,8 @@ class Stepper:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
 
-    def _tell(self, event: Fact | Notice) -> None:
+    def tell(self, event: Fact | Notice) -> None:
+        """Tell every watcher of something now."""
         for watcher in tuple(self._watchers):
             self._guard(partial(watcher, event))
 

@@ -34,6 +34,7 @@ from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.worker_mesh import Mesh
 from bridge.worker_recorder import Recorder
 from bridge.worker_recordings import RecordingFiles
 from bridge.worker_rtcp import RtcpLink
@@ -65,10 +66,10 @@ class Leg:
 
 
 class Grid:
-    """The times at which ticks are due: `FRAME_NS` apart, for ever."""
+    """The times at which ticks are due: `FRAME_NS` apart, for ever, the same in every worker."""
 
     def __init__(self, now_ns: int) -> None:
-        self.due_ns = now_ns + FRAME_NS
+        self.due_ns = (now_ns // FRAME_NS + 1) * FRAME_NS
         self.ticks = 0
         self.late = 0
 
@@ -96,6 +97,7 @@ class Worker:
         self._recorder = Recorder()
         self._recordings = RecordingFiles(self._recorder)
         self._ports = RtpPorts("", 0, 0, PORTS_MAX)
+        self._mesh: Mesh | None = None
         self._running = True
         self._carry_out: dict[type, Callable[[Any], None]] = {
             link.OpenLeg: self._open_leg,
@@ -104,6 +106,7 @@ class Worker:
             link.Play: self._play,
             link.StopPlay: self._stop_play,
             link.SetGroup: self._set_group,
+            link.LinkGroup: self._link_group,
             link.SetMuted: self._set_muted,
             link.SetGain: self._set_gain,
             link.LoadClip: self._load_clip,
@@ -132,6 +135,9 @@ class Worker:
         self._ports.close()
         self._ports = RtpPorts(settings.host, settings.port_first, settings.port_last, PORTS_MAX)
         self._rtcp = RtcpLink(self._plane, self._ports, self._addresses, six=six)
+        if self._mesh is not None:
+            self._mesh.close()
+        self._mesh = Mesh(settings.link_dir, settings.index) if settings.link_dir else None
         self._reported: list[NDArray[np.int64]] = []
         self._lost = 0
         self._loud = False
@@ -156,6 +162,8 @@ class Worker:
                 self._tick(begun)
         self._recorder.stop()
         self._ports.close()
+        if self._mesh is not None:
+            self._mesh.close()
 
     def _tick(self, begun: int) -> None:
         skipped = self._grid.begin(begun)
@@ -171,8 +179,12 @@ class Worker:
             spill=None if self._spill is None else self._spill[:count],
         )
         plane = self._plane
+        if self._mesh is not None:
+            self._mesh.receive(plane)
         result = plane.tick(packets, begun, skipped=skipped)
         self._send(rearranged=result.rearranged)
+        if self._mesh is not None:
+            self._mesh.send(plane, result)
         if plane.tick_no % rtcp.TURN_TICKS == 1:
             self._reported.append(self._rtcp.turn(wall_ns))
         self._tell(result)
@@ -285,6 +297,8 @@ class Worker:
         for taken in result.takes:
             kept = len(taken.samples) and self._clips.add(taken.name, taken.samples)
             frames = len(taken.samples) // FRAME_SAMPLES if kept else 0
+            if frames and self._mesh is not None:
+                self._mesh.leave(self._by_slot[taken.slot].number, taken.samples)
             self._reply(link.TakeDone(self._by_slot[taken.slot].number, taken.name, frames))
         self._tell_levels()
         self._recordings.write(result.pieces)
@@ -413,6 +427,9 @@ class Worker:
     def _set_group(self, order: link.SetGroup) -> None:
         if leg := self._leg(order.leg_no):
             self._plane.set_group(leg.slot, order.group, order.track)
+
+    def _link_group(self, order: link.LinkGroup) -> None:
+        self._plane.links.set(order.group, order.peers)
 
     def _set_muted(self, order: link.SetMuted) -> None:
         if leg := self._leg(order.leg_no):

@@ -76,6 +76,11 @@ class Conference:
         """Return every leg that has not ended, in the order in which they came."""
         return tuple(leg.view for leg in self._hall.legs.values())
 
+    def session_of(self, leg: LegId) -> SessionId | None:
+        """Return the session that a leg is in or is called into, None while nobody knows."""
+        known = self._hall.legs.get(leg)
+        return None if known is None else known.session or known.wants
+
     def sessions(self) -> tuple[SessionSpec, ...]:
         """Return every session that is not cancelled, in the order in which they were put."""
         return self._hall.sessions.specs()

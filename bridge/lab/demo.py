@@ -185,7 +185,8 @@ async def run(out: Path, console: Console | None = None) -> Summary:
                 finally:
                     await meeting.close()
             finally:
-                await (await host.stop()).stop()
+                for worker in await host.stop():
+                    await worker.stop()
     finally:
         engine.stop()
 

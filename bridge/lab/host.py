@@ -61,7 +61,11 @@ def settings_of(
     account, session = story.account, story.session
     base: dict[str, Any] = {
         "sip": {"listen": "127.0.0.1:0"},
-        "rtp": {"address": "127.0.0.1", **({"port_range": list(ports)} if ports else {})},
+        "rtp": {
+            "address": "127.0.0.1",
+            "workers": 1,
+            **({"port_range": list(ports)} if ports else {}),
+        },
         "store": {"url": f"sqlite:///{store}"},
         "trunk": [{"id": "carrier", "cidr": ["127.0.0.0/8"]}],
         "contract": _contracts(story),
@@ -128,7 +132,7 @@ class Host:
         folder: Path,
         *,
         clock_running: bool = False,
-        worker: MediaWorker | None = None,
+        workers: Sequence[MediaWorker] = (),
         ports: tuple[int, int] | None = None,
         gateway: Address | None = None,
     ) -> Self:
@@ -138,18 +142,16 @@ class Host:
         """
         settings = settings_of(story, folder / "story.db", ports=ports, gateway=gateway)
         bridge = Bridge(
-            settings, clock_running=clock_running, starts_at=story.begins, worker=worker
+            settings, clock_running=clock_running, starts_at=story.begins, workers=workers
         )
         await bridge.start()
         spec = settings.session[0].spec()
         zone = story.account.time_zone
         return cls(bridge, settings, spec, story.begins, clock_running, zone)
 
-    async def stop(self) -> MediaWorker:
-        """Stop the bridge; return its media worker, which goes on for the next story."""
-        worker = self.bridge.worker
-        await self.bridge.stop(keep_worker=True)
-        return worker
+    async def stop(self) -> tuple[MediaWorker, ...]:
+        """Stop the bridge; return its media workers, which go on for the next story."""
+        return await self.bridge.stop(keep_workers=True)
 
     def target(self, caller: CallerSpec) -> Target:
         """Return whom a caller dials and what he keys to be let in (D20).

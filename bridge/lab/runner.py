@@ -92,11 +92,11 @@ class LabOptions:
 
 @dataclass(slots=True)
 class Lab:
-    """What stories share: the RTP engine and the warm media worker."""
+    """What stories share: the RTP engine and the warm media workers."""
 
     engine: RtpEngine
     options: LabOptions = LabOptions()
-    worker: MediaWorker | None = None
+    workers: tuple[MediaWorker, ...] = ()
 
     @classmethod
     def open(cls, options: LabOptions | None = None) -> "Lab":
@@ -106,8 +106,8 @@ class Lab:
     async def close(self) -> None:
         """End the engine and the worker."""
         self.engine.stop()
-        if self.worker is not None:
-            await self.worker.stop()
+        for worker in self.workers:
+            await worker.stop()
 
     async def run(self, story: Story) -> StoryResult:
         """Run one story and return its verdicts; what goes wrong is a verdict too."""
@@ -131,7 +131,7 @@ class Lab:
             story,
             folder,
             clock_running=options.clock_running,
-            worker=self.worker,
+            workers=self.workers,
             ports=options.ports,
             gateway=gateway.address if gateway else None,
         )
@@ -152,7 +152,7 @@ class Lab:
             result.facts = tuple(host.facts)
             behind = (await self.engine.counters())["late_ticks"] - before
             result.late = f"{host.late_ticks()}; callers {behind}"
-            self.worker = await host.stop()
+            self.workers = await host.stop()
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711, mix, outgoing, voice
+from bridge.media.linked import Links
 from bridge.media.plays import Plays
 from bridge.media.recording import Taps
 from bridge.media.rtp import Counters
@@ -44,6 +45,7 @@ class Delivery:
     """Mixes and encodes for one plane. L = leg slots.
 
     Attributes:
+        links: what is shared with other workers.
         codes: (2 + 4 L, FRAME) uint8, encoded frames of this tick; the first two are silence.
         pick: (L,) int64, which of them each slot hears.
     """
@@ -60,6 +62,7 @@ class Delivery:
     ) -> None:
         self._plays, self._taps, self._ears = plays, taps, ears
         self._out, self._wide, self._counters = out, wide, counters
+        self.links = Links()
         self.pick: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._mix = mix.MixBuffers.of(legs_max)
         self.codes: NDArray[np.uint8] = np.zeros((2 + 4 * legs_max, FRAME), np.uint8)
@@ -73,6 +76,7 @@ class Delivery:
         result.played = plays.finish(count)
         pick[:count] = said.narrow[:count]  # silence, by codec
         extra_group, extra = plays.group_frames(groups.dense, 1 + skipped)
+        exchange = self.links.begin(groups.dense, self._counters)
         voices = mix.Voices(
             ring=said.ring,
             cell=said.cell,
@@ -84,6 +88,7 @@ class Delivery:
             pick=pick,
             used=2,
             gain=said.gain if (said.gain[:count] != 1).any() else None,
+            linked=exchange,
         )
         tracks = None
         if self._wide:
@@ -91,7 +96,10 @@ class Delivery:
             theirs, sums = self._wide.gather(said.quiet, said.gain)
             voices.extra_group = np.concatenate([extra_group, theirs])
             voices.extra = np.concatenate([extra, sums])
+            if exchange is not None:
+                exchange.with_own(theirs, sums)
         mix.mix_minus(groups, voices, self._mix)
+        result.given = self.links.give(exchange)
         if look:
             result.talk = voice.look(self._ears, self._levels(groups, said)).tolist()
         if tracks is not None:

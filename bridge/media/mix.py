@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711
+from bridge.media.linked import Exchange, add_linked
 from bridge.media.shape import FRAME
 
 RANKS: Final = 64
@@ -41,8 +42,11 @@ class Groups:
     spans: tuple[tuple[int, int, int, int], ...]
 
 
-def arrange(group_of: NDArray[np.int64]) -> Groups:
-    """Return the order of the legs; `group_of`, (L,) int64, is -1 outside any group."""
+def arrange(group_of: NDArray[np.int64], also: NDArray[np.int64] | None = None) -> Groups:
+    """Return the order of the legs; `group_of`, (L,) int64, is -1 outside any group.
+
+    `also`, (n,) int64: groups that have a sum even without a leg here.
+    """
     inside = np.flatnonzero(group_of >= 0)
     inside = inside[np.argsort(group_of[inside], kind="stable")]
     numbers, first, size = np.unique(group_of[inside], return_index=True, return_counts=True)
@@ -66,6 +70,8 @@ def arrange(group_of: NDArray[np.int64]) -> Groups:
         spans.append((at, at + int(size[index]), index, index + 1))
         at += int(size[index])
     named = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
+    for number in () if also is None else also.tolist():  # bounded by linked groups
+        named.setdefault(number, len(named))
     return Groups(order, group, named, tuple(spans))
 
 
@@ -113,6 +119,7 @@ class Voices:
         pick: (L,) int64, which row of `codes` each slot in a group hears; others are left alone.
         used: rows of `codes` that are taken.
         gain: (L,) float32, factor of each slot's voice; None when all are 1.
+        linked: groups that lie on other workers too; None when there are none.
     """
 
     ring: NDArray[np.int16]
@@ -125,15 +132,18 @@ class Voices:
     pick: NDArray[np.int64]
     used: int
     gain: NDArray[np.float32] | None = None
+    linked: Exchange | None = None
 
 
 def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
     """Encode what each leg hears, its group minus itself saturated once, into `voices.codes`."""
     assert len(buffers.talk) <= 65_536  # so many int16 samples still sum inside int32
-    if not len(groups.order):
+    if not groups.dense:
         return
     speaks = _take(groups, voices, buffers)
     _sum(groups, speaks, voices, buffers)
+    if not len(groups.order):  # recorded here, and all its legs are elsewhere
+        return
     talk = buffers.talk[: len(groups.order)]
     codec = voices.codec[groups.order]
     if speaks.all():
@@ -176,7 +186,8 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
     talk = buffers.talk[: len(speaks)]
     # Where several speak, negative zeros are zeros; a single voice passes bit-exact.
     speaking = np.bincount(groups.group, weights=speaks, minlength=len(groups.dense))
-    alone = np.flatnonzero(speaks & (speaking == 1)[groups.group])
+    lonely = speaks & (speaking == 1)[groups.group]
+    alone = np.flatnonzero(lonely)
     kept = talk[alone]
     g711.clean(talk, buffers.mask[: len(talk)])
     talk[alone] = kept
@@ -188,6 +199,10 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
             np.add(total[group:last], talk[row:end], out=total[group:last])
         else:
             np.sum(talk[row:end], axis=0, dtype=np.int32, out=total[group])
+    if voices.linked is not None:
+        everywhere = add_linked(voices.linked, total, speaking.astype(np.int64))
+        mixed = np.flatnonzero(lonely & (everywhere > 1)[groups.group])
+        talk[mixed] = np.where(talk[mixed] == g711.NEGATIVE_ZERO, 0, talk[mixed])
     if len(voices.extra_group):
         by_group = np.argsort(voices.extra_group, kind="stable")
         hearing, first = np.unique(voices.extra_group[by_group], return_index=True)

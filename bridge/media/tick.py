@@ -99,6 +99,7 @@ class Plane:
         self._delivery = delivery.Delivery(
             self.plays, self.taps, self.voice, self.out, self.wide, self.counters, legs_max
         )
+        self.links = self._delivery.links
         self.open: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.ready: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.codec: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
@@ -449,7 +450,7 @@ class Plane:
 
     def _settle(self, now_ns: int, skipped: int, result: TickResult) -> None:
         """Take in what commands and packets have changed, and what time has."""
-        if self._stale:
+        if self._stale or self.links.stale:
             self._arrange()
             result.rearranged = True
         if skipped:
@@ -472,14 +473,14 @@ class Plane:
         """Lay out groups and rows to send anew."""
         used = np.flatnonzero(self.open)
         self._count = int(used[-1]) + 1 if len(used) else 0
-        self._groups = mix.arrange(self.group)
+        self._groups = mix.arrange(self.group, self.links.groups)
         self.taps.arrange(self._groups)
         self.listening.beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
         self.listening.tracked = self.taps.tracked(self._groups)
         sends = self.open & self.hears & (self.dest != 0)
         sends = self.wide.arrange(self._groups, sends, self.out.fresh)
         outgoing.arrange(self.out, sends, self.port)
-        self._stale = False
+        self._stale = self.links.stale = False
 
     def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bridge.media.dtmf import Key
+from bridge.media.linked import Sums
 from bridge.media.recording import Piece
 from bridge.media.takes import Taken
 
@@ -36,6 +37,7 @@ class TickResult:
         pieces: recorded audio to be written.
         takes: what legs said when they were asked.
         talk: slots that began to talk, or stopped; which of the two is in `Plane.voice`.
+        given: what each peer is to get of the groups that are shared with it.
         rearranged: the rows to send, or where they go, have changed.
     """
 
@@ -45,4 +47,5 @@ class TickResult:
     pieces: list[Piece] = field(default_factory=list)
     takes: list[Taken] = field(default_factory=list)
     talk: list[int] = field(default_factory=list)
+    given: list[tuple[int, Sums]] = field(default_factory=list)
     rearranged: bool = False

@@ -60,6 +60,13 @@ def _media(bridge: Bridge) -> Iterator[str]:
     yield _value("ticks_total", status.ticks)
     yield from _family("late_ticks_total", "counter", "Media ticks that began late or not at all.")
     yield _value("late_ticks_total", status.late_ticks)
+    yield from _family("worker_legs", "gauge", "Legs of each media worker.")
+    for worker, legs in enumerate(bridge.media.load):
+        yield _value("worker_legs", legs, worker=str(worker))
+    yield from _family("workers_up", "gauge", "Media workers that run.")
+    yield _value("workers_up", sum(bridge.media.up))
+    yield from _family("worker_ends_total", "counter", "Media workers that died by themselves.")
+    yield _value("worker_ends_total", bridge.media.ends)
     yield from _family("packets_total", "counter", "RTP and RTCP packets taken and sent.")
     for name in sorted(TOTALS & status.counters.keys()):
         yield _value("packets_total", status.counters[name], direction=name)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bridge.server import Bridge
 from bridge.units import SAMPLE_RATE_HZ
 from bridge.web.problems import ApiProblem
-from bridge.worker_link import MediaWorker
 
 VOICES: Final = {"en": "en-us", "fr": "fr-fr", "pt": "pt-pt"}
 """espeak-ng's voices where a language's code alone is not one's usual choice."""
@@ -33,14 +32,14 @@ class Speech:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._names: dict[tuple[str, str], str] = {}
-        self._worker: MediaWorker | None = None
+        self._starts = 0
         self._one_at_a_time = asyncio.Lock()
 
     async def clip(self, text: str, language: str) -> str:
         """Return the name under which `Announce` plays a text; it is spoken when it is new."""
         async with self._one_at_a_time:
-            if self._worker is not self._bridge.worker:  # another one has heard of no clip
-                self._worker, self._names = self._bridge.worker, {}
+            if self._starts != self._bridge.media.starts:  # a new worker has heard of no clip
+                self._starts, self._names = self._bridge.media.starts, {}
             name = self._names.get((text, language))
             if name is None:
                 if len(self._names) >= TEXTS_MAX:

@@ -140,7 +140,8 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         if phone.process.returncode is None:
             phone.process.kill()
             await phone.process.wait()
-    await (await host.stop()).stop()
+    for worker in await host.stop():
+        await worker.stop()
 
 
 async def test_pjsip_phones_wait_in_isolation_and_meet(street: Street) -> None:

@@ -137,7 +137,7 @@ class Stage:
         host = await Host.start(
             self._story,
             folder,
-            worker=lab.worker,
+            workers=lab.workers,
             ports=lab.options.ports,
             gateway=gateway.address,
         )
@@ -148,7 +148,7 @@ class Stage:
             for caller in group:
                 await caller.hang_up()
         await self._run.close()
-        self._studio.lab.worker = await self._run.host.stop()
+        self._studio.lab.workers = await self._run.host.stop()
 
     # --- callers and steps ----------------------------------------------------------------
 

@@ -169,6 +169,10 @@ class MediaPool:
             self._tell(self._placement.remove(number))
         return opened
 
+    def worker_of(self, number: int) -> int | None:
+        """Return which worker a leg is on, None when it is on none."""
+        return self._placement.worker_of(number)
+
     def identify(self, number: int, session: str) -> None:
         """Say which session a leg has keyed."""
         self._placement.identify(number, session)

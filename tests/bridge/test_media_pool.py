@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 from bridge.conference.api import Fact, LegState, Notice
 from bridge.config import SettingsError, parse_settings
 from bridge.errors import WorkerLost
-from bridge.link import PlayToGroup, RecordingDone
+from bridge.link import FromWorker, Play, PlayToGroup, RecordingDone, Take, TakeDone
 from bridge.server import Bridge
 from bridge.web import metrics
 from tests.bridge.phone import CallIn
 
 CODES = {"s1": "482913", "s2": "482914"}
 PIN = "771144"
+HOST = "127.0.0.1"
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ async def test_recording_goes_on_beside_the_first_when_its_worker_dies(
     await dial(bridge, phones, "s1")  # on the other worker
     occurrence = bridge.occurrences()[0].occurrence
     await bridge.start_recording(occurrence, tmp_path / "mix.wav")
-    bridge.media.send(PlayToGroup(0, "beep"))
+    bridge.media.send(PlayToGroup(0, ("beep",)))
     await asyncio.sleep(0.2)
     os.kill(bridge.media.workers[0].pid, signal.SIGKILL)
     await ann.ended()
@@ -148,3 +150,34 @@ def test_each_worker_needs_a_part_of_the_ports() -> None:
     assert [(part.index, part.link_dir) for part in parts] == [(0, "/tmp/x"), (1, "/tmp/x")]
     alone = parse_settings({"rtp": {"workers": 1}}).worker_settings(0, "/tmp/x")
     assert (alone.port_first, alone.port_last, alone.link_dir) == (40_000, 44_999, "")
+
+
+async def test_what_one_says_at_the_door_can_be_played_on_every_worker(
+    bridge: Bridge, phones: list[CallIn]
+) -> None:
+    told: asyncio.Future[TakeDone] = asyncio.get_running_loop().create_future()
+    for _ in range(3):
+        await dial(bridge, phones, "s1")
+    assert bridge.media.load == (2, 1)
+    real = bridge.voices.take
+
+    def take(message: FromWorker) -> None:
+        real(message)
+        if isinstance(message, TakeDone):
+            told.set_result(message)
+
+    bridge.voices.take = take  # type: ignore[method-assign]  # to see what workers say
+    number = next(n for n in range(1, 4) if bridge.media.worker_of(n) == 0)
+    bridge.media.send(Take(number, "name-1", 25))
+    speaker = phones[number - 1]
+    for seq in range(40):
+        head = struct.pack("!BBHII", 0x80, 0, seq, 160 * seq, 9)
+        speaker.rtp.sendto(head + bytes(range(0, 160)), (HOST, port_of(speaker)))
+        await asyncio.sleep(0.02)
+    assert (await asyncio.wait_for(told, 5)).frames == 25
+    other = next(n for n in range(1, 4) if bridge.media.worker_of(n) == 1)
+    bridge.media.send(Play(other, ("name-1",), 1))
+    await asyncio.sleep(1.2)
+    assert bridge.status.worker.counters.get("unknown_clip", 0) == 0
+    bridge.media.send(Play(other, ("name-2",), 2))
+    assert await bridge.wait_for(lambda b: b.status.worker.counters.get("unknown_clip") == 1, 5)

@@ -96,7 +96,7 @@ class MediaPool:
             prompts.check(own)
         try:
             await asyncio.gather(*(self._start_one(index) for index in range(len(self._workers))))
-        except BaseException:
+        except OperatingTrouble:
             await self.stop()
             raise
         surplus, self._warm = self._warm, []

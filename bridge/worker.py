@@ -33,7 +33,8 @@ from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
-from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.worker_grid import Grid
 from bridge.worker_mesh import Mesh
 from bridge.worker_recorder import Recorder
 from bridge.worker_recordings import RecordingFiles
@@ -41,9 +42,6 @@ from bridge.worker_rtcp import RtcpLink
 
 PACKETS_MAX: Final = 8_192
 """Datagrams taken in one tick; the rest waits in the sockets."""
-
-LATE_NS: Final = 10 * NS_PER_MS
-"""A tick that starts this long after its time counts as late, as does one that was skipped."""
 
 REPLIES_MAX: Final = 100_000
 """Messages waiting for control; a control process so far behind is dead."""
@@ -63,24 +61,6 @@ class Leg:
     number: int
     slot: int
     port: int
-
-
-class Grid:
-    """The times at which ticks are due: `FRAME_NS` apart, for ever, the same in every worker."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.due_ns = (now_ns // FRAME_NS + 1) * FRAME_NS
-        self.ticks = 0
-        self.late = 0
-
-    def begin(self, now_ns: int) -> int:
-        """Say that a tick begins; return how many before it were skipped."""
-        behind = max(now_ns - self.due_ns, 0)
-        skipped = behind // FRAME_NS
-        self.late += skipped + (behind % FRAME_NS > LATE_NS)
-        self.ticks += 1 + skipped
-        self.due_ns += (skipped + 1) * FRAME_NS
-        return int(skipped)
 
 
 class Worker:

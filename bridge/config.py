@@ -292,6 +292,8 @@ class Settings(_Section):
             hear_keys=self.conference.dtmf == "pass",
             index=worker,
             link_dir=link_dir if self.rtp.workers_count > 1 else "",
+            automatic_gain=self.rtp.automatic_gain,
+            noise_gate=self.rtp.noise_gate,
         )
 
 

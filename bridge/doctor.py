@@ -10,6 +10,7 @@ from typing import Final
 
 from bridge.config import SessionSettings, Settings, load_settings
 from bridge.errors import InputError, StoreUnavailable
+from bridge.media.codecs import missing_library
 from bridge.metering import Outbox
 from bridge.prompts import check
 
@@ -67,9 +68,24 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     workers = settings.rtp.workers_count
     short = "more workers than cores: they take each other's time" if workers > cores else ""
     yield f"{cores} cores, {workers} media {'worker' if workers == 1 else 'workers'}", short
-    for extra, module in (("phone", "pjsua2"), ("pdf", "typst"), ("nats", "nats")):
+    yield _codecs(settings), ""
+    for extra, module in (
+        ("wideband", "G722"),
+        ("phone", "pjsua2"),
+        ("pdf", "typst"),
+        ("nats", "nats"),
+    ):
         found = importlib.util.find_spec(module) is not None
         yield f"extra tollbridge[{extra}]: {'installed' if found else 'not installed'}", ""
+
+
+def _codecs(settings: Settings) -> str:
+    """Say which codecs are offered, and which are not for want of a library."""
+    lacking = {name: missing_library(name.upper()) for name in settings.rtp.codecs}
+    there = [name for name, module in lacking.items() if not module]
+    gone = [f"{name} (no module {module})" for name, module in lacking.items() if module]
+    without = f"; not {', '.join(gone)}: pip install 'tollbridge[wideband]'" if gone else ""
+    return f"codecs offered: {', '.join(there)}{without}"
 
 
 def _bind(host: str, port: int, *, tcp: bool = False) -> str:

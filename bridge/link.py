@@ -49,7 +49,7 @@ class SetRemote:
     """Say what was agreed with the other side; sent once the call is confirmed and on changes.
 
     Attributes:
-        codec: "PCMU" or "PCMA".
+        codec: "PCMU", "PCMA", "G722", "L16" or "OPUS".
         payload_type: of the codec, in [0, 127].
         dtmf_payload_type: telephone-event, -1 when not agreed.
         ptime_ms: what the other side wants to receive.
@@ -216,6 +216,7 @@ class WorkerSettings:
         hear_keys: a key that a leg presses is heard by its group, instead of absorbed.
         index: the worker's number among those of its bridge.
         link_dir: directory of the sockets between them, only its owner's; "" when it is alone.
+        automatic_gain, noise_gate: bring each leg to one level; take its noise down.
     """
 
     host: str = "127.0.0.1"
@@ -226,6 +227,8 @@ class WorkerSettings:
     hear_keys: bool = False
     index: int = 0
     link_dir: str = ""
+    automatic_gain: bool = False
+    noise_gate: bool = False
 
 
 # --- worker to control --------------------------------------------------------------------

@@ -123,8 +123,14 @@ class UserSettings(_Table):
         return SipUser(self.name, self.password.get_secret_value(), self.ha1_md5, self.ha1_sha256)
 
 
+def _codecs(value: list[str]) -> list[str]:
+    if len(set(value)) < len(value) or not {"PCMU", "PCMA"} & set(value):
+        raise ValueError("each codec once, and PCMU or PCMA among them")
+    return value
+
+
 class RtpSettings(_Table):
-    """Where RTP is received, and when silence means a leg is dead (D12)."""
+    """Where RTP is received, in which codecs, and when silence means a leg is dead (D12)."""
 
     address: Annotated[str, AfterValidator(ip_address)] = "127.0.0.1"
     advertise: Annotated[str, AfterValidator(_ip_or_empty)] = ""
@@ -134,6 +140,11 @@ class RtpSettings(_Table):
     timeout_s: Annotated[Seconds, Field(gt=0)] = 30
     workers: Annotated[int, Field(ge=0, le=WORKERS_MAX)] = 0
     worker_legs: Annotated[int, Field(ge=1, le=4_096)] = 4_000
+    codecs: Annotated[
+        list[Literal["opus", "G722", "L16", "PCMU", "PCMA"]], AfterValidator(_codecs)
+    ] = ["opus", "G722", "L16", "PCMU", "PCMA"]
+    automatic_gain: bool = False
+    noise_gate: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

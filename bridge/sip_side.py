@@ -8,9 +8,19 @@ from bridge.config import Settings
 from bridge.errors import OperatingTrouble
 from bridge.ids import new_id
 from bridge.link import LegOpened
+from bridge.media.codecs import missing_library
 from bridge.net.addresses import told_host
 from bridge.net.sip_udp import SipUdp, Tap
-from bridge.sip.api import Address, EndCause, SipConfig, SipNotice
+from bridge.sip.api import Address, Codec, EndCause, SipConfig, SipNotice
+
+CODECS: Final = {
+    "opus": Codec("OPUS", 111, 48_000, 2, "useinbandfec=1"),
+    "G722": Codec("G722", 9),
+    "L16": Codec("L16", 107, 16_000),
+    "PCMU": Codec("PCMU", 0),
+    "PCMA": Codec("PCMA", 8),
+}
+"""By the names in `[rtp] codecs`. Dynamic payload types are ours where we offer."""
 
 HANG_UP_CAUSES: Final = {
     EndCause.REMOTE_BYE: "hung_up",
@@ -22,11 +32,18 @@ HANG_UP_CAUSES: Final = {
 """SIP's causes in the facts' words; others are named as SIP names them."""
 
 
+def codecs_of(settings: Settings) -> tuple[Codec, ...]:
+    """Return the codecs that are offered: those of the settings whose library is installed."""
+    wanted = (CODECS[name] for name in settings.rtp.codecs)
+    return tuple(codec for codec in wanted if not missing_library(codec.name))
+
+
 def sip_config(settings: Settings, bound: Address) -> SipConfig:
     """Return what the SIP core is told once the address is bound."""
     host, port = settings.sip.advertised
     return SipConfig(
         contact=Address(told_host(bound.host, host), port or bound.port),
+        codecs=codecs_of(settings),
         calls_max=settings.sip.calls_max,
         users=tuple(user.sip_user() for user in settings.user),
         realm=settings.sip.realm,

@@ -105,6 +105,8 @@ class Worker:
         token = secrets.token_hex(8).encode()
         self._plane = Plane(self._clips, silence_ns=settings.silence_ns, token=token)
         self._plane.hear_keys = settings.hear_keys
+        self._plane.levels.automatic_gain = settings.automatic_gain
+        self._plane.levels.noise_gate = settings.noise_gate
         six = ":" in settings.host
         self._addresses = Addresses(six=six)
         self._rx = Batch(self._rx_data, at=HEADER_AT, six=six).stamped()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import (
+    agc,
     clocks,
     conceal,
     delivery,
@@ -89,13 +90,12 @@ class Plane:
         self.reports = rtcp.Reports.of(legs_max, token)
         self.voice = voice.Voice.of(legs_max)
         self.plays = Plays(clips, legs_max)
-        self.taps = Taps()
-        self.hear_keys = False
+        self.taps, self.hear_keys = Taps(), False
         self.out = outgoing.Outgoing.of(legs_max)
         self.clocks = clocks.Clocks.of(legs_max)
         self.wide = Wide(legs_max)
         self.listening = Listening(self.events, self.wide, legs_max)
-        self.takes = self.listening.takes
+        self.takes, self.levels = self.listening.takes, agc.Levels.of(legs_max)
         self._delivery = delivery.Delivery(
             self.plays, self.taps, self.voice, self.out, self.wide, self.counters, legs_max
         )
@@ -161,6 +161,7 @@ class Plane:
         self.events.open_leg(slot)
         self.reception.open_leg(slot)
         self.reports.open_leg(slot)
+        self.levels.open_leg(slot)
         self.voice.open_leg(slot)
         self.listening.tones.open_leg(slot)
         self.wide.drop(slot)
@@ -188,8 +189,7 @@ class Plane:
             self.quiet_since[slot] = now_ns
             self.silent[slot] = False
         self.awaited[slot], self.hears[slot] = awaited, remote.hears
-        self.ready[slot] = True
-        self._stale = True
+        self.ready[slot] = self._stale = True
 
     def set_group(self, slot: int, group: int, track: str = "") -> None:
         """Put a leg into a group; -1 takes it out of any. `track` names its own recordings."""
@@ -244,9 +244,10 @@ class Plane:
         narrow = self.wide.play(self.jitter, played, self.counters)
         erasures.fill(self.jitter, narrow, self.pitch, self.counters)
         self.listening.run(self.jitter, played, result, tick=self.tick_no)
+        agc.even_out(self.levels, self.jitter, played, self.wide)
         if self.hear_keys:
-            heard = (self.group >= 0) & ~self.muted & (self.dtmf_type != _NO_TYPE)
-            self.plays.sound(result.keys, self.group, heard)
+            told = (self.group >= 0) & ~self.muted & (self.dtmf_type != _NO_TYPE)
+            self.plays.sound(result.keys, self.group, told)
         self._mix_and_encode(played, skipped, result)
         outgoing.fill(self.out, self._delivery.codes, self._delivery.pick)
         self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))

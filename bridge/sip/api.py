@@ -35,14 +35,18 @@ class Codec:
     """One audio format of an offer or answer.
 
     Attributes:
-        name: encoding name as in SDP, upper case: "PCMU", "PCMA".
-        payload_type: RTP payload type in [0, 127].
-        clock_rate_hz: RTP clock.
+        name: encoding name as in SDP, upper case: "PCMU", "OPUS".
+        payload_type: RTP payload type in [0, 127]; from 96 on it is only a number of this call.
+        clock_rate_hz: RTP clock, which for G.722 is not the sample rate (RFC 3551 §4.5.2).
+        channels: as in the rtpmap; 2 for Opus whatever is sent (RFC 7587 §7).
+        parameters: what our descriptions say of it in a=fmtp, "" for nothing.
     """
 
     name: str
     payload_type: int
     clock_rate_hz: int = 8_000
+    channels: int = 1
+    parameters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class RemoteMedia:
         ptime_ms: what the other side wants to receive, 20 when it does not say.
         remote_sends: false when the other side will not send (its hold: recvonly or inactive).
         remote_hears: false when it does not want to receive (sendonly, inactive, c=0.0.0.0).
+        dtmf_clock_hz: clock rate that the telephone-event type was given.
     """
 
     address: Address | None
@@ -73,6 +78,7 @@ class RemoteMedia:
     ptime_ms: int = 20
     remote_sends: bool = True
     remote_hears: bool = True
+    dtmf_clock_hz: int = 8_000
 
     @property
     def held(self) -> bool:
@@ -364,7 +370,8 @@ class SipConfig:
     Attributes:
         contact: the address put into Via and Contact.
         codecs: offered and accepted, in order of preference (the remote's order wins in answers).
-        dtmf_payload_type: offered for telephone-event.
+        dtmf_payload_type: offered for telephone-event at 8 kHz; the next ones stand for the other
+            clock rates of the codecs (RFC 4733 §2.1).
         user_agent: Server and User-Agent header.
         calls_max: beyond it an INVITE is answered 503 with Retry-After before any work.
         session_expires_s: RFC 4028 interval asked for when the other side supports timers.

@@ -176,11 +176,11 @@ def _update_headers(exchange: Exchange, tx: ServerTx) -> Pairs:
 def own_offer(exchange: Exchange, call: Call, media: LocalMedia) -> str:
     """Return our offer within a call: the same m= lines, the payload types agreed before."""
     config = exchange.desk.config
-    agreed = call.remote.dtmf_payload_type if call.remote else None
     return offer_text(
         config.codecs,
-        config.dtmf_payload_type if agreed is None else agreed,
+        config.dtmf_payload_type,
         media,
         layout=call.layout,
         index=call.stream,
+        agreed=call.remote,
     )

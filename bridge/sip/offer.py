@@ -4,7 +4,8 @@ One audio stream is taken; every other m= line is answered with port 0 and stays
 later offers, since lines never go away (RFC 3264 §8).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -12,11 +13,13 @@ from bridge.errors import SipRemoteError
 from bridge.sip import limits
 from bridge.sip.api import Address, Codec, Direction, LocalMedia, RemoteMedia
 from bridge.sip.headers import literal_ip
-from bridge.sip.sdp import BadSdp, Line, Media, Sdp, write_sdp
+from bridge.sip.sdp import BadSdp, Format, Line, Media, Sdp, write_sdp
 
 PROTOCOL: Final = "RTP/AVP"
 DTMF: Final = "TELEPHONE-EVENT"
 DTMF_KEYS: Final = "0-15"
+DYNAMIC_MIN: Final = 96
+"""Payload types from here on mean what a call's rtpmap lines say (RFC 3551 §3)."""
 
 _SENDS: Final = (Direction.SENDRECV, Direction.SENDONLY)
 _HEARS: Final = (Direction.SENDRECV, Direction.RECVONLY)
@@ -111,14 +114,16 @@ def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | Non
         return None
     literal = literal_ip(media.host)
     nowhere = literal is not None and ip_address(literal).is_unspecified
+    event = _event(media, codec)
     remote = RemoteMedia(
         # A name cannot be looked up here: RTP then shows where the other side is.
         address=None if literal is None or nowhere else Address(literal, media.port),
         codec=codec,
-        dtmf_payload_type=_dtmf(media, codec),
+        dtmf_payload_type=event.payload_type if event else None,
         ptime_ms=media.ptime_ms or limits.PTIME_MS,
         remote_sends=media.direction in _SENDS,
         remote_hears=media.direction in _HEARS and not nowhere,
+        dtmf_clock_hz=event.clock_rate_hz if event else codec.clock_rate_hz,
     )
     return Chosen(index, remote, media.direction)
 
@@ -127,16 +132,19 @@ def _first_known(media: Media, codecs: tuple[Codec, ...]) -> Codec | None:
     known = {(codec.name.upper(), codec.clock_rate_hz): codec for codec in codecs}
     for item in media.formats:
         codec = known.get((item.name, item.clock_rate_hz))
-        if codec is not None and item.channels == 1:
-            return Codec(codec.name, item.payload_type, codec.clock_rate_hz)
+        if codec is not None and item.channels == codec.channels:
+            return replace(codec, payload_type=item.payload_type)
     return None
 
 
-def _dtmf(media: Media, codec: Codec) -> int | None:
-    for item in media.formats:
-        if item.name == DTMF and item.clock_rate_hz == codec.clock_rate_hz:
-            return item.payload_type
-    return None
+def _event(media: Media, codec: Codec) -> Format | None:
+    """Return the telephone-event to use: on the codec's clock, as RFC 4733 §2.1 wants it.
+
+    Some phones have it at 8 kHz only, also beside Opus: their keys are better than none.
+    """
+    there = [item for item in media.formats if item.name == DTMF]
+    right = [item for item in there if item.clock_rate_hz == codec.clock_rate_hz]
+    return next(iter(right or there), None)
 
 
 def _switched_off(before: RemoteMedia) -> RemoteMedia:
@@ -144,6 +152,7 @@ def _switched_off(before: RemoteMedia) -> RemoteMedia:
         address=None,
         codec=before.codec,
         dtmf_payload_type=before.dtmf_payload_type,
+        dtmf_clock_hz=before.dtmf_clock_hz,
         ptime_ms=before.ptime_ms,
         remote_sends=False,
         remote_hears=False,
@@ -164,9 +173,9 @@ def answer_text(sdp: Sdp, chosen: Chosen, local: LocalMedia) -> str:
             local.direction in _SENDS and chosen.remote.remote_hears,
             local.direction in _HEARS and chosen.remote.remote_sends,
         ]
-        lines.append(
-            _audio(local.port, (chosen.remote.codec,), chosen.remote.dtmf_payload_type, direction)
-        )
+        codec, dtmf = chosen.remote.codec, chosen.remote.dtmf_payload_type
+        events = {} if dtmf is None else {chosen.remote.dtmf_clock_hz: dtmf}
+        lines.append(_audio(local.port, (codec,), events, direction))
     return write_sdp(local.host, sdp.times, tuple(lines))
 
 
@@ -177,20 +186,59 @@ def offer_text(
     *,
     layout: Layout = (),
     index: int = 0,
+    agreed: RemoteMedia | None = None,
 ) -> str:
-    """Return our offer, all but its o= line; earlier m= lines keep their places, refused."""
+    """Return our offer, all but its o= line; earlier m= lines keep their places, refused.
+
+    A payload type that `agreed` has given a meaning keeps it (RFC 3264 §8.3.2).
+    """
     lines = [Line(kind, 0, protocol, formats) for kind, protocol, formats in layout]
-    audio = _audio(local.port, codecs, dtmf_payload_type, local.direction)
-    lines[index : index + 1] = [audio]
+    if agreed is not None:
+        codecs = _again(codecs, agreed.codec)
+    events = _events(codecs, dtmf_payload_type, layout, agreed)
+    lines[index : index + 1] = [_audio(local.port, codecs, events, local.direction)]
     return write_sdp(local.host, ("t=0 0",), tuple(lines))
 
 
-def _audio(port: int, codecs: tuple[Codec, ...], dtmf: int | None, direction: Direction) -> Line:
+def _again(codecs: tuple[Codec, ...], agreed: Codec) -> tuple[Codec, ...]:
+    """Return what to offer within a call: what was agreed as it was, and what is never dynamic."""
+    kept = [agreed if codec.name == agreed.name else codec for codec in codecs]
+    return tuple(c for c in kept if c is agreed or c.payload_type < DYNAMIC_MIN)
+
+
+def _events(
+    codecs: tuple[Codec, ...], first: int, layout: Layout, agreed: RemoteMedia | None
+) -> dict[int, int]:
+    """Return a telephone-event type for each clock rate of the codecs (RFC 4733 §2.1)."""
+    taken = {codec.payload_type for codec in codecs}
+    taken |= {int(name) for _, _, names in layout for name in names if name.isdecimal()}
+    events = {}
+    if agreed is not None and agreed.dtmf_payload_type is not None:
+        events[agreed.dtmf_clock_hz] = agreed.dtmf_payload_type
+        taken.add(agreed.dtmf_payload_type)
+    free = (number for number in (*range(first, 128), *range(DYNAMIC_MIN, first)))
+    for rate in sorted({codec.clock_rate_hz for codec in codecs}):
+        if rate not in events:
+            events[rate] = next((number for number in free if number not in taken), first)
+    return events
+
+
+def _audio(
+    port: int, codecs: tuple[Codec, ...], events: Mapping[int, int], direction: Direction
+) -> Line:
+    """Return our audio line; `events` are telephone-event types by clock rate."""
     formats = [str(codec.payload_type) for codec in codecs]
-    attributes = [f"rtpmap:{c.payload_type} {c.name}/{c.clock_rate_hz}" for c in codecs]
-    if dtmf is not None:
-        rate = codecs[0].clock_rate_hz
-        formats.append(str(dtmf))
-        attributes += [f"rtpmap:{dtmf} telephone-event/{rate}", f"fmtp:{dtmf} {DTMF_KEYS}"]
+    attributes = [f"rtpmap:{codec.payload_type} {_encoding(codec)}" for codec in codecs]
+    attributes += [f"fmtp:{c.payload_type} {c.parameters}" for c in codecs if c.parameters]
+    for rate, number in events.items():
+        formats.append(str(number))
+        attributes += [f"rtpmap:{number} telephone-event/{rate}", f"fmtp:{number} {DTMF_KEYS}"]
     attributes += [f"ptime:{limits.PTIME_MS}", direction.value]
     return Line("audio", port, PROTOCOL, tuple(formats), tuple(attributes))
+
+
+def _encoding(codec: Codec) -> str:
+    # RFC 7587 writes the one name in lower case that the others' RFCs write in upper case.
+    name = codec.name.lower() if codec.name == "OPUS" else codec.name
+    channels = f"/{codec.channels}" if codec.channels > 1 else ""
+    return f"{name}/{codec.clock_rate_hz}{channels}"

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from bridge.config import SettingsError, parse_settings
+from bridge.doctor import examine
 from bridge.link import LegOpened
 from bridge.sip.api import Address, SipUser
 from bridge.sip_side import sip_config, told_media
@@ -79,3 +80,32 @@ def test_users_and_trunks_are_told_to_the_core() -> None:
     assert (config.realm, config.require_auth) == ("here", True)
     assert config.trusted("192.0.2.7")
     assert not config.trusted("198.51.100.7")
+
+
+def test_codecs_are_offered_in_the_order_of_the_settings() -> None:
+    settings = parse_settings({"rtp": {"codecs": ["PCMA", "G722", "opus"]}})
+    names = [codec.name for codec in sip_config(settings, BOUND).codecs]
+    assert names == ["PCMA", "G722", "OPUS"]
+
+
+def test_without_their_libraries_codecs_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    names = [codec.name for codec in sip_config(parse_settings({}), BOUND).codecs]
+    assert names == ["L16", "PCMU", "PCMA"]
+    said: list[str] = []
+    examine(None, said.append)
+    assert any(
+        "codecs offered: L16, PCMU, PCMA; not opus (no module opuslib_next)" in s for s in said
+    )
+
+
+@pytest.mark.parametrize("codecs", [["opus"], ["PCMU", "PCMU"], ["GSM", "PCMU"], []])
+def test_a_list_of_codecs_that_cannot_be_is_refused(codecs: list[str]) -> None:
+    with pytest.raises(SettingsError, match=r"rtp\.codecs"):
+        parse_settings({"rtp": {"codecs": codecs}})
+
+
+def test_automatic_gain_and_noise_gate_are_told_to_the_worker() -> None:
+    told = parse_settings({"rtp": {"automatic_gain": True}}).worker_settings()
+    assert told.automatic_gain
+    assert not told.noise_gate

@@ -203,3 +203,94 @@ def test_the_wire_form() -> None:
     assert with_origin("s=-\r\n", "2001:db8::1", 5, 2) == (
         b"v=0\r\no=- 5 2 IN IP6 2001:db8::1\r\ns=-\r\n"
     )
+
+
+# --- wideband (RFC 3551 §4.5.2, RFC 7587, RFC 4733 §2.1) ----------------------------------
+
+OPUS = Codec("OPUS", 111, 48_000, 2, "useinbandfec=1")
+WIDE = (OPUS, Codec("G722", 9), Codec("L16", 107, 16_000), *CODECS)
+
+
+def audio(text: str) -> list[str]:
+    """Return the audio line and its attributes."""
+    return text[text.index("m=audio") :].splitlines()
+
+
+def test_our_offer_names_every_codec_its_clock_and_an_event_type_for_each_clock() -> None:
+    assert audio(offer_text(WIDE, 101, LOCAL)) == [
+        "m=audio 40000 RTP/AVP 111 9 107 0 8 101 102 103",
+        "a=rtpmap:111 opus/48000/2",
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:107 L16/16000",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=fmtp:111 useinbandfec=1",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+        "a=rtpmap:102 telephone-event/16000",
+        "a=fmtp:102 0-15",
+        "a=rtpmap:103 telephone-event/48000",
+        "a=fmtp:103 0-15",
+        "a=ptime:20",
+        "a=sendrecv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("formats", "rtpmaps", "codec", "dtmf", "rtpmap"),
+    [
+        ("9 0 97", ["97 telephone-event/8000"], "G722", 97, "9 G722/8000"),
+        (
+            "96 0 97 98",
+            ["96 opus/48000/2", "97 telephone-event/8000", "98 telephone-event/48000"],
+            "OPUS",
+            98,
+            "96 opus/48000/2",
+        ),
+        ("100 8", ["100 L16/16000"], "L16", None, "100 L16/16000"),
+        ("100 8", ["100 L16/44100/2"], "PCMA", None, "8 PCMA/8000"),
+        ("96 0", ["96 opus/48000"], "PCMU", None, "0 PCMU/8000"),  # RFC 7587: always /2
+    ],
+)
+def test_a_wideband_codec_is_answered_with_the_remote_payload_types(
+    formats: str, rtpmaps: list[str], codec: str, dtmf: int | None, rtpmap: str
+) -> None:
+    sdp = offer(f"m=audio 30000 RTP/AVP {formats}", *(f"a=rtpmap:{line}" for line in rtpmaps))
+    chosen = choose(sdp, WIDE)
+    assert (chosen.remote.codec.name, chosen.remote.dtmf_payload_type) == (codec, dtmf)
+    answer = audio(answer_text(sdp, chosen, LOCAL))
+    assert answer[1] == f"a=rtpmap:{rtpmap}"
+    assert ("a=fmtp:96 useinbandfec=1" in answer) == (codec == "OPUS")
+
+
+def test_events_at_8_khz_are_taken_beside_opus_and_answered_as_they_were_offered() -> None:
+    """RFC 4733 wants one at 48 kHz; phones that lack it would have no keys at all."""
+    sdp = offer(
+        "m=audio 30000 RTP/AVP 96 101",
+        "a=rtpmap:96 opus/48000/2",
+        "a=rtpmap:101 telephone-event/8000",
+    )
+    chosen = choose(sdp, WIDE)
+    assert chosen.remote.dtmf_payload_type == 101
+    assert "a=rtpmap:101 telephone-event/8000" in audio(answer_text(sdp, chosen, LOCAL))
+
+
+def test_an_offer_within_a_call_gives_no_payload_type_a_second_meaning() -> None:
+    """RFC 3264 §8.3.2; the other side had Opus at 101, where we would put telephone-events."""
+    sdp = offer(
+        "m=audio 30000 RTP/AVP 101 102 0",
+        "a=rtpmap:101 opus/48000/2",
+        "a=rtpmap:102 telephone-event/48000",
+    )
+    agreed = choose(sdp, WIDE).remote
+    text = offer_text(WIDE, 101, LOCAL, layout=layout_of(sdp), agreed=agreed)
+    lines = audio(text)
+    assert lines[0] == "m=audio 40000 RTP/AVP 101 9 0 8 102 103"
+    assert lines[1] == "a=rtpmap:101 opus/48000/2"
+    assert "a=rtpmap:102 telephone-event/48000" in lines
+    assert "a=rtpmap:103 telephone-event/8000" in lines
+
+
+def test_of_several_codecs_in_an_answer_the_first_is_used() -> None:
+    sdp = offer("m=audio 30000 RTP/AVP 111 0", "a=rtpmap:111 opus/48000/2")
+    assert read_answer(sdp, WIDE, index=0, before=None).remote.codec == OPUS

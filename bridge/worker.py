@@ -214,16 +214,19 @@ class Worker:
 
     def _wait(self) -> None:
         """Carry out control's orders until the next tick is due."""
+        looked = False
         while self._running:
             self._flush()
             left = self._grid.due_ns - time.monotonic_ns()
             if left <= 0:
                 # Orders are taken at least once a tick, however busy the ticks are.
-                self._take_orders(limit=64)
+                if not looked:
+                    self._take_orders(limit=64)
                 return
             if left < _SPIN_NS:
                 time.sleep(left / NS_PER_S)
                 continue
+            looked = True
             if self._poll.poll((left - NS_PER_MS) // NS_PER_MS):
                 self._take_orders(limit=16)
 

@@ -153,6 +153,8 @@ def _one_each(
 
 def time_out(events: Events, count: int, *, tick: int) -> list[Key]:
     """Return the keys whose end packets never came."""
+    if not events.pending[:count].any():
+        return []
     over = events.pending[:count] & (tick - events.last_tick[:count] > LOST_END_TICKS)
     return _report(events, np.flatnonzero(over))
 

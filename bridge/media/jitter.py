@@ -38,6 +38,9 @@ WAIT_MAX: Final = 12
 WINDOW: Final = 256
 """Ticks of a slack window; the least of two windows decides, 5 to 10 s."""
 
+JUDGE_EVERY: Final = 16
+"""Ticks between judgements of slack; each is of the slots whose window is over."""
+
 FORCE_AFTER: Final = 500
 """Ticks after which a frame is taken out although the leg never fell silent."""
 
@@ -82,7 +85,10 @@ class Jitter:
         wish_age: (L,) int32, ticks since a frame was to be taken out.
         legs: L.
         cell_now: the cell that streams which start now play next: legs keep step with one another.
+        any_ragged, any_change, any_run, any_gap: `ragged`, `late_by` or `wish`, `run`, `gap` may
+            hold something other than nothing.
         decoded: (BLOCK, S) int16, scratch.
+        each: (L,) int64, the slots' numbers. Constant.
     """
 
     ring: NDArray[np.int16]
@@ -100,9 +106,13 @@ class Jitter:
     wish: NDArray[np.int16]
     wish_age: NDArray[np.int32]
     decoded: NDArray[np.int16]
+    each: NDArray[np.int64]
     legs: int
     cell_now: int = 0
     any_ragged: bool = False
+    any_change: bool = False
+    any_run: bool = True
+    any_gap: bool = True
 
     @classmethod
     def of(cls, legs_max: int) -> "Jitter":
@@ -124,6 +134,7 @@ class Jitter:
             wish=np.zeros(legs_max, np.int16),
             wish_age=np.zeros(legs_max, np.int32),
             decoded=np.zeros((BLOCK, FRAME), np.int16),
+            each=np.arange(legs_max),
             legs=legs_max,
         )
 
@@ -131,6 +142,7 @@ class Jitter:
         """Make a row idle and forget what an earlier leg left in it."""
         self.started[slot] = False
         self.run[slot] = self.gap[slot] = RUN_MAX
+        self.any_run = self.any_gap = True
         self.late_by[slot] = self.wish[slot] = self.wish_age[slot] = self.late[slot] = 0
         self.slack_low[:, slot] = _UNSEEN
 
@@ -245,6 +257,7 @@ def _late(
         state.late += np.bincount(rows, minlength=state.legs)
     wanted = np.minimum(-slack[lost], WAIT_MAX).astype(np.int16)
     state.late_by[rows] = np.maximum(state.late_by[rows], wanted)
+    state.any_change = True
     return ~lost | (size > -ahead)
 
 
@@ -343,6 +356,7 @@ class Played:
 
 
 _NONE: Final = np.zeros(0, np.intp)
+_NONE_32: Final = np.zeros(0, np.int32)
 
 
 def playout(state: Jitter, count: int) -> Played:
@@ -351,14 +365,18 @@ def playout(state: Jitter, count: int) -> Played:
     Legs that are silent, or need a made-up frame, say the row of silence. Nothing advances yet:
     see `advance`.
     """
-    cell = state.play_cell[:count] * state.legs + np.arange(count)
-    good = (state.stamp[cell] == state.play_ts[:count]) & state.started[:count]
+    cell = state.play_cell[:count] * state.legs
+    cell += state.each[:count]
+    good = state.stamp.take(cell, mode="clip") == state.play_ts[:count]
+    good &= state.started[:count]
     holds = merged = _NONE
-    if state.late_by[:count].any() or state.wish[:count].any():
+    if state.any_change:
         holds, merged = _adjust(state, count, cell, good)
         good[holds] = False
-    bad = ~good
     patched = np.flatnonzero(good & state.ragged[cell]) if state.any_ragged else _NONE
+    if not state.any_run and good.all():
+        return Played(cell, _NONE, _NONE, patched, _NONE, _NONE_32, merged)
+    bad = ~good
     cell[bad] = len(state.stamp)
     run = state.run[:count]
     resumed = np.flatnonzero(good & (run > 0) & (run <= CONCEAL_MAX))
@@ -366,6 +384,7 @@ def playout(state: Jitter, count: int) -> Played:
     np.add(run, 1, out=run)
     run *= bad
     np.minimum(run, RUN_MAX, out=run)
+    state.any_run = bool(run.any())
     made_up = np.flatnonzero(bad & (run <= CONCEAL_MAX))
     return Played(cell, made_up, holds, patched, resumed, resumed_run, merged)
 
@@ -391,6 +410,7 @@ def _adjust(
     state.wish[rows[grow | shrink]] = 0
     state.slack_low[:, rows[grow]] += 1
     state.slack_low[:, rows[shrink]] -= 1
+    state.any_change = bool(state.late_by[rows].any() or state.wish[rows].any())
     return rows[grow], rows[shrink]
 
 
@@ -407,9 +427,11 @@ def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
     cells = state.play_cell[:count]
     np.add(cells, 1, out=cells)
     gap = state.gap[:count]
-    np.add(gap, 1, out=gap)
-    gap *= state.run[:count] > 0
-    np.minimum(gap, RUN_MAX, out=gap)
+    if state.any_run or state.any_gap:
+        np.add(gap, 1, out=gap)
+        gap *= state.run[:count] > 0
+        np.minimum(gap, RUN_MAX, out=gap)
+        state.any_gap = state.any_run
     if len(played.holds):
         state.play_ts[played.holds] -= np.uint32(FRAME)
         cells[played.holds] -= 1
@@ -419,7 +441,9 @@ def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
         cells[played.merged] += 1
     np.bitwise_and(cells, CELLS - 1, out=cells)
     state.cell_now = state.cell_now + 1 & CELLS - 1
-    _judge(state, slice(tick % WINDOW, count, WINDOW))
+    turn, rest = divmod(tick % WINDOW, JUDGE_EVERY)
+    if not rest:
+        _judge(state, slice(turn, count, WINDOW // JUDGE_EVERY))
 
 
 def _judge(state: Jitter, due: slice) -> None:
@@ -430,6 +454,7 @@ def _judge(state: Jitter, due: slice) -> None:
     wish = np.where(least > START_SLACK, -1, np.where(least < START_SLACK, 1, 0)) * seen
     state.wish_age[due] *= (state.wish[due] < 0) & (wish < 0)
     state.wish[due] = wish
+    state.any_change = state.any_change or bool(wish.any())
     state.slack_low[1, due] = low[0]
     state.slack_low[0, due] = _UNSEEN
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PAYLOAD_MAX
 from bridge.units import FRAME_MS
 
+_FRAME: Final = np.dtype((np.void, FRAME))
+
 TX_ROW_BYTES: Final = PAYLOAD_AT + FRAME
 
 ODD_ROW_BYTES: Final = PAYLOAD_AT + PAYLOAD_MAX
@@ -58,6 +60,9 @@ class Outgoing:
         ports: list of (port index, first row, rows).
         size: (L,) int64, samples of a packet, multiple of 80 in [80, 480].
         octets: (L,) uint32, payload bytes sent.
+        common: (L,) bool, the leg is one of `slots`.
+        kind: (n,) uint32, first word of each row's header, but for the sequence number.
+        beginning: some leg of `slots` may be `fresh`.
         odd: (o,) int64, odd legs, by local port; `odd_port` their ports.
         held: (L,) int64, bytes of odd legs gathered in `store`, less than `size` between ticks.
         store: (L, PAYLOAD_MAX + FRAME) uint8, those bytes.
@@ -78,6 +83,9 @@ class Outgoing:
     ports: list[tuple[int, int, int]]
     size: NDArray[np.int64]
     octets: NDArray[np.uint32]
+    common: NDArray[np.bool_]
+    kind: NDArray[np.uint32]
+    beginning: bool
     odd: NDArray[np.int64]
     odd_port: NDArray[np.int64]
     held: NDArray[np.int64]
@@ -103,6 +111,9 @@ class Outgoing:
             ports=[],
             size=np.full(legs_max, FRAME),
             octets=np.zeros(legs_max, np.uint32),
+            common=np.zeros(legs_max, np.bool_),
+            kind=np.zeros(0, np.uint32),
+            beginning=False,
             odd=np.zeros(0, np.int64),
             odd_port=np.zeros(0, np.int64),
             held=np.zeros(legs_max, np.int64),
@@ -144,6 +155,11 @@ def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) ->
     out.odd_port, out.odd_slots, out.odd_ports = port[out.odd], out.odd[:0], []
     words = out.data.view(np.uint32)
     words[: len(out.slots), HEADER_AT // 4 + 2] = out.ssrc[out.slots]
+    out.common[:] = False
+    out.common[out.slots] = True
+    out.kind = out.payload_type[out.slots].astype(np.uint32) << np.uint32(16)
+    out.kind |= np.uint32(0x8000_0000)
+    out.beginning = bool(out.fresh[out.slots].any())
 
 
 def _by_port(
@@ -165,15 +181,18 @@ def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> No
     slots = out.slots
     count = len(slots)
     words = out.data.view(np.uint32)
-    first = out.seq[slots] | out.payload_type[slots].astype(np.uint32) << 16
-    first |= np.where(out.fresh[slots], np.uint32(0x8080_0000), np.uint32(0x8000_0000))
+    first = out.kind | out.seq[slots]
+    if out.beginning:
+        first |= out.fresh[slots].astype(np.uint32) << 23
+        out.fresh[slots] = out.beginning = False
     words[:count, HEADER_AT // 4] = first.byteswap()
     words[:count, HEADER_AT // 4 + 1] = out.ts[slots].byteswap()
-    out.data[:count, PAYLOAD_AT:] = codes[pick[slots]]
-    out.seq[slots] += np.uint16(1)
-    out.sent[slots] += np.uint32(1)
-    out.octets[slots] += np.uint32(FRAME)
-    out.fresh[slots] = False
+    # Frames as single values of 160 bytes: one copy each, and no look at their shape.
+    out.data[:, PAYLOAD_AT:].view(_FRAME)[:count, 0] = codes.view(_FRAME)[pick[slots], 0]
+    seq, sent, octets = out.seq, out.sent, out.octets
+    np.add(seq, out.common, out=seq)
+    np.add(sent, out.common, out=sent)
+    np.add(octets, np.uint32(FRAME), out=octets, where=out.common)
     if len(out.odd):
         _fill_odd(out, codes, pick)
 

@@ -24,6 +24,10 @@ ADDED_FRAMES_MAX: Final = 6_000
 """Longest clip that is added: two minutes."""
 
 
+_NOBODY: Final[NDArray[np.int64]] = np.zeros(0, np.int64)
+_NOTHING: Final[NDArray[np.int16]] = np.zeros((0, FRAME), np.int16)
+
+
 class Clips:
     """All clips in one array, each padded with silence to whole frames.
 
@@ -154,10 +158,12 @@ class Plays:
 
     def playing(self, count: int) -> NDArray[np.int64]:
         """Return the slots that hear a clip this tick."""
-        return np.flatnonzero(self.at[:count] >= 0)
+        return np.flatnonzero(self.at[:count] >= 0) if self._lists else _NOBODY
 
     def finish(self, count: int) -> list[tuple[int, int]]:
         """Move legs whose clip is over to their next one; return (slot, token) of ended plays."""
+        if not self._lists:
+            return []
         at = self.at[:count]
         over = np.flatnonzero((at >= 0) & (at >= self.end[:count]))
         done = []
@@ -184,6 +190,8 @@ class Plays:
 
         `dense` names the groups that have legs; a clip of another runs on unheard.
         """
+        if not self._group:
+            return _NOBODY, _NOTHING
         here = [(dense[group], said[0][0]) for group, said in self._group.items() if group in dense]
         for group, said in list(self._group.items()):  # bounded by the groups something is said to
             at, end = said.popleft()

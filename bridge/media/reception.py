@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.rtp import Headers
+from bridge.media.rtp import Headers, rounds
 from bridge.units import NS_PER_MS, SAMPLE_RATE_HZ
 
 DROPOUT_MAX: Final = 3_000
@@ -134,6 +134,24 @@ def samples_of(arrived_ns: NDArray[np.int64]) -> NDArray[np.uint32]:
     return np.asarray(arrived_ns * _SAMPLES_PER_MS // NS_PER_MS).astype(np.uint32)
 
 
+def count(
+    state: Reception,
+    heads: Headers,
+    slot: NDArray[np.int64],
+    mark: NDArray[np.int64],
+    *,
+    arrived: NDArray[np.uint32],
+    audio: NDArray[np.bool_],
+) -> None:
+    """Count packets as `update` does, several of a leg one after the other. `mark` is scratch."""
+    for turn in rounds(slot, mark):
+        if turn is None:
+            update(state, heads, slot, arrived=arrived, audio=audio)
+        else:
+            now, part = arrived[turn], audio[turn]
+            update(state, heads.pick(turn), slot[turn], arrived=now, audio=part)
+
+
 def update(
     state: Reception,
     heads: Headers,
@@ -172,6 +190,30 @@ def update(
     state.jitter[slot] = jitter + moved - (jitter + 8 >> 4)
     state.transit[slot] = transit
     state.timed[slot] = True
+
+
+def move(
+    state: Reception,
+    here: NDArray[np.bool_],
+    arrived: NDArray[np.uint32],
+    ts: NDArray[np.uint32],
+) -> None:
+    """Count the next audio packet of each leg that `here` marks, the first `count` legs' (count,).
+
+    `update` for packets that follow on one another: nothing is lost, nothing begins. `ts`,
+    (count,) uint32, is what the packets say.
+    """
+    count = len(here)
+    for number in (state.highest[:count], state.received[:count]):
+        np.add(number, here, out=number)
+    before, jitter = state.transit[:count], state.jitter[:count]
+    transit = (arrived - ts).view(np.int32)
+    moved = np.abs(transit - before).view(np.uint32)
+    moved *= moved <= TRANSIT_JUMP
+    change = moved - (jitter + 8 >> 4)
+    change *= here
+    jitter += change
+    np.copyto(before, transit, where=here)
 
 
 def _jump(

@@ -3,8 +3,9 @@
 Nothing is raised for a packet: a bad one is counted under one named reason and left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from bridge.media.shape import (
     ROW_BYTES,
     SPILL_BYTES,
 )
+
+ROUNDS_MAX: Final = 24
+"""Packets of one leg taken in one tick; a longer burst is counted and left out."""
 
 MSG_TRUNC = 0x20
 """Flag of a datagram that was longer than the row."""
@@ -48,6 +52,10 @@ class Packets:
     def payload_max(self) -> int:
         """Bytes of the longest payload taken."""
         return PAYLOAD_MAX if self.spill is None else ROW_BYTES - PAYLOAD_AT + SPILL_BYTES
+
+    def arrived(self, now_ns: int) -> NDArray[np.int64]:
+        """Return when each packet came: at `now_ns` when the kernel did not say."""
+        return np.full(len(self.length), now_ns) if self.arrived_ns is None else self.arrived_ns
 
     def pick(self, index: NDArray[np.intp]) -> "Packets":
         """Return the packets at an index array."""
@@ -111,6 +119,24 @@ class Counters:
         """Add `count` to a total."""
         if count:
             self.totals[name] = self.totals.get(name, 0) + int(count)
+
+
+def rounds(slot: NDArray[np.int64], mark: NDArray[np.int64]) -> Iterator[NDArray[np.intp] | None]:
+    """Split packets so that no slot is twice in a round; None stands for all at once.
+
+    `mark`, (L,) int64, is scratch.
+    """
+    each = np.arange(len(slot))
+    mark[slot] = each
+    if (mark[slot] == each).all():
+        yield None
+        return
+    order = np.argsort(slot, kind="stable")
+    ranked = slot[order]
+    rank = np.empty(len(slot), np.int64)
+    rank[order] = each - np.searchsorted(ranked, ranked)
+    for turn in range(min(int(rank.max()) + 1, ROUNDS_MAX)):  # bounded: ROUNDS_MAX
+        yield np.flatnonzero(rank == turn)
 
 
 def parse(packets: Packets, counters: Counters) -> Headers:

@@ -6,7 +6,6 @@ The plane knows slots, groups, local port numbers and time given as an argument;
 caller. Python runs per leg only when one joins, leaves, is commanded or ends something.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -25,13 +24,14 @@ from bridge.media import (
     reception,
     rtcp,
     rtp,
+    steady,
     voice,
 )
 from bridge.media.codecs import NUMBERS
 from bridge.media.listening import Listening
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
-from bridge.media.shape import LEGS_MAX, PAYLOAD_MAX, PCMA, PCMU
+from bridge.media.shape import FRAME, LEGS_MAX, PAYLOAD_MAX, PCMA, PCMU
 from bridge.media.sources import Sources
 from bridge.media.values import Remote, TickResult
 from bridge.media.wide import Wide
@@ -40,9 +40,6 @@ __all__ = ["Plane", "Remote", "TickResult"]
 
 PORTS_MAX: Final = 8_192
 """Local ports a plane can tell apart."""
-
-ROUNDS_MAX: Final = 24
-"""Packets of one leg taken in one tick; a longer burst is counted and left out."""
 
 LATCHES_MAX: Final = 64
 """Unknown sources looked at in one tick."""
@@ -87,6 +84,7 @@ class Plane:
         self.jitter = jitter.Jitter.of(legs_max)
         self.events = dtmf.Events.of(legs_max)
         self.reception = reception.Reception.of(legs_max)
+        self.steady = steady.Steady.of(legs_max)
         self.reports = rtcp.Reports.of(legs_max, token)
         self.voice = voice.Voice.of(legs_max)
         self.plays = Plays(clips, legs_max)
@@ -160,6 +158,7 @@ class Plane:
         self.jitter.open_leg(slot)
         self.events.open_leg(slot)
         self.reception.open_leg(slot)
+        self.steady.forget(slot)
         self.reports.open_leg(slot)
         self.levels.open_leg(slot)
         self.voice.open_leg(slot)
@@ -174,6 +173,7 @@ class Plane:
         rate = self.wide.set_codec(slot, remote.codec, remote.ptime_ms)
         self.clocks.set_rate(slot, rate)
         self.out.rate[slot] = rate
+        self.steady.forget(slot)
         self.out.set_ptime(slot, remote.ptime_ms)
         self.audio_type[slot] = self.out.payload_type[slot] = remote.payload_type
         self.dtmf_type[slot] = (
@@ -237,8 +237,10 @@ class Plane:
         `skipped` is how many ticks should have run before this one and never did.
         """
         result = TickResult()
-        packets, heads, slot = self._parse(packets, now_ns)
-        self._insert(packets, heads, slot, result)
+        packets, slot = self._take_steady(packets, now_ns)
+        if len(slot):
+            packets, heads, slot = self._parse(packets, slot, now_ns)
+            self._insert(packets, heads, slot, result)
         self._settle(now_ns, skipped, result)
         played = jitter.playout(self.jitter, self._count)
         narrow = self.wide.play(self.jitter, played, self.counters)
@@ -256,16 +258,35 @@ class Plane:
         self.tick_no += 1
         return result
 
-    def _parse(
+    def _take_steady(
         self, packets: rtp.Packets, now_ns: int
-    ) -> tuple[rtp.Packets, rtp.Headers, NDArray[np.int64]]:
-        """Return the packets left, the headers of those of known legs, and the slot of each.
-
-        Strangers on ports where everybody has been heard go first: a flood of them costs one
-        look-up each. New sources are latched here.
-        """
+    ) -> tuple[rtp.Packets, NDArray[np.int64]]:
+        """Take in the packets that are just what was expected; return the others, with slots."""
         self.counters.add("rx", len(packets.length))
         packets, slot = self._without_strangers(packets)
+        same = steady.take(
+            self.steady,
+            packets,
+            slot,
+            now_ns,
+            latched=self.latched,
+            codec=self.narrow,
+            buffers=self.jitter,
+            received=self.reception,
+            count=self._count,
+        )
+        here = self.steady.here[: self._count]
+        np.copyto(self.last_ns[: self._count], now_ns, where=here)
+        self.silent[: self._count] &= ~here
+        if same.all():
+            return packets, slot[:0]
+        rest = np.flatnonzero(~same)
+        return packets.pick(rest), slot[rest]
+
+    def _parse(
+        self, packets: rtp.Packets, slot: NDArray[np.int64], now_ns: int
+    ) -> tuple[rtp.Packets, rtp.Headers, NDArray[np.int64]]:
+        """Return packets and headers of known legs, and the slot of each; latch new sources."""
         heads = rtp.parse(packets, self.counters)
         port, source, slot = packets.port[heads.row], packets.source[heads.row], slot[heads.row]
         changed = (slot >= 0) & (self.latched[slot] != source) & self.ready[slot]
@@ -279,7 +300,9 @@ class Plane:
             heads, slot = heads.pick(~stranger), slot[~stranger]
         if self.clocks.mixed:
             heads.ts = clocks.to_steps(self.clocks, heads.ts, slot)
-        self._note(packets, heads, slot, now_ns)
+        clock = reception.samples_of(packets.arrived(now_ns)[heads.row])
+        audio = heads.payload_type == self.audio_type[slot]  # those of no agreed type count too
+        reception.count(self.reception, heads, slot, self._mark, arrived=clock, audio=audio)
         wrong = heads.payload_type != self.audio_type[slot]
         if wrong.any():
             good = ~self._name_types(heads, slot, wrong)
@@ -289,7 +312,10 @@ class Plane:
         return packets, heads, slot
 
     def _without_strangers(self, packets: rtp.Packets) -> tuple[rtp.Packets, NDArray[np.int64]]:
-        """Leave out packets that can be nobody's; return the others with their slots, or -1."""
+        """Leave out packets that can be nobody's; return the others with their slots, or -1.
+
+        A flood of strangers, where everybody has been heard, costs one look-up each.
+        """
         slot = self.sources.find(packets.port, packets.source)
         stranger = slot < 0
         if not stranger.any():
@@ -298,28 +324,6 @@ class Plane:
         self.counters.add("unknown_source", np.count_nonzero(nobodys))
         kept = np.flatnonzero(~nobodys)
         return packets.pick(kept), slot[kept]
-
-    def _note(
-        self, packets: rtp.Packets, heads: rtp.Headers, slot: NDArray[np.int64], now_ns: int
-    ) -> None:
-        """Count packets for their legs' reports; those of no agreed type are counted too."""
-        if packets.arrived_ns is None:
-            arrived = np.full(len(slot), now_ns)
-        else:
-            arrived = packets.arrived_ns[heads.row]
-        clock = reception.samples_of(arrived)
-        audio = heads.payload_type == self.audio_type[slot]
-        for turn in self._rounds(slot):
-            if turn is None:
-                reception.update(self.reception, heads, slot, arrived=clock, audio=audio)
-            else:
-                reception.update(
-                    self.reception,
-                    heads.pick(turn),
-                    slot[turn],
-                    arrived=clock[turn],
-                    audio=audio[turn],
-                )
 
     def _relatch(
         self,
@@ -352,7 +356,7 @@ class Plane:
     ) -> None:
         """Give unknown sources to legs that wait to be heard; `slot` is amended."""
         which = np.flatnonzero((slot < 0) & self.sources.waiting[port])
-        pairs = source[which] + port[which].astype(np.uint64)  # one number, as in `Sources.keys`
+        pairs = source[which] + port[which].astype(np.uint64)  # one number, as in `Sources`
         _, first = np.unique(pairs, return_index=True)
         for at in which[np.sort(first)[:LATCHES_MAX]].tolist():  # bounded: LATCHES_MAX
             leg = self.sources.claimant(int(port[at]), int(source[at]))
@@ -389,7 +393,7 @@ class Plane:
         if self.wide:
             heads, slot = self._insert_wide(packets, heads, slot)
         left = len(slot)
-        for turn in self._rounds(slot):  # once, but for legs with several packets
+        for turn in rtp.rounds(slot, self._mark):  # once, but for legs with several packets
             one, legs = (heads, slot) if turn is None else (heads.pick(turn), slot[turn])
             left -= len(legs)
             jitter.insert(
@@ -400,6 +404,10 @@ class Plane:
                 codec=self.codec[legs],
                 counters=self.counters,
             )
+            whole = (one.size == FRAME) & (packets.length[one.row] == steady.LENGTH)
+            steady.learn(
+                self.steady, one, legs, whole, buffers=self.jitter, received=self.reception
+            )
         self.counters.add("burst", left)
 
     def _insert_wide(
@@ -408,27 +416,13 @@ class Plane:
         """Give wideband legs their packets; return those of the others."""
         wide = self.wide.is_wide[slot]
         legs, theirs = slot[wide], heads.pick(wide)
-        for turn in self._rounds(legs):
+        for turn in rtp.rounds(legs, self._mark):
             one, who = (theirs, legs) if turn is None else (theirs.pick(turn), legs[turn])
             self.wide.insert(self.jitter, packets, one, who, self.counters)
         long = ~wide & (heads.size > PAYLOAD_MAX)
         self.counters.add("payload_length", np.count_nonzero(long))
         rest = ~wide & ~long
         return heads.pick(rest), slot[rest]
-
-    def _rounds(self, slot: NDArray[np.int64]) -> Iterator[NDArray[np.intp] | None]:
-        """Split packets so that no slot is twice in a round; None stands for all at once."""
-        each = np.arange(len(slot))
-        self._mark[slot] = each
-        if (self._mark[slot] == each).all():
-            yield None
-            return
-        order = np.argsort(slot, kind="stable")
-        ranked = slot[order]
-        rank = np.empty(len(slot), np.int64)
-        rank[order] = each - np.searchsorted(ranked, ranked)
-        for turn in range(min(int(rank.max()) + 1, ROUNDS_MAX)):  # bounded: ROUNDS_MAX
-            yield np.flatnonzero(rank == turn)
 
     def _take_events(
         self,

@@ -74,6 +74,9 @@ _FULL: Final = (errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 # What an earlier packet's ICMP answer leaves on a socket: says nothing of this packet.
 _PASSING: Final = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM)
 
+# What is wrong with one address, or with one packet for its path.
+_NO_WAY: Final = (errno.EINVAL, errno.EMSGSIZE)
+
 
 def _library() -> Any:
     library = ctypes.CDLL(None, use_errno=True)
@@ -212,7 +215,7 @@ class Batch:
                 done += sent
             elif error in _FULL:
                 return lost + rows - done
-            elif error in _PASSING or error == errno.EINVAL:
+            elif error in _PASSING or error in _NO_WAY:
                 done, lost = done + 1, lost + 1  # this row has no way out; the others may
             else:
                 raise OSError(error, os.strerror(error))

@@ -105,7 +105,8 @@ class Buffer:
         self.play_ts = (self.play_ts + FRAME * (1 - held + merged)) % CIRCLE
         for ts in [ts for ts in self.cells if signed(ts - self.play_ts) < -5 * FRAME]:
             del self.cells[ts]
-        if tick % rules.WINDOW == slot % rules.WINDOW:
+        turns = rules.WINDOW // rules.JUDGE_EVERY
+        if tick % rules.WINDOW == slot % turns * rules.JUDGE_EVERY:
             self._judge()
         return played
 

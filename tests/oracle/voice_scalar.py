@@ -13,8 +13,7 @@ class Ear:
 
     def look(self, samples: list[int]) -> bool:
         """Take in a frame; return whether `talking` changed."""
-        part = samples[::2]
-        level = sum(sample * sample for sample in part) / len(part)
+        level = sum(sample * sample for sample in samples) / len(samples)
         threshold = max(self.noise * rules.START_TIMES, rules.START_POWER)
         talk = level > (threshold / 2 if self.talking else threshold)
         self.streak = self.streak + 1 if talk != self.talking else 0

@@ -129,7 +129,7 @@ def test_extra_sound_is_heard_by_all_of_its_group_only() -> None:
 
 
 def test_groups_are_laid_out_for_slices() -> None:
-    """Every row once; as many rows as groups in a span, or one large group."""
+    """Every row once; in a span as many rows as groups, some times over, or one large group."""
     rng = np.random.default_rng(5)
     group_of = np.concatenate(
         [np.full(150, 40), np.full(70, 2), rng.integers(100, 130, 200), np.full(30, -1)]
@@ -143,8 +143,9 @@ def test_groups_are_laid_out_for_slices() -> None:
     for row, end, group, last in groups.spans:
         assert row == at
         at = end
-        rows = groups.group[row:end].tolist()
-        assert rows == list(range(group, last)) or set(rows) == {group}
+        times, rest = divmod(end - row, last - group)
+        assert rest == 0
+        assert groups.group[row:end].tolist() == list(range(group, last)) * times
     assert at == 420
     assert len(groups.spans) < mix.RANKS
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bridge.media.rtp import ROUNDS_MAX
 from bridge.media.shape import FRAME
 from bridge.media.sources import source_of
-from bridge.media.tick import LATCHES_MAX, ROUNDS_MAX, SILENCE_EVERY
+from bridge.media.tick import LATCHES_MAX, SILENCE_EVERY
 from bridge.units import FRAME_NS
 from tests.bridge.media.rig import EVENT, Datagram, Rig, coded, tone
 

@@ -1,0 +1,201 @@
+"""Packets that are just what was expected; knows headers and rings, nothing of mixing.
+
+Nearly every packet is the next of its leg's stream: the same length, source and type, its
+sequence number one up and its timestamp one frame up. What such a packet looks like is known
+beforehand, to the byte, so that one comparison tells all of it, and what it changes is the same
+step in every leg: slices of the leg arrays instead of look-ups by packet. All other packets go the
+long way (`rtp.parse`, `reception.update`, `jitter.insert`), which ends in the very same state.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media.g711 import decode_rows
+from bridge.media.jitter import BLOCK, SLACK_MAX, Jitter
+from bridge.media.reception import Reception, move, samples_of
+from bridge.media.rtp import Headers, Packets
+from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES, PAYLOAD_AT
+
+LENGTH: Final = HEADER_BYTES + FRAME
+"""Bytes of a packet of one frame, with nothing but header and payload."""
+
+_FIRST: Final = HEADER_AT // 4  # the header's first word, of 32-bit words of a row
+_REST: Final = (HEADER_AT + 4) // 8  # timestamp and SSRC, of 64-bit ones
+_VERSION: Final = 2 << 30
+_NO_SLACK: Final = np.iinfo(np.int16).max
+
+# A frame as one value, so that it is copied as one.
+_CODES: Final = np.dtype((np.void, FRAME))
+_SAMPLES: Final = np.dtype((np.void, 2 * FRAME))
+
+
+@dataclass(slots=True)
+class Steady:
+    """The next packet of each leg, as expected: row i is leg slot i, L = leg slots.
+
+    `head`, `ts` are numbers; `first`, `rest` the same bytes as they lie in the packet.
+
+    Attributes:
+        head: (L,) uint32, version, payload type and sequence number; 0 when nothing is expected.
+        ts: (L,) uint32, timestamp.
+        first: (L,) uint32, `head` in network order.
+        rest: (L, 2) uint32, `ts` in network order and the SSRC.
+        each: (P,) int64, packet numbers; P = packets of the largest tick so far.
+        row: (L,) int64, the packet of each leg, scratch.
+        here: (L,) bool, the leg's packet came in this tick and was the expected one.
+        arrived: (L,) uint32, when, on a clock of samples, scratch.
+    """
+
+    head: NDArray[np.uint32]
+    ts: NDArray[np.uint32]
+    first: NDArray[np.uint32]
+    rest: NDArray[np.uint32]
+    each: NDArray[np.int64]
+    row: NDArray[np.int64]
+    here: NDArray[np.bool_]
+    arrived: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, legs_max: int) -> "Steady":
+        """Return rows that expect nothing."""
+        return cls(
+            head=np.zeros(legs_max, np.uint32),
+            ts=np.zeros(legs_max, np.uint32),
+            first=np.zeros(legs_max, np.uint32),
+            rest=np.zeros((legs_max, 2), np.uint32),
+            each=np.arange(legs_max),
+            row=np.zeros(legs_max, np.int64),
+            here=np.zeros(legs_max, np.bool_),
+            arrived=np.zeros(legs_max, np.uint32),
+        )
+
+    def forget(self, slot: int) -> None:
+        """Expect nothing of a leg."""
+        self.head[slot] = self.first[slot] = 0
+
+
+def take(
+    steady: Steady,
+    packets: Packets,
+    slot: NDArray[np.int64],
+    now_ns: int,
+    *,
+    latched: NDArray[np.uint64],
+    codec: NDArray[np.uint8],
+    buffers: Jitter,
+    received: Reception,
+    count: int,
+) -> NDArray[np.bool_]:
+    """Take in the packets that are the expected ones, and return which those were, (n,) bool.
+
+    `slot`, (n,) int64, -1 for a stranger's. `latched`, (L,) uint64, the source of each leg;
+    `codec`, (L,) uint8. All legs that expect something are below `count`. Afterwards
+    `Steady.here` tells whose packets were taken in.
+    """
+    here, ts = steady.here[:count], steady.ts[:count]
+    same = _expected(steady, packets, slot)
+    same &= latched.take(slot, mode="wrap") == packets.source
+    steady.here[:] = False
+    if not same.any():
+        return same
+    here[slot[same]] = True
+    slack = (ts - buffers.play_ts[:count]).view(np.int32) // FRAME
+    fits = (slack >= 0) & (slack <= SLACK_MAX)
+    fits |= ~here
+    if not fits.all():  # too late, or too early
+        here &= fits
+        same &= steady.here[slot]
+    steady.arrived[slot] = samples_of(packets.arrived(now_ns))
+    move(received, here, steady.arrived[:count], ts)
+    low = buffers.slack_low[0, :count]
+    np.minimum(low, np.where(here, slack, _NO_SLACK), out=low, casting="same_kind")
+    cell = (buffers.play_cell[:count] + slack & CELLS - 1) * buffers.legs + steady.each[:count]
+    whose = np.flatnonzero(here)
+    _decode(steady, packets.data, whose, cell[whose], buffers, codec)
+    _step(steady, here)
+    return same
+
+
+def _expected(steady: Steady, packets: Packets, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which packets look as expected, and are the only ones of their legs: (n,) bool."""
+    count = len(slot)
+    if count > len(steady.each):
+        steady.each = np.arange(count)
+    each = steady.each[:count]
+    first = packets.data.view(np.uint32)[:, _FIRST]
+    same: NDArray[np.bool_] = steady.first.take(slot, mode="wrap") == first
+    rest = steady.rest.view(np.uint64)[:, 0]
+    same &= rest.take(slot, mode="wrap") == packets.data.view(np.uint64)[:, _REST]
+    same &= packets.length == LENGTH
+    same &= slot >= 0
+    steady.row[slot] = each
+    again = steady.row.take(slot, mode="wrap") != each
+    if again.any():  # several packets of a leg: their order matters
+        steady.here[:] = False
+        steady.here[slot[again]] = True
+        same &= ~steady.here[slot]
+    return same
+
+
+def _decode(
+    steady: Steady,
+    data: NDArray[np.uint8],
+    whose: NDArray[np.intp],
+    cell: NDArray[np.int64],
+    buffers: Jitter,
+    codec: NDArray[np.uint8],
+) -> None:
+    """Fill the cells of the legs `whose` packets came, one each."""
+    payload = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME].view(_CODES)[:, 0]
+    ring = buffers.ring.view(_SAMPLES)[:, 0]
+    for at in range(0, len(whose), BLOCK):  # bounded by the legs, divided by BLOCK
+        part = whose[at : at + BLOCK]
+        codes = payload[steady.row[part]].view(np.uint16).reshape(len(part), -1)
+        out = buffers.decoded[: len(part)]
+        decode_rows(codes, codec[part], out.view(np.uint32))
+        ring[cell[at : at + BLOCK]] = out.view(_SAMPLES)[:, 0]
+    buffers.stamp[cell] = steady.ts[whose]
+    if buffers.any_ragged:
+        buffers.ragged[cell] = False
+
+
+def _step(steady: Steady, here: NDArray[np.bool_]) -> None:
+    """Expect the packet after the one that came."""
+    count = len(here)
+    head, ts = steady.head[:count], steady.ts[:count]
+    seq = head.view(np.uint16)[::2]  # the low half: little endian, as all of the plane
+    np.add(seq, here, out=seq)
+    steady.first[:count] = head.byteswap()
+    np.add(ts, np.uint32(FRAME), out=ts, where=here)
+    steady.rest[:count, 0] = ts.byteswap()
+
+
+def learn(
+    steady: Steady,
+    heads: Headers,
+    slot: NDArray[np.int64],
+    whole: NDArray[np.bool_],
+    *,
+    buffers: Jitter,
+    received: Reception,
+) -> None:
+    """Expect what follows packets that went the long way; no slot twice.
+
+    `whole`, (n,) bool: G.711 packets of `LENGTH`. A packet that is not the newest of its stream
+    changes nothing of what is expected.
+    """
+    newest = heads.seq == received.highest[slot].astype(np.uint16)
+    legs, good = slot[newest], whole[newest]
+    following = heads.payload_type.astype(np.uint32) << 16 | _VERSION
+    following |= heads.seq + np.uint16(1)
+    ts = heads.ts + np.uint32(FRAME)
+    steady.head[legs] = following[newest] * good
+    steady.ts[legs] = ts[newest]
+    steady.rest[legs, 0] = ts[newest].byteswap()
+    steady.rest[legs, 1] = heads.ssrc[newest]
+    # What does not fall on a whole cell, because playout began anew, is nothing for `take`.
+    steady.head[slot] *= (steady.ts[slot] - buffers.play_ts[slot]).view(np.int32) % FRAME == 0
+    steady.first[slot] = steady.head[slot].byteswap()

@@ -1,4 +1,4 @@
-"""`tollbridge billing` for operators: rates, migration, problems, export, replay."""
+"""`tollbridge billing` for operators: rates, migration, export, sinks, replay."""
 
 import json
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from billing.cli_problems import work
 from billing.clikit import (
     EXIT_FAILED,
     AccountOption,
@@ -17,6 +18,7 @@ from billing.clikit import (
 from billing.errors import BillingInputError
 
 admin = typer.Typer()
+admin.add_typer(work)
 
 
 @admin.command(epilog="Example: tollbridge billing rates --account acme --at 2026-03-01")
@@ -66,36 +68,6 @@ def migrate(
                 f"{version['valid_from'] or 'the beginning':<24}  {version['product']:<10}  "
                 f"{version['contract']:<10}  {version['note']}, {version['recorded_at']}"
             )
-
-
-@admin.command(epilog="Example: tollbridge billing problems --retry")
-def problems(
-    retry: Annotated[bool, typer.Option("--retry", help="Try all of them again first.")] = False,
-    dismiss: Annotated[
-        int | None,
-        typer.Option("--dismiss", help="Close one without charging it.", metavar="NO"),
-    ] = None,
-    as_json: JsonOption = False,
-    store: StoreOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """List what was set aside instead of being charged, and why. Exit code 1 when there is any."""
-    with opened(store, config) as billing:
-        if retry:
-            billing.retry_problems()
-        if dismiss is not None:
-            billing.dismiss_problem(dismiss)
-        found = billing.problems()
-        if as_json:
-            typer.echo(json.dumps([problem._asdict() for problem in found], indent=2))
-        else:
-            for problem in found:
-                what = problem.leg or problem.event[:60]
-                typer.echo(f"{problem.no:>6}  {problem.reason}: {problem.detail}  [{what}]")
-            if not found:
-                typer.echo("no problems")
-    if found:
-        raise typer.Exit(EXIT_FAILED)
 
 
 @admin.command(epilog="Example: tollbridge billing export --since 2026-02-01 > settled.ndjson")

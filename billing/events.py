@@ -40,12 +40,14 @@ TYPES: Final = (
 ANSWERED, IDENTIFIED, WAITING, JOINED, LEFT, ORGANIZER, STARTED, ENDED, CANCELLED = range(9)
 TYPE_NUMBERS: Final = {name: number for number, name in enumerate(TYPES)}
 
-_PLACE: Final = ("session", "account", "occurrence")
+PLACE: Final = ("session", "account", "occurrence")
+"""What names where a leg was, and who pays for it."""
+
 REQUIRED: Final[tuple[tuple[str, ...], ...]] = (
     ("leg", "kind", "country", "did", "ani", "direction"),
-    ("leg", *_PLACE),
-    ("leg", *_PLACE),
-    ("leg", *_PLACE, "role"),
+    ("leg", *PLACE),
+    ("leg", *PLACE),
+    ("leg", *PLACE, "role"),
     ("leg", "reason"),
     ("occurrence", "session", "account", "leg"),
     ("occurrence", "session", "account"),
@@ -59,7 +61,7 @@ NOT_EMPTY: Final = frozenset(
 )
 OPTIONAL: Final = ("name", "charge_code")
 """Strings that any fact may add, for reports: who somebody is, whom a session is charged to."""
-_ALLOWED_NULL: Final = (*OPTIONAL, *_PLACE)
+_ALLOWED_NULL: Final = (*OPTIONAL, *PLACE)
 
 _ENVELOPE: Final = frozenset(
     {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}

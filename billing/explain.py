@@ -1,5 +1,6 @@
 """Why a leg costs what it costs: its facts, its settlement, its arithmetic; decides nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from billing.events import event_of
 from billing.invoice import to_json
 from billing.ledger import Ledger
 from billing.money import minutes_text
+from billing.replay import STRUCK, struck_facts
 from billing.sheet import USAGE
 from billing.store import Store
 from billing.tables import facts, legs, problems, sources, usage
@@ -28,6 +30,7 @@ class Explanation:
         facts: the leg's and its occurrence's events, in the order of their times.
         parts: settled usage as it holds now, with charge and working where charged.
         open: why the leg is not settled, empty when it is.
+        struck: ids of facts that an operator decided against, with how far.
     """
 
     leg: str
@@ -35,6 +38,7 @@ class Explanation:
     facts: tuple[dict[str, Any], ...]
     parts: tuple[dict[str, Any], ...]
     open: str
+    struck: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -43,6 +47,7 @@ class Explanation:
             "source": self.source,
             "open": self.open,
             "facts": list(self.facts),
+            "struck": dict(self.struck),
             "parts": list(self.parts),
         }
 
@@ -59,7 +64,9 @@ class Explanation:
                 for key, value in event["data"].items()
                 if value not in ("", None) and key != "leg"
             )
-            rows.append(f"  {event['time']}  {event['type']:<18} {data}")
+            struck = self.struck.get(event["id"])
+            mark = {None: "", STRUCK: "  (struck)"}.get(struck, "  (place struck)")
+            rows.append(f"  {event['time']}  {event['type']:<18} {data}{mark}")
         rows.append("settlement")
         if self.open:
             rows.append(f"  {self.open}")
@@ -88,10 +95,17 @@ def explain(store: Store, books: Books, leg: str) -> Explanation:
         if row is None:
             raise BillingInputError("leg", leg, "a leg that facts have come for")
         book = books.current(connection)
+        found = tuple(_facts(connection, row))
+        struck = struck_facts(connection)
         return Explanation(
             leg=leg,
             source=row.source_name,
-            facts=tuple(_facts(connection, row)),
+            facts=found,
+            struck={
+                event["id"]: struck[row.source, event["id"]]
+                for event in found
+                if (row.source, event["id"]) in struck
+            },
             parts=tuple(_parts(connection, Ledger(store, books), book, row)),
             open=_open(connection, row),
         )
@@ -155,11 +169,13 @@ def _part(connection: Connection, ledger: Ledger, book: Book, part: Any) -> dict
 def _open(connection: Connection, row: Any) -> str:
     if row.hold:
         found = connection.execute(
-            sa.select(problems.c.reason, problems.c.detail).where(
+            sa.select(problems.c.no, problems.c.detail).where(
                 problems.c.leg_no == row.no, problems.c.open == 1
             )
         ).first()
-        return f"set aside: {row.hold}" + (f": {found.detail}" if found else "")
+        return f"set aside: {row.hold}" + (
+            f": {found.detail} (problem {found.no})" if found else ""
+        )
     if row.left_ms is None:
         return "not final: the leg has not left"
     if row.state != 0:

@@ -9,6 +9,7 @@ from billing.book import Books
 from billing.cards import rate_card
 from billing.closing import Closing
 from billing.config import AccountConfig, ContractConfig
+from billing.decisions import Clash, Decision, choose, clashes, decided, dismiss
 from billing.errors import BillingInputError
 from billing.explain import Explanation, explain
 from billing.ingest import BULK_BATCH, LIVE_BATCH, IngestReport, Intake
@@ -16,7 +17,7 @@ from billing.invoice import Invoice
 from billing.ledger import Ledger
 from billing.mail import Mailed, mail_due
 from billing.outbox import drain, shared_with_a_bridge
-from billing.problems import Problem, dismiss, open_problems, retry
+from billing.problems import Problem, open_problems, retry
 from billing.pump import SinkState, push, rewind
 from billing.replay import replay
 from billing.report import UsageReport, usage_report
@@ -143,11 +144,26 @@ class Billing:
         self.settle()
         return report
 
-    def dismiss_problem(self, number: int) -> Problem:
-        """Close a problem without charging what it set aside."""
-        problem = dismiss(self._store, number)
+    def dismiss_problem(self, number: int, *, note: str = "") -> None:
+        """Close a problem without charging what it set aside, on record."""
+        dismiss(self._store, number, note=note)
         self.settle()
-        return problem
+
+    def clashes(self, number: int) -> list[Clash]:
+        """Return the versions between which a problem of contradictory facts wants a choice."""
+        return clashes(self._store, number)
+
+    def choose(self, number: int, *, newer: bool, note: str = "") -> None:
+        """Let the older or the newer version of contradictory facts hold, and settle again.
+
+        What it changes in a finalized month becomes an adjustment of the next invoice (D14).
+        """
+        choose(self._store, number, newer=newer, note=note)
+        self.settle()
+
+    def decisions(self) -> list[Decision]:
+        """Return what operators decided about problems, oldest first."""
+        return decided(self._store)
 
     def export(self, *, settled: bool = True, since: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield `usage.settled` events, or facts, that ended at `since` or later."""

@@ -118,6 +118,16 @@ class Folds(Generic[_Source]):
                 occurrence = self.occurrences[key] = list(_EMPTY_OCCURRENCE)
             _fold_occurrence(occurrence, fact)
 
+    def count(self, source: _Source, fact: Fact) -> None:
+        """Count a fact that came and does not hold, so that it is not missing."""
+        key = (source, fact.subject)
+        if fact.type <= LEFT:
+            fold, place = self.legs.setdefault(key, list(_EMPTY_LEG)), _FACTS
+        else:
+            fold, place = self.occurrences.setdefault(key, list(_EMPTY_OCCURRENCE)), 6
+        fold[place] += 1
+        fold[place + 1] = max(fold[place + 1], fact.n)
+
     def reused(self, source: _Source, fact: Fact) -> None:
         """Note that a stored fact came again with different content."""
         key = (source, fact.subject)
@@ -179,8 +189,8 @@ def _fold_place(leg: list[Any], place: list[str | None]) -> None:
 def _fold_occurrence(occurrence: list[Any], fact: Fact) -> None:
     kind, data = fact.type, fact.data
     for column, name in ((0, "session"), (1, "account")):
-        known, value = occurrence[column], data[name]
-        if known is not None and known != value:
+        known, value = occurrence[column], data.get(name)
+        if None not in (known, value) and known != value:
             occurrence[8] |= MOVED
         occurrence[column] = _larger(known, value)
     occurrence[2] = _larger(occurrence[2], data.get("charge_code"))

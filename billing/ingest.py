@@ -25,7 +25,7 @@ from billing.fold import (
     Folds,
 )
 from billing.store import Batch, Row, Store
-from billing.tables import facts, legs, occurrences, problems, sources
+from billing.tables import decisions, facts, legs, occurrences, problems, sources
 from billing.times import now_ms
 
 LIVE_BATCH: Final = 1_000
@@ -233,7 +233,7 @@ def _fold_known(
     `named` are the rows with the sources' names, `rows` the same with their numbers.
     """
     stored = _stored(connection, rows, fresh)
-    refused: list[Refused] = []
+    differing: list[tuple[Row, int]] = []
     unfolded = set(fresh)
     for name, row in zip(named, rows, strict=True):
         key = (row[0], row[1])
@@ -242,10 +242,24 @@ def _fold_known(
             stored[key] = row[2:]
             folds.add(name[0], stored_fact(name))
         elif stored[key] != row[2:]:
-            folds.reused(name[0], stored_fact(name))
-            detail = f"{name[1]!r} of {name[0]!r} came before with different content"
-            refused.append(Refused(ID_REUSED_REASON, detail, json.dumps(event_of(name))))
+            differing.append((name, row[0]))
+    refused: list[Refused] = []
+    for name, source in differing:
+        event = json.dumps(event_of(name))
+        if _was_decided(connection, source, name[1], event):
+            continue  # as good as a duplicate
+        folds.reused(name[0], stored_fact(name))
+        detail = f"{name[1]!r} of {name[0]!r} came before with different content"
+        refused.append(Refused(ID_REUSED_REASON, detail, event))
     return refused
+
+
+def _was_decided(connection: Connection, source: int, identity: str, event: str) -> bool:
+    """Tell whether an operator decided against this very version of a fact before."""
+    select = sa.select(decisions.c.no).where(
+        decisions.c.source == source, decisions.c.id == identity, decisions.c.event == event
+    )
+    return connection.scalar(select.limit(1)) is not None
 
 
 def _stored(

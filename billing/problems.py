@@ -4,12 +4,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from billing.errors import BillingInputError
-from billing.events import parse_fact
-from billing.fold import ID_REUSED
 from billing.ingest import ID_REUSED_REASON, IngestReport, Intake, prepare
 from billing.store import Store
-from billing.tables import legs, occurrences, problems, sources
+from billing.tables import legs, problems, sources
 from billing.times import iso
 
 RETRY_BATCH = 500
@@ -90,49 +87,3 @@ def retry(store: Store, intake: Intake) -> IngestReport:
     with store.write() as connection:
         connection.execute(sa.update(legs).where(legs.c.hold.is_not(None)).values(state=1))
     return report
-
-
-def dismiss(store: Store, number: int) -> Problem:
-    """Close a problem: what it set aside stays as it is and is not charged.
-
-    For an id that came with two contents it means that the first one holds.
-    """
-    found = {problem.no: problem for problem in open_problems(store)}
-    problem = found.get(number)
-    if problem is None:
-        known = ", ".join(str(no) for no in sorted(found)[:10]) or "there is none"
-        raise BillingInputError("problem", number, f"an open problem: {known}")
-    with store.write() as connection:
-        connection.execute(sa.update(problems).where(problems.c.no == number).values(open=0))
-        if problem.reason == ID_REUSED_REASON:
-            _trust_the_first(connection, problem.event)
-    return problem
-
-
-def _trust_the_first(connection: sa.Connection, event: str) -> None:
-    """Clear the mark of a reused id, once no other problem of the same subject is open."""
-    fact = parse_fact(event)
-    others = connection.scalars(
-        sa.select(problems.c.event).where(
-            problems.c.open == 1, problems.c.reason == ID_REUSED_REASON
-        )
-    )
-    if any(parse_fact(other).subject == fact.subject for other in others):
-        return
-    of_source = sa.select(sources.c.no).where(sources.c.source == fact.source)
-    number = connection.scalar(of_source)
-    mask: sa.ColumnElement[int] = sa.literal_column(str(~ID_REUSED))
-    for table, name in ((legs, "leg"), (occurrences, "occurrence")):
-        connection.execute(
-            sa.update(table)
-            .where(table.c.source == number, table.c[name] == fact.subject)
-            .values(clash=table.c.clash.op("&")(mask))
-        )
-    connection.execute(
-        sa.update(legs)
-        .where(
-            legs.c.source == number,
-            sa.or_(legs.c.leg == fact.subject, legs.c.occurrence == fact.subject),
-        )
-        .values(state=1)
-    )

@@ -5,18 +5,22 @@ was added up batch by batch. Settling after it must find nothing new: that is th
 order and repetition do not matter, and the repair should they ever.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from billing.events import stored_fact
+from billing.events import PLACE, Fact, stored_fact
 from billing.fold import ID_REUSED, LEG_COLUMNS, OCCURRENCE_COLUMNS, Folds
 from billing.store import Store
-from billing.tables import facts, legs, occurrences
+from billing.tables import decisions, facts, legs, occurrences
 
 CHUNK: Final = 5_000
+
+PLACE_STRUCK: Final = "place_struck"
+STRUCK: Final = "struck"
+"""What an operator decided about a fact that does not hold: only where it says it was, or all."""
 
 _ROWS: Final = (
     sa.select(
@@ -34,11 +38,13 @@ _ROWS: Final = (
 def replay(store: Store) -> tuple[int, int]:
     """Fold all facts again; return how many there are, and how many subjects had to be mended."""
     total = mended = 0
+    with store.read() as connection:
+        struck = struck_facts(connection)
     subjects = groupby(_facts(store), key=lambda row: (row[0], row[1].rpartition("/")[0]))
     batch = Folds[int]()
     for (source, _), rows in subjects:
         for row in rows:
-            batch.add(source, stored_fact(row))
+            fold_stored(batch, source, stored_fact(row), struck)
             total += 1
         if len(batch.legs) + len(batch.occurrences) >= CHUNK // 5:
             mended += _mend(store, batch)
@@ -58,13 +64,37 @@ def _facts(store: Store) -> Iterator[tuple[Any, ...]]:
         place = (found[-1][0], found[-1][1])
 
 
+def struck_facts(connection: sa.Connection) -> dict[tuple[int, str], str]:
+    """Return the facts, by (source, id), that an operator decided against, and how far."""
+    select = (
+        sa.select(decisions.c.source, decisions.c.id, decisions.c.what)
+        .where(decisions.c.what.in_((STRUCK, PLACE_STRUCK)))
+        .order_by(decisions.c.what)  # what is struck whole is so, whatever was said of its place
+    )
+    return {(source, identity): what for source, identity, what in connection.execute(select)}
+
+
+def fold_stored(
+    folds: Folds[int], source: int, fact: Fact, struck: Mapping[tuple[int, str], str]
+) -> None:
+    """Fold a stored fact, or what an operator left of it."""
+    what = struck.get((source, fact.id))
+    if what == STRUCK:
+        folds.count(source, fact)
+    elif what == PLACE_STRUCK:
+        rest = {name: value for name, value in fact.data.items() if name not in PLACE}
+        folds.add(source, fact._replace(data=rest))
+    else:
+        folds.add(source, fact)
+
+
 def _mend(store: Store, folds: Folds[int]) -> int:
     mended = 0
     with store.write() as connection:
         for key, fold in folds.legs.items():
-            mended += _put(connection, legs, "leg", key, LEG_COLUMNS, fold)
+            mended += put_fold(connection, legs, "leg", key, LEG_COLUMNS, fold)
         for key, fold in folds.occurrences.items():
-            changed = _put(connection, occurrences, "occurrence", key, OCCURRENCE_COLUMNS, fold)
+            changed = put_fold(connection, occurrences, "occurrence", key, OCCURRENCE_COLUMNS, fold)
             mended += changed
             if changed:
                 connection.execute(
@@ -75,7 +105,7 @@ def _mend(store: Store, folds: Folds[int]) -> int:
     return mended
 
 
-def _put(
+def put_fold(
     connection: sa.Connection,
     table: sa.Table,
     name: str,

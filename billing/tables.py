@@ -11,6 +11,8 @@ billing_usage        settled usage, append-only: rows with `live` 1 are what hol
 billing_invoices, billing_lines   finalized invoices; they never change
 billing_config       contracts, accounts and settings, effective-dated
 billing_problems     what was set aside, and why
+billing_decisions    what an operator decided about it; append-only
+billing_sinks        how far each sink has the stream; billing_dead_letters what it refused
 """
 
 from typing import Final
@@ -184,6 +186,20 @@ problems = Table(
 )
 Index("billing_problems_of_leg", problems.c.leg_no)
 
+decisions = Table(
+    "billing_decisions",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("problem", BigInteger, nullable=False),
+    Column("what", _Text, nullable=False),
+    Column("source", Integer, nullable=False),
+    Column("id", _Text, nullable=False),
+    Column("event", _Text, nullable=False),
+    Column("note", _Text, nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+)
+Index("billing_decisions_of_fact", decisions.c.source, decisions.c.id)
+
 invoices = Table(
     "billing_invoices",
     metadata,
@@ -250,3 +266,21 @@ sinks = Table(
     Column("retry_ms", BigInteger, nullable=False, server_default="0"),
     Column("last_error", _Text, nullable=False, server_default=""),
 )
+
+dead_letters = Table(
+    "billing_dead_letters",
+    metadata,
+    Column("no", _Key, primary_key=True),
+    Column("sink", _Text, nullable=False),
+    Column("stream", _Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("session", _Text, nullable=False),
+    Column("event", _Text, nullable=False),
+    Column("state", _Text, nullable=False),
+    Column("error", _Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    UniqueConstraint("sink", "stream", "seq", name="billing_dead_letters_once"),
+)
+Index("billing_dead_letters_of_session", dead_letters.c.sink, dead_letters.c.session)

@@ -1,12 +1,12 @@
-"""`tollbridge billing` for operators: rates, migration, export, sinks, replay."""
+"""`tollbridge billing` for operators: rates, migration, export, replay."""
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from billing.cli_problems import work
+from billing.cli_sinks import outlets
 from billing.clikit import (
     EXIT_FAILED,
     AccountOption,
@@ -15,10 +15,10 @@ from billing.clikit import (
     StoreOption,
     opened,
 )
-from billing.errors import BillingInputError
 
 admin = typer.Typer()
 admin.add_typer(work)
+admin.add_typer(outlets)
 
 
 @admin.command(epilog="Example: tollbridge billing rates --account acme --at 2026-03-01")
@@ -83,33 +83,6 @@ def export(
     with opened(store, config) as billing:
         for event in billing.export(settled=not facts, since=since):
             typer.echo(json.dumps(event, separators=(",", ":")))
-
-
-@admin.command(epilog="Example: tollbridge billing push --sink meter")
-def push(
-    sink: Annotated[str | None, typer.Option("--sink", help="Only this one.")] = None,
-    again: Annotated[
-        bool, typer.Option("--from-start", help="Send it everything again, with the same ids.")
-    ] = False,
-    as_json: JsonOption = False,
-    store: StoreOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Send the configured sinks what they have not acknowledged. Exit code 1 if one is down."""
-    with opened(store, config) as billing:
-        if again:
-            if sink is None:
-                raise BillingInputError("--from-start", None, "--sink with it")
-            billing.rewind(sink)
-        found = billing.push(sink=sink)
-        if as_json:
-            typer.echo(json.dumps([asdict(state) for state in found], indent=2))
-        else:
-            for state in found:
-                error = f", {state.error}, again at {state.retry_at}" if state.error else ""
-                typer.echo(f"{state.id}: {state.sent} sent{error}")
-    if any(state.error for state in found):
-        raise typer.Exit(EXIT_FAILED)
 
 
 @admin.command(epilog="Example: tollbridge billing replay")

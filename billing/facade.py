@@ -9,6 +9,7 @@ from billing.book import Books
 from billing.cards import rate_card
 from billing.closing import Closing
 from billing.config import AccountConfig, ContractConfig
+from billing.dead_letters import DeadLetter, drop, listed
 from billing.decisions import Clash, Decision, choose, clashes, decided, dismiss
 from billing.errors import BillingInputError
 from billing.explain import Explanation, explain
@@ -18,7 +19,7 @@ from billing.ledger import Ledger
 from billing.mail import Mailed, mail_due
 from billing.outbox import drain, shared_with_a_bridge
 from billing.problems import Problem, open_problems, retry
-from billing.pump import SinkState, push, rewind
+from billing.pump import SinkState, push, push_dead, rewind
 from billing.replay import replay
 from billing.report import UsageReport, usage_report
 from billing.settings import BillingSettings
@@ -179,6 +180,22 @@ class Billing:
         """Send the configured sinks what they have not acknowledged yet, in order."""
         at = now_ms() if at_ms is None else at_ms
         return push(self._store, self._books, at_ms=at, only=sink)
+
+    def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
+        """Return the events that sinks refused for good, and what waits behind them."""
+        return listed(self._store, sink=sink)
+
+    def push_dead_letters(
+        self, *, sink: str | None = None, at_ms: int | None = None
+    ) -> list[SinkState]:
+        """Send the dead letters again, then what is new."""
+        at = now_ms() if at_ms is None else at_ms
+        push_dead(self._store, self._books, at_ms=at, only=sink)
+        return push(self._store, self._books, at_ms=at, only=sink)
+
+    def drop_dead_letter(self, number: int) -> None:
+        """Give a dead letter up: it stays on record, and its session goes on without it."""
+        drop(self._store, number)
 
     def rewind(self, sink: str) -> None:
         """Make a sink get the whole stream again, with the same ids."""

@@ -1,7 +1,8 @@
 """Outlets of the event stream: a file, OpenMeter, Lago, NATS JetStream; each sends one batch.
 
-A sink returns when all events of the batch are acknowledged, and raises `SinkDown` otherwise; then
-the whole batch is sent again later, with the same ids. None of them knows the store.
+A sink returns when all events of the batch are acknowledged. It raises `SinkDown` when the batch is
+to be sent again later, with the same ids, and `SinkRefused` when that would be of no use, since it
+is an event that the sink does not take. None of them knows the store.
 """
 
 import asyncio
@@ -25,8 +26,18 @@ NATS_DUPLICATES_S: Final = 32 * 86_400
 """How long a stream that is created here remembers ids."""
 
 
+NOT_THE_EVENT: Final = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 429})
+"""4xx that speak of the address, the token or the moment, not of what was sent."""
+
+CONFLICT: Final = 409
+
+
 class SinkDown(Exception):
     """A sink did not acknowledge; the batch stays to be sent."""
+
+
+class SinkRefused(Exception):
+    """A sink does not take an event of the batch, however often it is sent."""
 
 
 def send(config: SinkConfig, events: Sequence[Event]) -> None:
@@ -48,8 +59,18 @@ def _to_file(config: SinkConfig, events: Sequence[Event]) -> None:
 def _to_openmeter(config: SinkConfig, events: Sequence[Event]) -> None:
     body = "[" + ",".join(_json(event) for event in events) + "]"
     status, answer = _post(config, body, BATCH_TYPE)
-    if not 200 <= status < 300:
-        raise SinkDown(f"HTTP {status}: {answer[:200]}")
+    if status == CONFLICT and len(events) == 1:
+        return  # it has that id already; of a batch it would not say which
+    _check(status, answer)
+
+
+def _check(status: int, answer: str) -> None:
+    if 200 <= status < 300:
+        return
+    said = f"HTTP {status}: {answer[:200]}"
+    if 400 <= status < 500 and status not in NOT_THE_EVENT:
+        raise SinkRefused(said)
+    raise SinkDown(said)
 
 
 def _to_lago(config: SinkConfig, events: Sequence[Event]) -> None:
@@ -59,8 +80,8 @@ def _to_lago(config: SinkConfig, events: Sequence[Event]) -> None:
             continue
         status, answer = _post(config, json.dumps({"event": lago_event(event)}), "application/json")
         known = status == 422 and "value_already_exist" in answer
-        if not 200 <= status < 300 and not known:
-            raise SinkDown(f"HTTP {status}: {answer[:200]}")
+        if not known and status != CONFLICT:
+            _check(status, answer)
 
 
 def lago_event(event: Event) -> dict[str, Any]:

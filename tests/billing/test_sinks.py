@@ -17,10 +17,15 @@ from typing import Any
 
 import pytest
 from cloudevents.http import from_json
+from typer.testing import CliRunner
 
 from billing import Billing, BillingSettings
+from billing.cli import app
+from billing.errors import BillingInputError
 from billing.settings import SinkConfig
 from billing.sinks import lago_event
+from tests.billing.conftest import ACME, C1
+from tests.billing.facts import Story
 from tests.billing.postgres import skip_or_fail
 from tests.billing.test_bills import b1
 
@@ -38,6 +43,8 @@ class Collector:
         self.answer: Answer = lambda _: (204, "")
         self.raw: bytes | None = None
         self.release = threading.Event()
+        self.last = ""
+        self.refused: list[str] = []
 
 
 @contextmanager
@@ -46,6 +53,7 @@ def http_sink(collector: Collector) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             collector.requests += 1
+            collector.last = body.decode()
             collector.types.append(self.headers["Content-Type"])
             status, text = collector.answer(collector.requests)
             if status == 0:  # hang until the test is over
@@ -191,14 +199,155 @@ def test_lago_gets_one_by_one_and_its_422_for_known_ones_is_an_acknowledgement(
     assert event["properties"]["billed_seconds"] == 600
 
 
-def test_another_422_of_lago_stops_the_stream_visibly(billing: Billing) -> None:
+def two_sessions(billing: Billing, **sink: Any) -> None:
+    """Session s1 has legs a, b, c and org; s2 has leg z, settled after them."""
+    other = Story(session="s2", occurrence="s2.o1")
+    other.organizer(0)
+    other.leg("leg-z", 0, 60_000)
+    other.ended(60_000)
+    ready(billing, **sink)
+    billing.ingest(other.events)
+    billing.settle()
+
+
+def refusing(collector: Collector, *words: str, status: int = 422) -> Answer:
+    """Refuse what holds one of the words, as long as it is in the collector's list."""
+    refused = list(words)
+    collector.refused = refused
+    return lambda _: (
+        (status, '{"error_details":{"code":["not_found"]}}')
+        if any(word in collector.last for word in refused)
+        else (200, "{}")
+    )
+
+
+def ids_of(collector: Collector) -> list[str]:
+    events = [
+        e for body in collector.accepted for e in (body if isinstance(body, list) else [body])
+    ]
+    return [
+        e["event"]["transaction_id"].partition(":")[2] if "event" in e else e["id"] for e in events
+    ]
+
+
+@pytest.mark.parametrize("kind", ["lago", "openmeter"])
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_refused_for_good_holds_up_its_own_session_only(
+    billing: Billing, kind: str, status: int
+) -> None:
     collector = Collector()
-    collector.answer = lambda n: (422, '{"error_details":{"code":["not_found"]}}')
+    collector.answer = refusing(collector, "leg-b/settled", status=status)
+    with http_sink(collector) as url:
+        two_sessions(billing, type=kind, target=url)
+        state = billing.push(at_ms=NOW_MS)[0]
+        assert (state.sent, state.dead, state.error) == (2, 3, "")
+        got = dict.fromkeys(ids_of(collector))
+        assert list(got) == ["leg-a/settled.1", "leg-z/settled.1"]
+        letters = billing.dead_letters()
+        assert [(x.id, x.state) for x in letters] == [
+            ("leg-b/settled.1", "refused"),
+            ("leg-c/settled.1", "behind"),
+            ("leg-org/settled.1", "behind"),
+        ]
+        assert "not_found" in letters[0].error
+        assert billing.push(at_ms=NOW_MS)[0].dead == 3  # by itself nothing of it is sent again
+        assert billing.push_dead_letters(at_ms=NOW_MS)[0].dead == 3
+        assert [x.tries for x in billing.dead_letters()] == [2, 0, 0]
+        collector.refused.clear()
+        state = billing.push_dead_letters(at_ms=NOW_MS)[0]
+        assert (state.dead, billing.dead_letters()) == (0, [])
+        assert list(dict.fromkeys(ids_of(collector)))[2:] == [
+            "leg-b/settled.1",
+            "leg-c/settled.1",
+            "leg-org/settled.1",
+        ]
+
+
+def test_a_reversal_waits_behind_what_it_reverses(billing: Billing) -> None:
+    """A meter that got only the reversal would count less than nothing."""
+    collector = Collector()
+    collector.answer = refusing(collector, '"id":"leg-a/settled.1"')
+    with http_sink(collector) as url:
+        ready(billing, type="openmeter", target=url)
+        assert billing.push(at_ms=NOW_MS)[0].dead == 4
+        left = next(e for e in b1().events if e["id"] == "leg-a/5")
+        billing.ingest([{**left, "data": {**left["data"], "duration_ms": 1_000}}])
+        billing.choose(billing.problems()[0].no, newer=True)
+        assert billing.push(at_ms=NOW_MS)[0].dead > 4
+        assert not [i for i in ids_of(collector) if i.startswith("leg-a")]
+        first = billing.dead_letters()[0]
+        billing.drop_dead_letter(first.no)
+        state = billing.push(at_ms=NOW_MS)[0]
+        assert (state.dead, state.error) == (0, "")  # what was behind it goes on without it
+        assert [x.state for x in billing.dead_letters()] == ["dropped"] * 2
+        assert "leg-a/settled.1.reversed" not in ids_of(collector)
+        assert "leg-a/settled.1.2" in ids_of(collector)
+        again = {**left, "data": {**left["data"], "duration_ms": 2_000}}
+        billing.ingest([again])
+        billing.choose(billing.problems()[0].no, newer=True)
+        assert billing.push(at_ms=NOW_MS)[0].dead == 0
+        assert "leg-a/settled.1.2.reversed" in ids_of(collector)
+        with pytest.raises(BillingInputError, match="dead letter"):
+            billing.drop_dead_letter(first.no)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 429, 500, 503])
+def test_what_is_no_fault_of_the_event_makes_no_dead_letter(billing: Billing, status: int) -> None:
+    collector = Collector()
+    collector.answer = lambda n: (status, "no") if n == 1 else (204, "")
+    with http_sink(collector) as url:
+        ready(billing, type="openmeter", target=url)
+        state = billing.push(at_ms=NOW_MS)[0]
+        assert (state.sent, state.dead) == (0, 0)
+        assert f"HTTP {status}" in state.error
+        assert billing.push(at_ms=NOW_MS + 1_000)[0].sent == 4
+
+
+def test_a_sink_that_has_an_event_already_says_409_and_is_believed(billing: Billing) -> None:
+    collector = Collector()
+    collector.answer = lambda n: (409, "known") if n <= 2 else (204, "")
+    with http_sink(collector) as url:
+        ready(billing, type="openmeter", target=url)
+        state = billing.push(at_ms=NOW_MS)[0]
+    assert (state.sent, state.dead, state.error) == (4, 0, "")
+    assert collector.requests == 5  # the batch, then one by one
+
+
+def test_a_sink_that_goes_down_while_dead_letters_are_sent_is_waited_for(billing: Billing) -> None:
+    collector = Collector()
+    collector.answer = refusing(collector, "leg-a/settled")
     with http_sink(collector) as url:
         ready(billing, type="lago", target=url)
-        state = billing.push(at_ms=NOW_MS)[0]
-    assert state.sent == 0
-    assert "not_found" in state.error
+        assert billing.push(at_ms=NOW_MS)[0].dead == 4
+        collector.answer = lambda _: (503, "busy")
+        state = billing.push_dead_letters(at_ms=NOW_MS)[0]
+        assert (state.dead, state.error[:8]) == (4, "HTTP 503")
+        collector.answer = lambda _: (200, "{}")
+        assert billing.push_dead_letters(at_ms=NOW_MS + 1_000)[0].dead == 0
+
+
+def test_the_command_lists_sends_and_drops_dead_letters(sqlite_url: str) -> None:
+    collector = Collector()
+    collector.answer = refusing(collector, "leg-b/settled")
+    where = ("--store", sqlite_url)
+    run = CliRunner().invoke
+    with http_sink(collector) as url:
+        with Billing(sqlite_url) as opened:
+            opened.configure([C1], [ACME])
+            ready(opened, type="lago", target=url)
+        pushed = run(app, ["push", *where])
+        assert (pushed.exit_code, "3 refused or behind one" in pushed.stdout) == (1, True)
+        shown = run(app, ["dead-letters", *where, "--json"])
+        assert (shown.exit_code, [x["state"] for x in json.loads(shown.stdout)]) == (
+            1,
+            ["refused", "behind", "behind"],
+        )
+        assert "not_found" in run(app, ["dead-letters", *where]).stdout
+        assert run(app, ["dead-letters", *where, "--drop", "99"]).exit_code == 2
+        assert run(app, ["dead-letters", *where, "--resend"]).exit_code == 1
+        collector.refused.clear()
+        assert run(app, ["dead-letters", *where, "--resend"]).exit_code == 0
+        assert run(app, ["dead-letters", *where]).stdout == "no dead letters\n"
 
 
 def test_lago_times_keep_their_milliseconds() -> None:

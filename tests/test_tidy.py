@@ -136,7 +136,7 @@ def test_no_float_in_billing(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=by_name)
 def test_a_broad_except_stands_only_where_a_fault_ends_one_leg(path: Path) -> None:
-    if module_name(path) == "bridge.server":
+    if module_name(path) in ("bridge.server", "bridge.phone.directors"):  # C++ takes no exception
         return
     assert not re.search(r"except (Base)?Exception\b", path.read_text()), "name what is caught"
 

@@ -5,6 +5,7 @@ In a pool the account exists in each process that a call of its needs; it regist
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -84,18 +85,17 @@ class Account:
 
     def call(self, uri: str) -> Call:
         """Return a call to a SIP URI; `async with` dials it."""
-        return Call(uri, self._dial)
+        return Call(uri, dial=self._dial)
 
     async def _dial(self, call: Call) -> None:
         line = await self._free_line()
         number = next(line.router.numbers)
         call.put_on(line, number)
         uri = self.config.over_its_transport(call.uri)
-        try:
+        with ExitStack() as undo:
+            undo.callback(call.leave)
             await line.order("dial", number, await self._on(line), uri)
-        except BaseException:
-            call.leave()
-            raise
+            undo.pop_all()
         self._keep(call)
 
     async def calls(self) -> AsyncIterator[Call]:
@@ -120,8 +120,8 @@ class Account:
     def _told(self, line: Line, notice: tuple[Any, ...]) -> None:
         what, *rest = notice
         if what == "incoming":
-            number, uri = rest
-            call = Call(uri)
+            number, uri, called = rest
+            call = Call(uri, called=called)
             call.put_on(line, number)
             self._keep(call)
             self._come.put_nowait(call)

@@ -44,18 +44,27 @@ class Call:
 
     Attributes:
         uri: the other side.
+        called: whom a call that has come was for; "" for one that was made.
         media: none, active, or held by either side.
         ended: how it ended; None while it is not over.
         dropped: blocks of audio that nobody fetched in time.
     """
 
-    def __init__(self, uri: str, dial: "Callable[[Call], Awaitable[None]] | None" = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        dial: "Callable[[Call], Awaitable[None]] | None" = None,
+        called: str = "",
+    ) -> None:
         self.uri = uri
+        self.called = called
         self.media = Media.NONE
         self.ended: Ended | None = None
         self.dropped = 0
         self._line: Line | None = None
         self._number = 0
+        self._takes = False
         self._dial = dial
         self._events: list[CallEvent] = []
         self._grown = asyncio.Event()
@@ -66,6 +75,7 @@ class Call:
         """Say where it lives; for `Account`."""
         self._line, self._number = line, number
         line.router.taken += 1
+        self._takes = True
         line.router.attach(number, self._told)
         line.router.when_lost(self._on_lost)
 
@@ -104,11 +114,16 @@ class Call:
             self.leave()
 
     def leave(self) -> None:
-        """Give its phone back; for `Account`."""
+        """Have nothing to do with the line any more; for `Account`."""
         if self._line is not None:
+            self._give_back()
             self._line.router.detach(self._number)
-            self._line.router.taken -= 1
             self._line = None
+
+    def _give_back(self) -> None:
+        if self._line is not None and self._takes:
+            self._line.router.taken -= 1
+            self._takes = False
 
     async def answered(self, timeout_s: float = ANSWER_S) -> Self:
         """Wait until the call is answered.
@@ -147,6 +162,11 @@ class Call:
                 return event
         raise AssertionError("events end with Ended")
 
+    @property
+    def so_far(self) -> tuple[CallEvent, ...]:
+        """All that has happened up to now."""
+        return tuple(self._events)
+
     async def events(self) -> AsyncIterator[CallEvent]:
         """Yield all that happens, from the call's beginning; the last is `Ended`."""
         place = 0
@@ -183,6 +203,16 @@ class Call:
             CallRefused: the other side declines, or does not get through.
         """
         await self._order("transfer", uri)
+
+    async def connect(self, other: "Call") -> None:
+        """Let both other sides hear each other, in PJSIP's own mixer; both live in one process.
+
+        Raises:
+            PhoneTrouble: they do not, or one is over.
+        """
+        if other._line is not self._line:
+            raise PhoneTrouble("calls of two processes cannot be connected: use an Endpoint")
+        await self._order("connect", other._number)
 
     async def statistics(self) -> Statistics:
         """Return what RTP and RTCP counted, up to now or up to the call's end."""
@@ -248,6 +278,7 @@ class Call:
         elif isinstance(notice, Ended):
             self.ended, self.media = notice, Media.NONE
             self._hear(None)
+            self._give_back()
         self._events.append(notice)
         self._grown.set()
 

@@ -98,7 +98,8 @@ class PjAccount(pj.Account):  # type: ignore[misc]  # the wheel has no types
         """An INVITE has come."""
         # PJSIP hangs up a call that nobody has made an object of when this returns.
         call = PjCall(next(self.incoming), self.happened, self, prm.callId)
-        self.happened.append(("incoming", self.number, call, call.getInfo().remoteUri))
+        info = call.getInfo()
+        self.happened.append(("incoming", self.number, call, info.remoteUri, info.localUri))
 
     @guarded
     def onRegState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name

@@ -30,6 +30,9 @@ from bridge.phone.values import (
 LINGER_S: Final = 0.3
 """After the last call: for the BYE to be answered, or sent again once."""
 
+FREED_S: Final = 1.5
+"""Until PJSIP has freed the place of a call that has ended: its BYE sent twice."""
+
 ORDER_S: Final = 15.0
 KEY_MS: Final = 100
 KEY_APART_S: Final = 0.16
@@ -107,15 +110,30 @@ class Driver:
         if account not in pjsip.accounts:
             raise PhoneTrouble("the account is closed")
         entry = pjsip.entry(pjsip.new_call(number, pjsip.accounts[account]))
-        try:
-            entry.call.makeCall(uri, pjsip.pj.CallOpParam(True))
-        except pjsip.pj.Error as error:
-            pjsip.drop(entry)
-            if error.status == TOO_MANY:
-                text = f"{len(pjsip.calls)} calls are all that this build allows a process"
-                raise NoLineFree(text) from None
-            raise PhoneTrouble(f"{uri}: {error.reason}") from None
+        with contextlib.ExitStack() as undo:
+            undo.callback(pjsip.drop, entry)
+            while not self._made(entry, uri):  # noqa: ASYNC110 - PJSIP has no event for it
+                await asyncio.sleep(POLL_S)
+            undo.pop_all()
         pjsip.calls[number] = entry
+
+    def _made(self, entry: Entry, uri: str) -> bool:
+        """Make a call; false while one that has just ended is still in its place.
+
+        We say that a call has ended when its BYE goes out, PJSIP frees its place when that is
+        answered.
+        """
+        pj = self._pjsip.pj
+        try:
+            entry.call.makeCall(uri, pj.CallOpParam(True))
+        except pj.Error as error:
+            if error.status != TOO_MANY:
+                raise PhoneTrouble(f"{uri}: {error.reason}") from None
+            if time.monotonic() - self._telling.ended_at < FREED_S:
+                return False
+            live = sum(not entry.over for entry in self._pjsip.calls.values())
+            raise NoLineFree(f"{live} calls are all that this build allows a process") from None
+        return True
 
     def _entry(self, number: int) -> Entry:
         entry = self._pjsip.calls.get(number)
@@ -171,6 +189,12 @@ class Driver:
         entry.call.xfer(uri, self._pjsip.pj.CallOpParam(True))
         await self._in_time(done, "transfer")
 
+    async def do_connect(self, number: int, other: int) -> None:
+        """Let two calls hear each other, in PJSIP's own mixer."""
+        self._entry(number).joined.add(other)
+        self._entry(other).joined.add(number)
+        self._pjsip.connect(number)
+
     async def _in_time(self, answer: asyncio.Future[None], what: str) -> None:
         try:
             await asyncio.wait_for(answer, ORDER_S)
@@ -200,6 +224,7 @@ class Driver:
     async def do_capacity(self) -> int:
         """Return how many calls this build allows: call until it refuses, be refused, let go."""
         pjsip, host = self._pjsip, self._pjsip.config.host
+        await self._until(lambda: time.monotonic() - self._telling.ended_at >= FREED_S)
         account, calls = pjsip.new_account(0, AccountConfig(f"sip:capacity@{host}")), []
         with Refuser(host) as refuser:
             try:

@@ -25,6 +25,7 @@ from bridge.phone.values import AccountConfig, Media, PhoneConfig, PhoneTrouble,
 POLL_S: Final = 0.005
 EVENTS_A_TURN_MAX: Final = 1_000
 HANG_UP_S: Final = 2.0
+OVER_KEPT_MAX: Final = 32
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Entry:
 
     Attributes:
         statistics: of the streams before the present one.
+        joined: the calls that hear it, and that it hears, in PJSIP's mixer.
     """
 
     call: Any
@@ -42,6 +44,7 @@ class Entry:
     media: Media = Media.NONE
     over: bool = False
     statistics: Statistics = field(default_factory=Statistics)
+    joined: set[int] = field(default_factory=set)
 
 
 class Pjsip:
@@ -202,7 +205,14 @@ class Pjsip:
             self.release(call)
             raise
         sound.clear()
+        self._forget_some()
         return Entry(call, port, sound)
+
+    def _forget_some(self) -> None:
+        """Drop the oldest calls that are over and that nobody has asked to forget."""
+        over = [number for number, entry in self.calls.items() if entry.over]
+        for number in over[:-OVER_KEPT_MAX]:
+            self.drop(self.calls.pop(number))
 
     def _new_port(self) -> tuple[Any, Sound]:
         sound = Sound(self.config.frame)
@@ -219,6 +229,17 @@ class Pjsip:
         self.release(entry.call)
         self._ports.append((entry.port, entry.sound))
         entry.call = entry.port = None
+
+    def connect(self, number: int) -> None:
+        """Let a call and those it is joined with hear each other; again after each re-INVITE."""
+        entry = self.calls[number]
+        for other in [self.calls[one] for one in entry.joined if one in self.calls]:
+            both = (entry, other)
+            if all(one.media is not Media.NONE and not one.over for one in both):
+                with contextlib.suppress(self.pj.Error):  # on hold: again when it is resumed
+                    ours, theirs = (one.call.getAudioMedia(-1) for one in both)
+                    ours.startTransmit(theirs)
+                    theirs.startTransmit(ours)
 
     # --- work and the end ---------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ are in use. A process that dies ends its calls, and nothing else.
 """
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import subprocess
@@ -37,6 +38,7 @@ class _Process:
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
+        self.pid = self._process.pid
         self._connection = Connection(ours.detach())
         self._loop = asyncio.get_running_loop()
         self._started = self._asked[0] = self._loop.create_future()
@@ -134,11 +136,10 @@ class Pool:
             InputError: the wheel `pjsua2-python` is missing, or the configuration is wrong.
         """
         library.need("phone pool")
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
             self._each = await self._capacity_of(await self._new_process())
-        except BaseException:
-            await self.close()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(
@@ -157,6 +158,11 @@ class Pool:
         for process in processes:
             process.let_go()
         self.ended += await asyncio.gather(*(process.ended() for process in processes))
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the processes that run now."""
+        return [process.pid for process in self._alive()]
 
     def account(self, account: str | AccountConfig) -> Account:
         """Return an account, by its URI alone or with all its settings; open by `async with`."""

@@ -78,14 +78,14 @@ class Telling:
 
     # --- accounts -----------------------------------------------------------------------------
 
-    def _on_incoming(self, account: int, call: Any, uri: str) -> None:
+    def _on_incoming(self, account: int, call: Any, uri: str, called: str) -> None:
         pj = self._pjsip.pj
         entry = self._pjsip.calls[call.number] = self._pjsip.entry(call)
         ringing = pj.CallOpParam(True)
         ringing.statusCode = 180
         with contextlib.suppress(pj.Error):  # the caller has given up already
             entry.call.answer(ringing)
-        self._router.notify(account, ("incoming", call.number, uri))
+        self._router.notify(account, ("incoming", call.number, uri, called))
 
     def _on_registration(self, account: int, status: int, reason: str, expires: int) -> None:
         there = status // 100 == 2 and expires > 0
@@ -122,6 +122,7 @@ class Telling:
                 stream = entry.call.getAudioMedia(-1)
                 entry.port.startTransmit(stream)
                 stream.startTransmit(entry.port)
+                self._pjsip.connect(number)
         self._settle(number, "hold" if media is Media.HELD else "resume")
         if media is not entry.media:
             entry.media = media

@@ -48,7 +48,7 @@ def target() -> Iterator[str]:
     port = next(line.split()[1] for line in lines if line.startswith("port "))
     yield f"sip:conference@127.0.0.1:{port}"
     mixer.stdin.close()
-    mixer.wait(10)
+    assert mixer.wait(10) == 0
     mixer.stdout.close()
 
 

@@ -4,19 +4,17 @@ They register with digest, dial a code or key it, hear hold music, hear each oth
 themselves, hold and resume, hang up.
 """
 
+import asyncio
 import contextlib
-import importlib.util
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bridge.phone import AccountConfig, CallRefused, Endpoint
 from tests.peers.bridge_process import CONTRACT, config, facts, serving
-from tests.peers.needs import need
+from tests.peers.needs import need, need_pjsip
 from tests.peers.probing import CODE, free_port
 from tests.peers.sip_wire import HOST, Talk, Wire
 from tests.peers.softphones import (
@@ -28,7 +26,6 @@ from tests.peers.softphones import (
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(90)]
 
-HAS_PJSIP = importlib.util.find_spec("pjsua2") is not None
 ANN_HZ, BEN_HZ = 440, 620
 USERS = '[[user]]\nname = "ann"\npassword = "secret"\n[[user]]\nname = "ben"\npassword = "secret"\n'
 KEYS_S = 20.0
@@ -134,32 +131,47 @@ def test_linphone_waits_and_baresip_starts_the_session_and_both_talk(
     assert seconds_of_tone(heard, BEN_HZ) == pytest.approx(0, abs=0.5)
 
 
-@pytest.mark.parametrize("digest", ["MD5", "SHA-256"])
-def test_a_strict_pjsip_phone_proves_who_it_is_and_is_let_in(tmp_path: Path, digest: str) -> None:
-    """It requires 100rel and session timers of 90 s."""
-    assert HAS_PJSIP or os.environ.get("CI") != "true", "CI needs pjsua2-python"
-    if not HAS_PJSIP:
-        pytest.skip("pjsua2-python is not installed: pip install 'tollbridge[phone]'")
+@pytest.mark.parametrize(("digest", "tcp"), [("MD5", True), ("SHA-256", False)])
+async def test_a_strict_pjsip_phone_registers_and_is_let_in(
+    tmp_path: Path, digest: str, tcp: bool
+) -> None:
+    """It proves who it is, requires 100rel and session timers of 90 s, over UDP and TCP."""
+    need_pjsip()
     with bridge_with_users(tmp_path, digest) as bridge:
-        command = [sys.executable, "-m", "tests.peers.pjsip_phone"]
-        command += [f"sip:{CODE}@{bridge.address}", "ann", str(ANN_HZ), str(tmp_path / "raw")]
-        phone = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "TEST_PHONE_STRICT": "1"},
+        account = AccountConfig(
+            f"sip:ann@{HOST}",
+            registrar=f"sip:{bridge.address}",
+            password="secret",
+            tcp=tcp,
+            require_100rel=True,
+            session_timer_s=90,
         )
-        try:
-            bridge.until("leg.waiting")
-            said, _ = phone.communicate("keys *0771144#\n", timeout=20)
-        finally:
-            phone.kill()
-            phone.wait(10)
+        async with Endpoint() as endpoint, endpoint.account(account) as ann:
+            assert ann.registered
+            async with ann.call(f"sip:{CODE}@{bridge.address}") as call:
+                await call.answered(10)
+                await asyncio.to_thread(bridge.until, "leg.waiting")
+                await call.press("*0771144#")
+                await asyncio.to_thread(bridge.until, "organizer.joined")
         bridge.until("leg.left")
-    assert '"event": "confirmed", "status": 200' in said
     answered = [fact["ani"] for fact in facts(bridge.store) if fact["type"] == "leg.answered"]
     assert answered == ["ann"]
+
+
+async def test_a_wrong_password_is_told_to_the_user(bridge: Bridge) -> None:
+    need_pjsip()
+    account = AccountConfig(f"sip:ann@{HOST}", f"sip:{bridge.address}", password="guess")
+    async with Endpoint() as endpoint:
+        with pytest.raises(CallRefused, match=f"register at sip:{bridge.address}: 40[13]"):
+            async with endpoint.account(account):
+                pass
+        async with (
+            endpoint.account(f"sip:ann@{HOST}") as nobody,
+            nobody.call(f"sip:{CODE}@{bridge.address}") as call,
+        ):
+            with pytest.raises(CallRefused, match="401"):
+                await call.answered(10)
+    assert not facts(bridge.store)
 
 
 def test_who_has_no_password_is_not_let_in(bridge: Bridge) -> None:

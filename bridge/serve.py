@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import phonenumbers
 from pydantic import SecretStr
 
+from bridge import recording_files
 from bridge.conference.api import LegKind, SessionSpec
 from bridge.config import Settings
 from bridge.invoicing import Tending
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bridge.web.service import WebService
 
 TOKEN_BYTES: Final = 24
+RECORDINGS_TENDED_S: Final = 3_600
 TOLL_COUNTRIES_SHOWN: Final = ("US", "GB", "DE", "FR")
 """Toll numbers in the banner; every country's is in the plan (D18)."""
 
@@ -30,6 +32,7 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], No
     bridge = Bridge(settings)
     await bridge.start()
     tending = Tending(settings)
+    recordings = asyncio.create_task(_tend_recordings(settings))
     web: WebService | None = None
     try:
         await tending.start()
@@ -41,10 +44,18 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], No
         ready("\n".join([said, "Ctrl-C stops it."]))
         await stop.wait()
     finally:
+        recordings.cancel()
         if web is not None:
             await web.stop()
         await bridge.stop()
         await tending.stop()
+
+
+async def _tend_recordings(settings: Settings) -> None:
+    """Keep recordings for their days and no longer (R12)."""
+    while True:
+        await asyncio.to_thread(recording_files.tend, settings.recording)
+        await asyncio.sleep(RECORDINGS_TENDED_S)
 
 
 async def _start_web(bridge: Bridge, tokens: list[TokenSettings]) -> "WebService":

@@ -100,13 +100,15 @@ class PromptsSettings(_Table):
 
 
 class RecordingSettings(_Table):
-    """Where conferences are recorded, whether each one is, and how long files are kept (R12).
+    """Where conferences are recorded, whether each one is, how, and for how long (R12).
 
-    With an empty directory nothing is recorded.
+    With an empty directory nothing is recorded. `tracks`: each leg in a file of its own too.
     """
 
     directory: str = "recordings"
     on_start: bool = False
+    format: Literal["wav", "flac", "opus"] = "wav"
+    tracks: bool = False
     keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
 
 

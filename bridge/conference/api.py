@@ -390,6 +390,7 @@ class OccurrenceView:
     Attributes:
         mute_all: participants who come late start muted.
         participants: how many legs are let in, waiting or joined.
+        part: how often it has begun to be recorded.
     """
 
     session: SessionId
@@ -402,3 +403,4 @@ class OccurrenceView:
     participants: int
     organizers: int
     recording: bool = False
+    part: int = 0

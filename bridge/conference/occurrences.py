@@ -72,4 +72,5 @@ class Occurrence:
             participants=len(self.admitted),
             organizers=len(self.organizers),
             recording=self.recording,
+            part=self.parts,
         )

@@ -19,6 +19,7 @@ from bridge.web import (
     live_routes,
     metrics,
     problems,
+    recording_routes,
     session_routes,
     story_routes,
 )
@@ -41,6 +42,15 @@ ERRORS: Final = {
 OPEN: Final = frozenset({"/healthz", "/metrics", "/api/v1/join/{join_key}"})
 """What needs no token: nothing in it names a person, or the URL itself is the key."""
 
+PARTS: Final = (
+    session_routes,
+    live_routes,
+    control_routes,
+    recording_routes,
+    account_routes,
+    story_routes,
+)
+
 Ctx = Annotated[Context, Depends(context_of)]
 
 
@@ -56,7 +66,7 @@ def build(context: Context, tokens: Tokens) -> FastAPI:
     app.state.context = context
     app.state.tokens = tokens
     problems.install(app)
-    for part in (session_routes, live_routes, control_routes, account_routes, story_routes):
+    for part in PARTS:
         app.include_router(part.router)
     _add_health(app)
     _add_pages(app)

@@ -4,7 +4,8 @@ Knows the parts of the web side and the bridge; knows no route.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Final, cast
 
 from fastapi import Request
 
@@ -13,15 +14,24 @@ from bridge.server import Bridge
 from bridge.session_store import SessionRecord, SessionStore
 from bridge.units import ConfMs, utc_of
 from bridge.web.auth import Principal
+from bridge.web.call_models import CallState, QualityOut
 from bridge.web.charges import Charges
 from bridge.web.feed import Feed
-from bridge.web.models import LegOut, NumberOut, OccurrenceOut, SessionOut, SessionState
+from bridge.web.models import (
+    LegOut,
+    NumberOut,
+    OccurrenceOut,
+    SessionOut,
+    SessionState,
+)
 from bridge.web.now import Now
 from bridge.web.numbers import OfferedNumber, country_name, numbers_of
 from bridge.web.problems import ApiProblem, unknown
 from bridge.web.sessions import Scheduler
 from bridge.web.speech import Speech
 from bridge.web.webhooks import Sender
+
+MINUTE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,13 @@ class Context:
             if principal.sees(accounts.get(view.session) if view.session else None)
         ]
 
+    def levels(self, principal: Principal) -> dict[str, int]:
+        """Return how loud the legs are that talk now, in dB against full scale."""
+        loud = self.bridge.voices.levels
+        if not loud or principal.account is None:
+            return {str(leg): level for leg, level in loud.items()}
+        return {view.leg: loud[view.leg] for view in self.legs(principal) if view.leg in loud}
+
     def account(self, principal: Principal, account: str | None) -> str:
         """Return the account that is meant: the token's own, or the one that is named."""
         known = {config.id for config in self.bridge.settings.account}
@@ -94,6 +111,11 @@ class Context:
             toll_free=sorted(spec.toll_free),
             opens=iso(spec.opens),
             closes=iso(spec.closes),
+            security_code=(spec.security_code or None) if principal.may("organizer") else None,
+            secured=spec.security_code != "",
+            entry=spec.entry.value if spec.entry else None,
+            participants_max=spec.participants_max,
+            continue_minutes=None if spec.continue_ms is None else spec.continue_ms // MINUTE_MS,
             join_url=self.join_url(record),
             sip_uri=self.sip_uri(record),
             sequence=record.sequence,
@@ -150,6 +172,8 @@ class Context:
     def show_leg(self, view: LegView) -> LegOut:
         """Return a leg as rosters show it."""
         joined = view.joined_at
+        voices = self.bridge.voices
+        quality = voices.quality.get(view.leg)
         return LegOut(
             leg=view.leg,
             session=view.session,
@@ -166,6 +190,13 @@ class Context:
             hand_raised=view.hand_raised,
             has_floor=view.floor,
             gain_db=view.gain_db,
+            held=view.held,
+            talking=view.talking,
+            level_db=voices.levels.get(view.leg),
+            quality=None if quality is None else QualityOut(**asdict(quality)),
+            name_recorded=view.named,
+            call=cast(CallState, view.call),
+            attempt=view.attempt,
             answered_at=iso(view.answered_at),
             waiting_since=iso(view.waiting_since),
             joined_at=iso(joined),

@@ -3,9 +3,9 @@
 Each is one order to the conference core; what it refuses is 404 or 409 with its code.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Final, cast
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query, Request
 
 from bridge.conference.api import (
     Announce,
@@ -26,8 +26,9 @@ from bridge.conference.api import (
 from bridge.conference.prompts import CLIP
 from bridge.ids import new_id
 from bridge.units import LegId
-from bridge.web.auth import Organizer
-from bridge.web.context import Context, context_of
+from bridge.web.auth import Organizer, Viewer
+from bridge.web.call_models import CallOut, CallsOut, CallState
+from bridge.web.context import Context, context_of, utc_text
 from bridge.web.models import (
     AnnounceIn,
     CalledOut,
@@ -41,6 +42,15 @@ from bridge.web.models import (
     VolumeIn,
 )
 from bridge.web.problems import ApiProblem, raise_refused
+
+CALLS_SHOWN_MAX: Final = 200
+
+_WAV_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 router = APIRouter(prefix="/api/v1")
 Ctx = Annotated[Context, Depends(context_of)]
@@ -103,6 +113,23 @@ async def announce(session: str, body: AnnounceIn, context: Ctx, principal: Orga
     return await _order(context, Announce(record.spec.id, prompt, principal.by, leg))
 
 
+@router.post("/sessions/{session}/announce-file", tags=["control"], openapi_extra=_WAV_BODY)
+async def announce_file(
+    session: str,
+    request: Request,
+    context: Ctx,
+    principal: Organizer,
+    leg: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+) -> Done:
+    """Play a WAV file, two minutes at most, to everybody in the conference, or to one leg."""
+    record = await context.session(principal, session)
+    prompt = CLIP
+    if any(view.session == record.spec.id for view in context.bridge.occurrences()):
+        prompt = await context.speech.file(await request.body())
+    to = None if leg is None else LegId(leg)
+    return await _order(context, Announce(record.spec.id, prompt, principal.by, to))
+
+
 @router.post("/sessions/{session}/recording", tags=["control"])
 async def record_session(session: str, body: OnIn, context: Ctx, principal: Organizer) -> Done:
     """Switch the recording; it begins with the start at the earliest (R12)."""
@@ -118,6 +145,29 @@ async def call_me(session: str, body: CallMeIn, context: Ctx, principal: Organiz
     order = CallMe(leg, record.spec.id, body.number, body.name, by=principal.by)
     await _order(context, order)
     return CalledOut(leg=leg)
+
+
+@router.get("/sessions/{session}/call-me", tags=["now"])
+async def list_calls(session: str, context: Ctx, principal: Viewer) -> CallsOut:
+    """Return what became of the calls of a session: ringing, busy, no answer, declined, joined."""
+    record = await context.session(principal, session)
+    calls = context.now.calls_of(str(record.spec.id))
+    return CallsOut(
+        session=record.spec.id,
+        items=[
+            CallOut(
+                leg=call.leg,
+                number=call.number,
+                name=call.name,
+                state=cast(CallState, call.state),
+                attempt=call.attempt,
+                again=call.again,
+                reason=call.reason,
+                at=utc_text(call.at),
+            )
+            for call in calls[:CALLS_SHOWN_MAX]
+        ],
+    )
 
 
 # --- legs ---------------------------------------------------------------------------------

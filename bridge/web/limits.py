@@ -10,6 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.web.problems import answer
 
 BODY_BYTES_MAX: Final = 65_536
+AUDIO_BYTES_MAX: Final = 4 * 1_024 * 1_024
+AUDIO_PATH: Final = "/announce-file"
+"""A file to play may be larger: two minutes at 16 kHz."""
+
 THROWN_AWAY_MAX: Final = 64 * 1_024 * 1_024
 """So much of a body that is too large is read and dropped, so that the answer is heard."""
 
@@ -31,35 +35,36 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = AUDIO_BYTES_MAX if scope["path"].endswith(AUDIO_PATH) else BODY_BYTES_MAX
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > BODY_BYTES_MAX:
+        if not announced.isdigit() or int(announced) > limit:
             if b"expect" not in headers:  # who asks first has sent nothing yet
                 await _throw_away(receive)
-            await _too_large()(scope, receive, send)
+            await _too_large(limit)(scope, receive, send)
             return
         if announced == b"0" and b"transfer-encoding" not in headers:
             await self._app(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await _read(receive, limit)
         if body is None:
             await _throw_away(receive)
-            await _too_large()(scope, receive, send)
+            await _too_large(limit)(scope, receive, send)
             return
         await self._app(scope, _given(body, receive), send)
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, limit: int) -> bytes | None:
     """Return the body, None when it is over the limit or its sender has gone."""
     body = bytearray()
     more = True
-    while more and len(body) <= BODY_BYTES_MAX:
+    while more and len(body) <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":  # half a body is no order
             return None
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    return None if len(body) > BODY_BYTES_MAX else bytes(body)
+    return None if len(body) > limit else bytes(body)
 
 
 async def _throw_away(receive: Receive) -> None:
@@ -85,8 +90,8 @@ def _given(body: bytes, receive: Receive) -> Receive:
     return next_message
 
 
-def _too_large() -> ASGIApp:
-    detail = f"a body may have {BODY_BYTES_MAX} bytes"
+def _too_large(limit: int) -> ASGIApp:
+    detail = f"a body may have {limit} bytes"
     return answer(413, "body_too_large", detail, headers={"Connection": "close"})
 
 

@@ -15,6 +15,7 @@ from bridge.web.models import NowOut, RosterOut
 
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 1_000
+LEVELS_S: Final = 0.25
 
 router = APIRouter(prefix="/api/v1")
 Ctx = Annotated[Context, Depends(context_of)]
@@ -67,10 +68,14 @@ async def get_events(
     limit: Annotated[
         int | None, Query(ge=0, le=10_000, description="End the stream after so many events.")
     ] = None,
+    levels: Annotated[
+        bool, Query(description="Send who talks how loud too, 4 times a second; without an id.")
+    ] = False,
 ) -> StreamingResponse:
     """Stream facts and notices as server-sent events, from behind `Last-Event-ID` when given."""
+    stream = _stream(context, principal, last_event_id, limit)
     return StreamingResponse(
-        _stream(context, principal, last_event_id, limit),
+        _with_levels(context, principal, stream) if levels else stream,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -99,6 +104,30 @@ async def _stream(
     finally:
         if waiting is not None:
             waiting.cancel()
+
+
+async def _with_levels(
+    context: Context, principal: Principal, stream: AsyncIterator[str]
+) -> AsyncIterator[str]:
+    """Put levels between the frames of a stream, whenever they have changed."""
+    shown: dict[str, int] = {}
+    coming: asyncio.Future[str] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(stream))
+            done, _ = await asyncio.wait({coming}, timeout=LEVELS_S)
+            if done:
+                frame, coming = coming.result(), None
+                yield frame
+            levels = context.levels(principal)
+            if levels != shown:
+                shown = levels
+                yield f"event: levels\ndata: {json.dumps({'type': 'levels', 'dbfs': shown})}\n\n"
+    except StopAsyncIteration:
+        return
+    finally:
+        if coming is not None:
+            coming.cancel()
 
 
 def _frame(event: Event) -> str:

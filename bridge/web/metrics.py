@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from bridge.link import TICK_BUCKETS_MS, Status
 from bridge.server import Bridge
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,6 +57,7 @@ def _media(bridge: Bridge) -> Iterator[str]:
     yield from _family("tick_milliseconds", "gauge", "Time of a media tick in the last second.")
     for quantile, value in sorted(status.tick_ms.items()):
         yield _value("tick_milliseconds", value, stat=quantile)
+    yield from _tick_times(status)
     yield from _family("ticks_total", "counter", "Media ticks since the worker started.")
     yield _value("ticks_total", status.ticks)
     yield from _family("late_ticks_total", "counter", "Media ticks that began late or not at all.")
@@ -76,6 +78,19 @@ def _media(bridge: Bridge) -> Iterator[str]:
     yield from _family("media_events_total", "counter", "What the media plane did, by name.")
     for name in sorted(status.counters.keys() - TOTALS - DROPS):
         yield _value("media_events_total", status.counters[name], event=name)
+
+
+def _tick_times(status: Status) -> Iterator[str]:
+    """Yield the histogram of tick times, in seconds and cumulative, as Prometheus wants it."""
+    yield from _family("tick_seconds", "histogram", "Time of a media tick since the start.")
+    below = 0
+    counts = status.tick_counts or [0] * (len(TICK_BUCKETS_MS) + 1)
+    for bound, count in zip(TICK_BUCKETS_MS, counts, strict=False):
+        below += count
+        yield _value("tick_seconds_bucket", below, le=f"{bound / 1_000:g}")
+    yield _value("tick_seconds_bucket", sum(counts), le="+Inf")
+    yield _value("tick_seconds_sum", round(status.tick_sum_ms / 1_000, 6))
+    yield _value("tick_seconds_count", sum(counts))
 
 
 def _sip(counters: Mapping[str, int]) -> Iterator[str]:

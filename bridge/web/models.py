@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from bridge.conference.numberplan import NumberPlan
+from bridge.web.call_models import CallState, QualityOut
 
 LANGUAGES: Final = ("en", "fr", "it", "de", "es", "pt", "nl")
 """R19."""
@@ -20,6 +21,7 @@ LANGUAGES: Final = ("en", "fr", "it", "de", "es", "pt", "nl")
 TOLL_FREE_COUNTRIES: Final = NumberPlan.build().toll_free_countries
 COUNTRIES_MAX: Final = 300
 RECIPIENTS_MAX: Final = 100
+SEATS_MAX: Final = 5_000
 GAIN_DB_MIN: Final = -40
 GAIN_DB_MAX: Final = 20
 
@@ -29,11 +31,17 @@ Title = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Code = Annotated[str, Field(pattern=r"^[0-9]{3,20}$")]
 Pin = Annotated[str, Field(pattern=r"^[0-9]{4,20}$")]
 Start = Literal["on_join", "on_command"]
+EntrySound = Literal["tone", "name", "nothing"]
 SessionState = Literal["scheduled", "open", "started", "cancelled"]
 NumberKind = Literal["toll_free", "toll"]
 Email = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,5}$")
 ]
+
+
+def _whole(value: object) -> object:
+    """Take 6.0 for 6: JSON has one kind of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _country(value: str) -> str:
@@ -53,11 +61,6 @@ def _instant(value: str) -> str:
     return value
 
 
-def _whole(value: object) -> object:
-    """Take 6.0 for 6: JSON has one kind of number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 Country = Annotated[
     str,
     AfterValidator(_country),
@@ -66,7 +69,12 @@ Country = Annotated[
 When = Annotated[
     str, AfterValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
+Seats = Annotated[int, Field(ge=1, le=SEATS_MAX), BeforeValidator(_whole)]
+Minutes = Annotated[int, Field(ge=0, le=60), BeforeValidator(_whole)]
 Countries = Annotated[list[Country], Field(max_length=COUNTRIES_MAX)]
+
+
+_OURS: Final = "Without it the bridge's own setting holds."
 
 
 class _In(BaseModel):
@@ -86,10 +94,16 @@ class SessionNew(_In):
     toll_free: Countries = []
     opens: When | None = Field(None, description="With `closes`: a one-off session.")
     closes: When | None = None
+    security_code: Code | None = Field(None, description="Asked for after the access code.")
+    entry: EntrySound | None = Field(None, description=_OURS)
+    participants_max: Seats | None = Field(None, description=_OURS)
+    continue_minutes: Minutes | None = Field(
+        None, description=f"After the last organizer left (D17). {_OURS}"
+    )
 
 
 class SessionChange(_In):
-    """What may change of a session; what is left out stays. `null` takes a time away."""
+    """What may change of a session; what is left out stays. `null` takes a value away."""
 
     title: Title = ""
     language: Language = "en"
@@ -97,12 +111,18 @@ class SessionChange(_In):
     toll_free: Countries = []
     opens: When | None = None
     closes: When | None = None
+    security_code: Code | None = None
+    entry: EntrySound | None = None
+    participants_max: Seats | None = None
+    continue_minutes: Minutes | None = None
 
 
 class SessionOut(BaseModel):
     """A session.
 
-    `organizer_pin` is null for viewers. `state`: `started` once the organizer is there (D2),
+    `organizer_pin` and `security_code` are null for viewers; `secured` says that the second is
+    asked for. `entry`, `participants_max` and `continue_minutes` are null where the bridge's own
+    settings hold. `state`: `started` once the organizer is there (D2),
     `open` while somebody waits.
     """
 
@@ -117,6 +137,11 @@ class SessionOut(BaseModel):
     toll_free: list[str]
     opens: str | None
     closes: str | None
+    security_code: str | None
+    secured: bool
+    entry: EntrySound | None
+    participants_max: int | None
+    continue_minutes: int | None
     join_url: str
     sip_uri: str
     sequence: int
@@ -151,7 +176,11 @@ class NumbersOut(BaseModel):
 
 
 class LegOut(BaseModel):
-    """One leg that is not over. Times are conference time; `via` is how it joined."""
+    """One leg that is not over. Times are conference time; `via` is how it joined.
+
+    `talking` and `level_db` (against full scale, null while it says nothing) are of this moment.
+    `call` is what Call Me has come to, `attempt` how often it dialled.
+    """
 
     leg: str
     session: str | None
@@ -167,6 +196,13 @@ class LegOut(BaseModel):
     hand_raised: bool
     has_floor: bool
     gain_db: int
+    held: bool
+    talking: bool
+    level_db: int | None
+    quality: QualityOut | None
+    name_recorded: bool
+    call: CallState
+    attempt: int
     answered_at: str | None
     waiting_since: str | None
     joined_at: str | None
@@ -408,6 +444,7 @@ class JoinOut(BaseModel):
     language: str
     state: str
     access_code: str
+    secured: bool
     sip_uri: str
     opens: str | None
     closes: str | None

@@ -11,6 +11,10 @@ from typing import Any, Final
 from bridge.conference.api import Fact, Notice
 from bridge.units import ConfMs
 
+CALL_ME: Final = "call_me."
+CALLS_KEPT_MAX: Final = 2_000
+"""Calls that are shown; the oldest is forgotten first."""
+
 FINAL: Final = frozenset({"session.ended", "session.cancelled"})
 
 
@@ -47,14 +51,31 @@ class OccurrenceNow:
     organizer_joined: bool = False
 
 
+@dataclass(slots=True)
+class CallNow:
+    """A call of Call Me and what became of it, as its last notice says."""
+
+    leg: str
+    session: str
+    number: str
+    name: str
+    state: str
+    attempt: int
+    again: bool
+    reason: str
+    at: ConfMs
+
+
 class Now:
-    """The fold; `take` is given each fact after its commit. Notices change nothing here.
+    """The fold; `take` is given each fact after its commit, and each notice.
 
     Attributes:
         counts: facts since start, by type.
+        calls: the last calls of Call Me, by leg.
     """
 
     def __init__(self) -> None:
+        self.calls: dict[str, CallNow] = {}
         self.legs: dict[str, LegNow] = {}
         self.occurrences: dict[str, OccurrenceNow] = {}
         self.counts: Counter[str] = Counter()
@@ -62,6 +83,8 @@ class Now:
     def take(self, item: Fact | Notice) -> None:
         """Add one."""
         if isinstance(item, Notice):
+            if item.type.startswith(CALL_ME):
+                self._take_call(item, dict(item.data))
             return
         self.counts[item.type] += 1
         if item.type.startswith("leg."):
@@ -80,6 +103,26 @@ class Now:
             for leg in self.legs.values()
             if leg.account == account and session in (None, leg.session)
         ]
+
+    def calls_of(self, session: str) -> list[CallNow]:
+        """Return the calls of a session, the newest first."""
+        return [call for call in reversed(self.calls.values()) if call.session == session]
+
+    def _take_call(self, notice: Notice, data: dict[str, Any]) -> None:
+        leg = str(notice.leg)
+        self.calls[leg] = CallNow(
+            leg=leg,
+            session=str(notice.session),
+            number=data["number"],
+            name=data["name"],
+            state=notice.type.removeprefix(CALL_ME),
+            attempt=data["attempt"],
+            again=data.get("again", False),
+            reason=data["reason"],
+            at=notice.at,
+        )
+        if len(self.calls) > CALLS_KEPT_MAX:
+            del self.calls[next(iter(self.calls))]
 
     def _take_leg(self, fact: Fact, data: dict[str, Any]) -> None:
         leg = self.legs.get(fact.subject)

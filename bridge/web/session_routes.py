@@ -178,6 +178,7 @@ async def get_join(join_key: Identity, context: Ctx, language: Language | None =
         language=spoken,
         state=context.state_of(record),
         access_code=record.spec.access_code,
+        secured=record.spec.security_code != "",
         sip_uri=context.sip_uri(record),
         opens=iso(record.spec.opens),
         closes=iso(record.spec.closes),

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from bridge.conference.api import (
     CancelSession,
+    Entry,
     Notice,
     PutSession,
     Refused,
@@ -22,6 +23,7 @@ from bridge.conference.api import (
     SetTollFree,
     StartPolicy,
 )
+from bridge.config import continue_ms
 from bridge.server import Bridge
 from bridge.session_store import (
     CodeTaken,
@@ -153,7 +155,7 @@ class Scheduler:
                     at,
                     None,
                     account,
-                    data={"enabled": enabled, "by": by},
+                    data={"enabled": enabled, "by": by, "reason": "order"},
                 )
             )
 
@@ -184,6 +186,10 @@ class Scheduler:
             toll_free=frozenset(new.toll_free),
             opens=_ms(new.opens),
             closes=_ms(new.closes),
+            security_code=new.security_code or "",
+            entry=Entry(new.entry) if new.entry else None,
+            participants_max=new.participants_max,
+            continue_ms=continue_ms(new.continue_minutes),
         )
         self._check_window(spec)
         return spec
@@ -218,7 +224,7 @@ class Scheduler:
 
     def _tell(self, type_: str, record: SessionRecord, by: str = "api") -> None:
         spec, now = record.spec, self._bridge.now_conf()
-        self._publish(Notice(type_, now, spec.id, spec.account, data={"by": by}))
+        self._publish(Notice(type_, now, spec.id, spec.account, data={"by": by, "reason": "order"}))
 
 
 _TAKEN: Final = "the id or the access code is another session's"
@@ -247,6 +253,12 @@ def _changed(change: SessionChange) -> dict[str, Any]:
     for name in ("opens", "closes"):
         if name in named:
             named[name] = _ms(named[name])
+    if "security_code" in named:
+        named["security_code"] = named["security_code"] or ""
+    if named.get("entry") is not None:
+        named["entry"] = Entry(named["entry"])
+    if "continue_minutes" in named:
+        named["continue_ms"] = continue_ms(named.pop("continue_minutes"))
     return named
 
 

@@ -5,6 +5,7 @@ the media worker lives; how many are kept is bounded, for the worker keeps them 
 """
 
 import asyncio
+import io
 import shutil
 import tempfile
 import wave
@@ -24,6 +25,10 @@ VOICES: Final = {"en": "en-us", "fr": "fr-fr", "pt": "pt-pt"}
 WORDS_A_MINUTE: Final = "150"
 SPEAK_S: Final = 20.0
 TEXTS_MAX: Final = 200
+FILE_S_MAX: Final = 120
+SAMPLE_BYTES: Final = 2
+CHANNELS_MAX: Final = 8
+RATES_HZ: Final = range(8_000, 192_001)
 
 
 class Speech:
@@ -49,12 +54,45 @@ class Speech:
                 self._names[text, language] = name
             return name
 
+    async def file(self, data: bytes) -> str:
+        """Return the name under which `Announce` plays an uploaded WAV file."""
+        with tempfile.TemporaryDirectory(prefix="tollbridge-upload-") as folder:
+            ready = Path(folder) / "ready.wav"
+            await asyncio.to_thread(from_upload, data, ready)
+            return await self._bridge.load_clip(ready)
+
     async def _load(self, text: str, language: str) -> str:
         with tempfile.TemporaryDirectory(prefix="tollbridge-speech-") as folder:
             spoken, ready = Path(folder) / "spoken.wav", Path(folder) / "ready.wav"
             await speak(text, language, spoken)
             await asyncio.to_thread(to_telephone, spoken, ready)
             return await self._bridge.load_clip(ready)
+
+
+def from_upload(data: bytes, ready: Path) -> None:
+    """Write an uploaded 16-bit WAV file, of any rate and up to 8 channels, for telephones.
+
+    Raises:
+        ApiProblem: 409 `bad_audio`, with what it is instead.
+    """
+    try:
+        with wave.open(io.BytesIO(data)) as wav:
+            channels, width, rate = wav.getnchannels(), wav.getsampwidth(), wav.getframerate()
+            frames = wav.readframes(wav.getnframes())
+    except (wave.Error, EOFError, RuntimeError) as fault:
+        raise ApiProblem(409, "bad_audio", f"expected a WAV file: {fault}") from None
+    if width != SAMPLE_BYTES or not 1 <= channels <= CHANNELS_MAX or rate not in RATES_HZ:
+        found = f"{8 * width} bits, {channels} channels, {rate} Hz"
+        expected = (
+            f"16 bits, at most {CHANNELS_MAX} channels, {min(RATES_HZ)} to {max(RATES_HZ)} Hz"
+        )
+        raise ApiProblem(409, "bad_audio", f"{found}: expected {expected}")
+    whole = frames[: len(frames) // (SAMPLE_BYTES * channels) * SAMPLE_BYTES * channels]
+    samples = np.frombuffer(whole, "<i2").reshape(-1, channels).mean(axis=1)
+    if not 0 < len(samples) <= FILE_S_MAX * rate:
+        detail = f"{len(samples) / rate:.1f} s: expected up to {FILE_S_MAX} s of audio"
+        raise ApiProblem(409, "bad_audio", detail)
+    _write(resample(samples, rate), ready)
 
 
 async def speak(text: str, language: str, file: Path) -> None:
@@ -85,11 +123,15 @@ def to_telephone(spoken: Path, ready: Path) -> None:
     with wave.open(str(spoken), "rb") as wav:
         rate = wav.getframerate()
         samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.float64)
+    _write(resample(samples, rate), ready)
+
+
+def _write(samples: NDArray[np.float64], ready: Path) -> None:
     with wave.open(str(ready), "wb") as wav:
         wav.setnchannels(1)
-        wav.setsampwidth(2)
+        wav.setsampwidth(SAMPLE_BYTES)
         wav.setframerate(SAMPLE_RATE_HZ)
-        wav.writeframes(resample(samples, rate).astype("<i2").tobytes())
+        wav.writeframes(samples.astype("<i2").tobytes())
 
 
 def resample(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:

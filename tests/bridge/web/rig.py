@@ -82,8 +82,10 @@ class Rig:
         async with self.client(token) as client:
             return await client.request(method, f"/api/v1{path}", json=body, headers=named)
 
-    async def call(self, name: str, *, organizer: bool = False, number: str = "") -> Caller:
-        """Have somebody dial in and wait until he is let in; toll-free US unless told else."""
+    async def call(
+        self, name: str, *, organizer: bool = False, number: str = "", let_in: bool = True
+    ) -> Caller:
+        """Have somebody dial in, toll-free US unless told else; wait until he is `let_in`."""
         if self.engine is None or self.phone is None:
             self.engine, self.phone = RtpEngine.start(), await Phone.open("PCMU")
         did = self.bridge.plan.did("US", LegKind.TOLL_FREE)
@@ -100,6 +102,8 @@ class Rig:
         )
         self.callers.append(caller)
         await caller.join()
+        if not let_in:
+            return caller
         state = (LegState.WAITING, LegState.JOINED)
         assert await self.bridge.wait_for(
             lambda b: any(v.ani == caller.number and v.state in state for v in b.roster()), SOON_S

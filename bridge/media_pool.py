@@ -78,7 +78,7 @@ class MediaPool:
         self._links = tempfile.TemporaryDirectory(prefix="tollbridge-links-")
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._recorded: dict[int, str] = {}
+        self._recorded: dict[int, StartRecording] = {}
         self._levels: dict[int, dict[str, int]] = {}
         self.statuses = [Status(now_ns=0) for _ in self._workers]
         self.ends = self.starts = 0
@@ -191,8 +191,8 @@ class MediaPool:
             case PlayToGroup(group):
                 for index in self._placement.workers_of(group):
                     self._to(index, message)
-            case StartRecording(group, path):
-                self._record(group, path, message)
+            case StartRecording():
+                self._record(message)
             case StopRecording(group):
                 self._stop_recording(group, message)
             case _:
@@ -205,19 +205,20 @@ class MediaPool:
         answers = await asyncio.gather(*(one.load_clip(name, path) for one in self.workers))
         return next((answer for answer in answers if answer.error), ClipLoaded(name))
 
-    def _record(self, group: int, path: str, message: StartRecording) -> None:
-        index, links = self._placement.record(group)
+    def _record(self, message: StartRecording) -> None:
+        index, links = self._placement.record(message.group)
         self._tell(links)
         if index is None:
-            self._on_message(RecordingDone(group, path, 0, "worker_lost"))
+            self._on_message(RecordingDone(message.group, message.path, 0, "worker_lost"))
             return
-        self._recorded.setdefault(group, path)
+        self._recorded.setdefault(message.group, message)
         self._to(index, message)
 
     def _stop_recording(self, group: int, message: StopRecording) -> None:
         index, links = self._placement.end_recording(group)
-        path = self._recorded.pop(group, "")
+        began = self._recorded.pop(group, None)
         if index is None:
+            path = began.path if began else ""
             self._on_message(RecordingDone(group, path, 0, "not_recording"))
             return
         self._to(index, message)
@@ -300,13 +301,14 @@ class MediaPool:
 
         A group that has died as well has nothing more to record.
         """
-        path = Path(self._recorded.pop(group))
+        began = self._recorded.pop(group)
+        path = Path(began.path)
         if not self._placement.workers_of(group):
             self._on_message(RecordingDone(group, str(path), 0, "worker_lost"))
             return
-        following = path.with_name(f"{path.stem}.{self.ends}{path.suffix}")
+        following = path.with_name(f"{path.stem}+{self.ends}{path.suffix}")
         log.warning("recording.continued", path=str(following), instead_of=str(path))
-        self.send(StartRecording(group, str(following)))
+        self.send(replace(began, path=str(following)))
 
     async def _restart(self, index: int) -> None:
         tries = 0

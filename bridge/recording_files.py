@@ -25,7 +25,7 @@ BLOCK_FRAMES: Final = 48_000
 SUFFIXES: Final = {"wav": ".wav", "flac": ".flac", "opus": ".opus"}
 _KINDS: Final = {"flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
 _NAME: Final = re.compile(
-    r"(?P<occurrence>[A-Za-z0-9_.-]{1,150})-(?P<part>[0-9]{1,6})"
+    r"(?P<occurrence>[A-Za-z0-9_.-]{1,150})-(?P<part>[0-9]{1,6})(\+[0-9]{1,6})?"
     r"(\.(?P<track>[A-Za-z0-9_-]{1,100}))?\.(?P<kind>wav|flac|opus)"
 )
 _WAV_HEADER: Final = 44
@@ -61,9 +61,14 @@ class RecordingFile:
 def named(name: str) -> re.Match[str] | None:
     """Return the parts of a recording's file name, None for any other.
 
+    A part whose media worker died goes on in a file with `+` and a number behind the part.
+
     >>> found = named("s1.o7-2.leg-9.flac")
     >>> found and found.group("occurrence", "part", "track", "kind")
     ('s1.o7', '2', 'leg-9', 'flac')
+    >>> found = named("s1.o7-2+1.wav")
+    >>> found and found.group("part", "track")
+    ('2', None)
     """
     return _NAME.fullmatch(name)
 

@@ -25,7 +25,7 @@ MEDIA_TYPES: Final = {"wav": "audio/wav", "flac": "audio/flac", "opus": "audio/o
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 log = structlog.get_logger(__name__)
 Ctx = Annotated[Context, Depends(context_of)]
-Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,300}$", description="As listed.")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.+-]{1,300}$", description="As listed.")]
 
 _AUDIO: Final[dict[int | str, dict[str, Any]]] = {
     200: {

@@ -134,7 +134,7 @@ async def test_recording_goes_on_beside_the_first_when_its_worker_dies(
     await ann.ended()
     await asyncio.sleep(0.3)
     done: RecordingDone = await bridge.stop_recording(occurrence)
-    assert done.path == str(tmp_path / "mix.1.wav")
+    assert done.path == str(tmp_path / "mix+1.wav")
     assert done.frames > 5
 
 

@@ -25,7 +25,7 @@ BLOCK_FRAMES: Final = 48_000
 SUFFIXES: Final = {"wav": ".wav", "flac": ".flac", "opus": ".opus"}
 _KINDS: Final = {"flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
 _NAME: Final = re.compile(
-    r"(?P<occurrence>[A-Za-z0-9_.-]{1,150})-(?P<part>[0-9]{1,6})(\+[0-9]{1,6})?"
+    r"(?P<occurrence>[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9]{1,64})-(?P<part>[0-9]{1,6})(\+[0-9]{1,6})?"
     r"(\.(?P<track>[A-Za-z0-9_-]{1,100}))?\.(?P<kind>wav|flac|opus)"
 )
 _WAV_HEADER: Final = 44

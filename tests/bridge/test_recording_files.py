@@ -81,6 +81,25 @@ def test_files_are_listed_by_occurrence_part_and_track(tmp_path: Path) -> None:
     assert recording_files.listed(settings, "nobody") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("s1.o7-2.wav", ("s1.o7", "2", None, "wav")),
+        ("s1.o7-2.leg-9.flac", ("s1.o7", "2", "leg-9", "flac")),
+        ("my-1.o7-2.wav", ("my-1.o7", "2", None, "wav")),
+        ("my-1.o7-12.leg-1234.opus", ("my-1.o7", "12", "leg-1234", "opus")),
+        ("s1.o7-2+1.wav", ("s1.o7", "2", None, "wav")),
+        ("s1.o7-2.unfinished", None),
+        ("../s1.o7-2.wav", None),
+        ("s1-2.wav", None),
+    ],
+)
+def test_a_name_is_read_as_it_was_written(name: str, parts: tuple[str | None, ...] | None) -> None:
+    found = recording_files.named(name)
+    named = found.group("occurrence", "part", "track", "kind") if found else None
+    assert named == parts
+
+
 def test_what_is_too_old_goes_and_nothing_else(tmp_path: Path) -> None:
     settings = RecordingSettings(directory=str(tmp_path), keep_days=30)
     old = [aged(wav(tmp_path / "s1" / f"s1.o1-{n}.wav"), 31) for n in (1, 2)]

@@ -2,30 +2,59 @@
 
 import contextlib
 import logging
+import re
 import sys
+import time
+from typing import Final
 
 import structlog
 
 
 def set_up_logs(*, as_json: bool = False, quiet: bool = False) -> None:
     """Configure structlog once, for a command; without it a library user keeps his own set-up."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
+    processors: list[structlog.typing.Processor]
+    if as_json:
+        processors = [
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info if as_json else _as_it_is,
-            renderer,
-        ],
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    elif sys.stderr.isatty():
+        processors = [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=True),
+        ]
+    else:
+        processors = [structlog.processors.format_exc_info, _plain_line]
+    structlog.configure(
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if quiet else logging.INFO
         ),
         logger_factory=_ToStandardError,
+        cache_logger_on_first_use=True,
     )
+
+
+def _plain_line(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
+    """Write a line for a file or a pipe: a tenth of the time of the renderer for people's eyes."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    name, fault = event.pop("event"), event.pop("exception", "")
+    rest = " ".join(f"{key}={_shown(event[key])}" for key in sorted(event))
+    line = f"{stamp}.{int(now % 1 * 1e6):06d}Z [{method:<8}] {name:<30} {rest}".rstrip()
+    return f"{line}\n{fault}" if fault else line
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if text and _PLAIN.fullmatch(text) else repr(text)
+
+
+_PLAIN: Final = re.compile(r"[\x21\x23-\x3c\x3e-\x7e]+")
+"""What needs no quotes: no space, quote or equals sign."""
 
 
 class _ToStandardError:
@@ -40,12 +69,7 @@ class _ToStandardError:
     def msg(self, message: str) -> None:
         """Print one line."""
         with contextlib.suppress(OSError, ValueError):
-            print(message, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{message}\n")
+            sys.stderr.flush()
 
     debug = info = warning = error = critical = exception = log = fatal = failure = warn = msg
-
-
-def _as_it_is(
-    _logger: object, _name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    return event

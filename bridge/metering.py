@@ -66,6 +66,7 @@ SESSION: Final = sa.Table(
 )
 """`options`: JSON of what a session says for itself where the bridge has a default."""
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
 _CLOSES: Final = frozenset({"leg.left", "session.ended", "session.cancelled"})
 
 
@@ -165,7 +166,7 @@ class Outbox:
                 {
                     "id": fact.id,
                     "source": self.source,
-                    "event": json.dumps(cloud_event(fact, self.source), separators=(",", ":")),
+                    "event": _JSON.encode(cloud_event(fact, self.source)),
                 }
                 for fact in facts
             ],

@@ -80,6 +80,7 @@ class Stepper:
         self._batches: deque[_Batch] = deque()
         self._watchers: list[Watcher] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
         self._effects = ConferenceEffects()
         self._stopped = False
 
@@ -201,10 +202,10 @@ class Stepper:
             self._guard(partial(watcher, event))
 
     def _arm(self) -> None:
-        """Set the one timer to whichever of the two clocks' deadlines comes first."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        """Have the one timer go off by whichever of the two clocks' deadlines comes first.
+
+        One that goes off earlier stays: it finds nothing due and sets the next.
+        """
         now = now_ns()
         waits_ns = []
         if self._effects.deadline_ns is not None:
@@ -212,9 +213,16 @@ class Stepper:
         if self._effects.deadline_conf is not None:
             ahead_ns = self.clock.real_ns_until(self._effects.deadline_conf, now)
             waits_ns += [] if ahead_ns is None else [ahead_ns]
-        if waits_ns and not self._stopped:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(min(waits_ns) / NS_PER_S, self._on_timer)
+        if not waits_ns or self._stopped:
+            return
+        due_ns = now + min(waits_ns)
+        if self._timer is not None:
+            if self._timer_ns <= due_ns:
+                return
+            self._timer.cancel()
+        self._timer_ns = due_ns
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(waits_ns) / NS_PER_S, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

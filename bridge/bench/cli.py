@@ -109,6 +109,25 @@ def flood(
         _print(f"{participants} legs, and {rate} packets a second of strangers", result)
 
 
+@app.command(epilog="Example: tollbridge bench setup --rate 200 --seconds 60 --json")
+def setup(
+    rate: Annotated[float, typer.Option(min=1, max=5_000, help="Calls a second.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="How long they come.")] = 60.0,
+    overload: Annotated[
+        float, typer.Option(min=0, max=100, help="Then so many times the rate; 0: not at all.")
+    ] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what a whole call costs, INVITE to BYE with its facts committed."""
+    from bridge.bench.setup import run
+
+    result = run(rate, seconds, overload=overload)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(f"{rate:g} calls a second for {seconds:g} s", result)
+
+
 @app.command(epilog="Example: tollbridge bench billing --legs 1000000 --growth")
 def billing(
     legs: Annotated[

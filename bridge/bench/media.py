@@ -75,11 +75,11 @@ class Load:
         await end(self._process)
 
 
-async def start(module: str, *numbers: int, cpu: int) -> asyncio.subprocess.Process:
+async def start(module: str, *arguments: object, cpu: int) -> asyncio.subprocess.Process:
     """Start a module of this package on a core, with pipes to it."""
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        "taskset", "-c", str(cpu), sys.executable, "-m", module, *map(str, numbers),
+        "taskset", "-c", str(cpu), sys.executable, "-m", module, *map(str, arguments),
         stdin=pipe, stdout=pipe,
     )  # fmt: skip
 

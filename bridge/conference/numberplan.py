@@ -11,7 +11,7 @@ digits counted up until the number is nobody's and libphonenumber calls it valid
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import phonenumbers
@@ -28,6 +28,8 @@ CODE_DIGITS_MAX: Final = 20
 
 DIALLED_CHARS_MAX: Final = 64
 """Longer dialled text is no number."""
+
+DIALLED_CACHE_SIZE: Final = 1_024
 
 _TYPES: Final[Mapping[LegKind, frozenset[int]]] = {
     LegKind.TOLL_FREE: frozenset({PhoneNumberType.TOLL_FREE}),
@@ -78,6 +80,7 @@ def _is_digits(text: str) -> bool:
     return _DIGITS.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=DIALLED_CACHE_SIZE)
 def digits_of(dialled: str) -> str:
     """Return the E.164 digits, without plus, that dialled text means; "" when it means none.
 

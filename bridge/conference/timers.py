@@ -14,6 +14,8 @@ STALE_MAX: Final = 1_024
 class Alarm(Enum):
     """What a timer is for."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
+
     CODE = auto()  # real: the code prompt waits for a key
     KEYS = auto()  # real: keys in the waiting room or conference wait for the next
     VERDICT = auto()  # real: a code or PIN is judged now, its source having guessed before

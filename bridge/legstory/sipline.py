@@ -11,6 +11,7 @@ HEAD_BYTES: Final = 8_192
 LINE_MAX: Final = 160
 
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_CALL_ID_NAME: Final = b"\r\nCall-ID: "
 _CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*(\d{1,10})[ \t]+([A-Za-z]{1,20})", re.IGNORECASE)
 _REASON: Final = re.compile(rb"\r\nreason[ \t]*:[ \t]*([^\r\n]{0,160})", re.IGNORECASE)
 _MEDIA: Final = re.compile(rb"\r?\nm=audio (\d{1,5})[^\r\n]*")
@@ -40,6 +41,9 @@ def call_id_of(data: bytes) -> str:
     >>> call_id_of(b"BYE sip:a SIP/2.0\\r\\nCall-ID: 7@b\\r\\n\\r\\n")
     '7@b'
     """
+    at = data.find(_CALL_ID_NAME, 0, HEAD_BYTES)
+    if at >= 0:  # as nearly everybody writes it: a tenth of the time
+        return _text(data[at + len(_CALL_ID_NAME) :].split(b"\r", 1)[0])
     found = _CALL_ID.search(data, 0, HEAD_BYTES)
     return _text(found[1]) if found else ""
 
@@ -56,7 +60,10 @@ def line_of(data: bytes) -> SipLine:
     SipLine(text='200 OK', cseq='1 BYE', media='', reason='')
     """
     first = _text(data[:HEAD_BYTES].split(b"\r\n", 1)[0])[:LINE_MAX]
-    cseq, reason = _CSEQ.search(data, 0, HEAD_BYTES), _REASON.search(data, 0, HEAD_BYTES)
+    at = data.find(b"\r\nCSeq:", 0, HEAD_BYTES)
+    cseq = _CSEQ.match(data, at) if at >= 0 else _CSEQ.search(data, 0, HEAD_BYTES)
+    rare = b"eason" in data or b"EASON" in data
+    reason = _REASON.search(data, 0, HEAD_BYTES) if rare else None
     return SipLine(
         text=first.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0"),
         cseq=f"{int(cseq[1])} {_text(cseq[2])}" if cseq else "",
@@ -66,7 +73,7 @@ def line_of(data: bytes) -> SipLine:
 
 
 def _media(data: bytes) -> str:
-    media = _MEDIA.search(data)
+    media = _MEDIA.search(data) if b"m=audio" in data else None
     if not media:
         return ""
     where, direction = _WHERE.search(data), _DIRECTION.search(data, media.end())

@@ -134,6 +134,7 @@ def _lower(params: Mapping[str, str | None]) -> Mapping[str, str | None]:
     return {name.lower(): value for name, value in params.items()}
 
 
+@lru_cache(maxsize=URI_CACHE_SIZE)
 def parse_name_addr(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with header parameters."""
     if len(text) > VALUE_CHARS_MAX:

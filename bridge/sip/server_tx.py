@@ -24,6 +24,8 @@ ServerKey = tuple[str, ...]
 class ServerState(Enum):
     """States of both kinds of server transaction."""
 
+    __hash__ = object.__hash__
+
     TRYING = auto()
     PROCEEDING = auto()
     ACCEPTED = auto()
@@ -34,6 +36,8 @@ class ServerState(Enum):
 
 class ServerEvent(Enum):
     """What happens to a server transaction."""
+
+    __hash__ = object.__hash__
 
     REQUEST = auto()  # the same request once more
     ACK = auto()

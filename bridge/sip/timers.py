@@ -15,6 +15,8 @@ from bridge.units import NowNs
 class Timer(Enum):
     """The timers of RFC 3261 §17 and RFC 6026 by their letters, and those of calls by name."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
+
     A = auto()
     B = auto()
     D = auto()

@@ -1,5 +1,6 @@
 """`tollbridge billing`: facts in, settlement, invoices, explanations; decides nothing itself."""
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from billing.clikit import (
 )
 from billing.errors import BillingInputError
 from billing.page import Page, invoice_page
+from billing.paper import to_html, to_pdf, to_plain
 from billing.words import LANGUAGES
 
 app = typer.Typer(no_args_is_help=True, help="Settle usage, print invoices, explain charges.")
@@ -43,7 +45,8 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="Write to a file; PDF always does.", metavar="FILE")
 ]
 LanguageOption = Annotated[
-    str | None, typer.Option("--language", help="en, fr, it, de, es, pt or nl (HTML and PDF).")
+    str | None,
+    typer.Option("--language", help="en, fr, it, de, es, pt or nl (text, HTML and PDF)."),
 ]
 
 
@@ -61,7 +64,8 @@ def invoice(
     """Print the invoice of a month: as finalized, or as a draft of what is known now.
 
     A month with several sellers prints one invoice after the other (JSON: a list); HTML and PDF
-    want --seller then.
+    want --seller then. Text has every leg, in English; with --language it is the page as HTML and
+    PDF have it.
     """
     with opened(store, config) as billing:
         _check(style, out, language)
@@ -69,7 +73,9 @@ def invoice(
             found = [billing.invoice(account, month, seller)]
         else:
             found = billing.invoices(account, month)
-        if style is Format.TEXT:
+        if style is Format.TEXT and language is not None:
+            _put("\n".join(to_plain(invoice_page(one, language)) for one in found), out)
+        elif style is Format.TEXT:
             _put("\n".join(one.to_text() for one in found), out)
         elif style is Format.CSV:
             _put("".join(one.to_csv() for one in found), out)
@@ -94,7 +100,9 @@ def usage(
     with opened(store, config) as billing:
         _check(style, out, language)
         report = billing.usage(account, month)
-        if style in (Format.HTML, Format.PDF):
+        if style is Format.TEXT and language is not None:
+            _put(to_plain(report.page(language)), out)
+        elif style in (Format.HTML, Format.PDF):
             _print(report.page(language), style, out)
         else:
             texts = {Format.TEXT: report.to_text, Format.CSV: report.to_csv}
@@ -156,7 +164,11 @@ def ingest(
         if as_json:
             typer.echo(json.dumps(counts))
         else:
-            typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+            several = "" if report.duplicates == 1 else "s"
+            aside = f"{report.problems} set aside" + (" (see problems)" if report.problems else "")
+            typer.echo(
+                f"{report.accepted} accepted, {report.duplicates} duplicate{several}, {aside}"
+            )
     if report.problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -189,8 +201,6 @@ def _put(text: str, out: Path | None) -> None:
 
 
 def _print(page: Page, style: Format, out: Path | None) -> None:
-    from billing.paper import to_html, to_pdf
-
     if style is Format.HTML:
         _put(to_html(page), out)
     else:
@@ -204,4 +214,5 @@ def _lines(files: list[Path]) -> Iterator[bytes]:
             yield from sys.stdin.buffer
         else:
             with path.open("rb") as file:
+                yield next(file, b"").removeprefix(codecs.BOM_UTF8)  # some editors write one
                 yield from file

@@ -14,6 +14,7 @@ from billing.clikit import (
 )
 from billing.decisions import Clash, Decision
 from billing.errors import BillingInputError
+from billing.ingest import ID_REUSED_REASON
 from billing.problems import Problem
 
 work = typer.Typer()
@@ -76,9 +77,19 @@ def problems(
 def _print_problems(found: list[Problem]) -> None:
     for problem in found:
         what = problem.leg or problem.event[:60]
-        typer.echo(f"{problem.no:>6}  {problem.reason}: {problem.detail}  [{what}]")
+        shown = "" if problem.reason == ID_REUSED_REASON else f"  [{what}]"
+        typer.echo(_visible(f"{problem.no:>6}  {problem.reason}: {problem.detail}{shown}"))
     if not found:
         typer.echo("no problems")
+
+
+def _visible(text: str) -> str:
+    """Write a line of anybody's text so that a terminal shows it and does nothing else.
+
+    >>> _visible("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _as_json(clash: Clash) -> dict[str, Any]:
@@ -98,10 +109,10 @@ def _clashes(found: list[Clash]) -> str:
         ]
         names = ["", "fact", *clash.versions[0].says]
         table = [names, *columns]
-        widths = [max(map(len, column)) for column in table]
+        widths = [max(len(_visible(cell)) for cell in column) for column in table]
         rows.append(clash.about)
         for line in zip(*table, strict=True):
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            cells = (_visible(cell).ljust(width) for cell, width in zip(line, widths, strict=True))
             rows.append(f"  {'  '.join(cells)}".rstrip())
     return "\n".join(rows)
 

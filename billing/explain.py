@@ -1,5 +1,6 @@
 """Why a leg costs what it costs: its facts, its settlement, its arithmetic; decides nothing."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ class Explanation:
         rows = [f"leg {self.leg} of {self.source}", "facts"]
         for event in self.facts:
             data = " ".join(
-                f"{key}={value}"
+                f"{key}={value if isinstance(value, str) else json.dumps(value)}"
                 for key, value in event["data"].items()
                 if value not in ("", None) and key != "leg"
             )

@@ -195,9 +195,9 @@ class Invoice:
         for line in self.of(TAX):
             rows.append(f"  {line.kind}: {line.working}: {self.money(line.amount_micros)}")
         for line in self.of(ADJUSTMENT):
-            what = line.leg or line.key
-            month = month_text(line.month)
-            rows.append(f"  adjustment {month}: {what}: {self.money(line.amount_micros)}")
+            what = line.leg or line.kind or "monthly minimum"
+            amount = f"{line.working}: {self.money(line.amount_micros)}"
+            rows.append(f"  adjustment {month_text(line.month)}: {what}: {amount}")
         for kind, totals in kind_totals(self.of(USAGE)).items():
             amount = self.money(totals["micros"])
             rows.append(f"  {kind}: {minutes_text(totals['seconds'])} minutes, {amount}")

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from billing.book import Books
 from billing.invoice import FINALIZED, Invoice
 from billing.ledger import Ledger
-from billing.page import Speech, invoice_page
-from billing.paper import PdfMissing, to_html, to_pdf
+from billing.page import invoice_page
+from billing.paper import PdfMissing, to_html, to_pdf, to_plain
 from billing.settings import SmtpConfig
+from billing.speech import Speech
 from billing.store import Store
 from billing.tables import invoices
 from billing.times import month_text, now_ms
@@ -73,9 +74,9 @@ def message(invoice: Invoice, sender: str, to: str) -> EmailMessage:
     )
     domain = sender.rpartition("@")[2].strip("> ") or "localhost"
     mail["Message-ID"] = f"<invoice-{invoice.number}@{domain}>"
-    mail.set_content(invoice.to_text())
-    name = f"{invoice.number}"
     page = invoice_page(invoice)
+    mail.set_content(to_plain(page))
+    name = f"{invoice.number}"
     try:
         mail.add_attachment(
             to_pdf(page), maintype="application", subtype="pdf", filename=f"{name}.pdf"

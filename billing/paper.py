@@ -1,4 +1,4 @@
-"""Printing a page as HTML or PDF; decides nothing about what is on it.
+"""Printing a page as HTML, PDF or plain text; decides nothing about what is on it.
 
 The PDF needs the extra `tollbridge[pdf]` (typst); its template gets the page as data, so no text
 of a customer can be taken for markup.
@@ -8,7 +8,7 @@ import json
 from importlib.resources import files
 
 from billing.errors import BillingError
-from billing.page import Page, as_data
+from billing.page import RIGHT, Page, as_data
 
 
 class PdfMissing(BillingError):
@@ -41,3 +41,28 @@ def to_pdf(page: Page) -> bytes:
     data = json.dumps(as_data(page))
     printed: bytes = typst.compile(template, sys_inputs={"page": data}, format="pdf")
     return printed
+
+
+def to_plain(page: Page) -> str:
+    """Print a page as plain text, for a terminal or the body of a mail."""
+    rows = [f"{page.kind}: {page.title}", "", *page.sender, ""]
+    rows += [*page.receiver, ""] if page.receiver else []
+    rows += [f"{name}: {value}" for name, value in page.facts]
+    rows += ["", page.note] if page.note else []
+    for table in page.tables:
+        rows += ["", table.title, *_columns([table.columns, *table.rows], table.aligned)]
+    if page.total:
+        rows += ["", *_columns([*page.totals, page.total], ["left", RIGHT])]
+    return "\n".join(row.rstrip() for row in rows) + "\n"
+
+
+def _columns(rows: list[list[str]], aligned: list[str]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(aligned))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if side == RIGHT else cell.ljust(width)
+            for cell, width, side in zip(row, widths, aligned, strict=True)
+        )
+        for row in rows
+    ]

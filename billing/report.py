@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from billing.book import Books
 from billing.invoice import Party, csv_cell, to_json
 from billing.money import minutes_text
-from billing.page import LEFT, RIGHT, Page, Speech, Table
+from billing.page import LEFT, RIGHT, Page, Table
 from billing.sheet import months_for, timeline_of
+from billing.speech import Speech
 from billing.store import Store
 from billing.tables import legs, occurrences, usage
 from billing.times import iso, local, month_text

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from billing.cards import Book, Segment, Timeline
 from billing.errors import UnknownAccount
-from billing.money import minor_unit, plain_text
+from billing.money import amount_text, minor_unit
 from billing.rating import MonthMeter
 from billing.tables import legs, occurrences, sources, usage
 from billing.tax import Tax, usf, vat
@@ -280,7 +280,7 @@ def _add_minimum(closing: Segment | None, month: int, sheets: dict[tuple[str, st
         return
     sheet = _sheet(sheets, closing)
     charged = sum(line.amount_micros for line in sheet.lines)
-    unit = closing.card.unit
+    unit, currency = closing.card.unit, closing.card.currency
     minimum = closing.card.monthly_minimum // unit * unit
     if charged < minimum:
         sheet.lines.append(
@@ -290,7 +290,8 @@ def _add_minimum(closing: Segment | None, month: int, sheets: dict[tuple[str, st
                 month,
                 minimum - charged,
                 0,
-                working=f"monthly minimum {plain_text(minimum)} - {plain_text(charged)} used",
+                working=f"monthly minimum {amount_text(minimum, currency)} - "
+                f"{amount_text(charged, currency)} used",
             )
         )
 

@@ -140,7 +140,7 @@ def test_events_that_cannot_be_facts_are_set_aside_with_exit_1(
     path.write_text("{}\n[1]\n\x00\n")
     taken = run("ingest", str(path), "--config", str(config))
     assert taken.exit_code == 1
-    assert "3 problems" in taken.output
+    assert "3 set aside" in taken.output
 
 
 def test_explain_prints_facts_settlement_and_arithmetic(config: Path, facts_file: Path) -> None:

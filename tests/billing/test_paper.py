@@ -7,11 +7,13 @@ import string
 
 import pytest
 
-from billing import AccountConfig, Billing, ContractConfig
+from billing import AccountConfig, Billing, BillingSettings, ContractConfig
 from billing.invoice import Invoice, csv_cell
-from billing.page import Speech, _all_words, invoice_page
-from billing.paper import to_html, to_pdf
+from billing.page import Page, invoice_page
+from billing.paper import to_html, to_pdf, to_plain
+from billing.speech import Speech, _all_words
 from billing.words import KINDS, LANGUAGES, REASONS
+from tests.billing.facts import Story
 from tests.billing.test_bills import JURISDICTIONS, b1
 from tests.billing.test_closing import late_leg
 
@@ -37,12 +39,31 @@ def b7(billing: Billing) -> Billing:
     return billing
 
 
+def typed(text: str) -> str:
+    """Write a printed text with the signs of a keyboard."""
+    signs: dict[str, str | int | None] = {
+        "\N{MULTIPLICATION SIGN}": "x",
+        "\N{MINUS SIGN}": "-",
+        "\N{NO-BREAK SPACE}": " ",
+    }
+    return text.translate(str.maketrans(signs))
+
+
+def rows_of(page: Page, title: str) -> list[list[str]]:
+    (table,) = (table for table in page.tables if table.title == title)
+    return [[typed(cell) for cell in row] for row in table.rows]
+
+
 def test_every_language_has_every_word() -> None:
     words = _all_words()
     assert set(words) == set(LANGUAGES)
     assert len({frozenset(said) for said in words.values()}) == 1
     assert {*KINDS, *REASONS, "usf", "vat"} <= set(words["en"])
     assert all(text for said in words.values() for text in said.values())
+    for name, said in words["en"].items():
+        places = {part[1] for part in string.Formatter().parse(said)}
+        for other in words.values():
+            assert {part[1] for part in string.Formatter().parse(other[name])} == places, name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -81,7 +102,13 @@ def test_the_page_groups_by_session_country_and_kind_and_says_what_was_free(b7: 
     assert tables["By country"] == [["United States", "Toll-free", "0.10", "3", "30", "$3.00"]]
     assert tables["By way of joining"] == [["Toll-free", "3", "30", "$3.00"]]
     assert tables["Not charged"] == [["Included", "Computer audio", "1", "11"]]
-    assert tables["Taxes and fees"] == [["Universal Service Fund 2026Q1, 37.6 %", "$2.00", "$0.75"]]
+    assert rows_of(page, "Taxes and fees") == [
+        [
+            "Universal Service Fund 2026Q1, 37.6 %",
+            "37.6 % x 2.00 assessable, rounded down",
+            "$0.75",
+        ]
+    ]
     assert page.total == ["Total", "$3.75"]
     assert page.facts[0] == ["Invoice number", "Draft"]
 
@@ -96,18 +123,68 @@ def test_adjustments_and_minimums_are_on_the_page(billing: Billing) -> None:
     billing.ingest(late_leg(100).events)
     billing.settle()
     page = invoice_page(billing.invoice("acme", "2026-03"), "en")
-    tables = {table.title: table.rows for table in page.tables}
-    assert tables["Adjustments of earlier months"] == [
-        ["2026-02", "leg-late", "100", "$6.00"],
-        ["2026-02", "minimum:m", "0", "-$3.20"],
+    assert rows_of(page, "Adjustments of earlier months") == [
+        ["2026-02", "leg-late", "$6.00 due - $0.00 invoiced", "100", "$6.00"],
+        ["2026-02", "Monthly minimum", "$0.00 due - $3.20 invoiced", "0", "-$3.20"],
     ]
     assert page.total == ["Total", "$7.80"]
-    assert page.note == "Nothing was charged."
+    assert page.note == ""
     assert ["Monthly minimum", "$5.00"] in page.totals
+    assert rows_of(page, "Monthly minimum") == [["$5.00 - $0.00 used", "$5.00"]]
     text = billing.invoice("acme", "2026-03").to_text()
-    assert "adjustment 2026-02: leg-late: 6.00" in text
+    assert "adjustment 2026-02: leg-late: 6.00 due - 0.00 invoiced: 6.00" in text
+    assert "adjustment 2026-02: monthly minimum: 0.00 due - 3.20 invoiced: -3.20" in text
     rows = list(csv.DictReader(io.StringIO(billing.invoice("acme", "2026-03").to_csv())))
     assert [row["amount"] for row in rows] == ["5.00", "6.00", "-3.20"]
+
+
+@pytest.mark.parametrize(
+    ("language", "usf", "reverse"),
+    [
+        ("en", "37.6 % x 3.649 assessable, rounded down; 64.9 % of 1.00 of unknown", "Reverse ch"),
+        ("de", "37,6 % x 3,649 abgabepflichtig, abgerundet; von 1,00 unbekannter", "Steuerschuld"),
+        ("fr", "37,6 % x 3,649 assujettis, arrondi à", "Autoliquid"),
+        ("it", "37,6 % x 3,649 imponibili, arrotondato per difetto; è imponibile", "Inversione"),
+        ("es", "37,6 % x 3,649 sujetos, redondeado a la baja; está sujeto el 64,9", "Inversión"),
+        ("pt", "37,6 % x 3,649 sujeitos, arredondado para baixo; 64,9 % de 1,00", "Autoliquid"),
+        ("nl", "37,6 % x 3,649 belast, naar beneden afgerond; van 1,00 met", "Btw verlegd"),
+    ],
+)
+def test_the_working_of_taxes_is_said_in_every_language(
+    billing: Billing, language: str, usf: str, reverse: str
+) -> None:
+    """Three interstate minutes and one of a number without geography; VAT by reverse charge."""
+    account = AccountConfig(
+        id="acme", contract="ovi", product="ovi", vat_country="DE", reverse_charge=True
+    )
+    billing.configure([], [account], BillingSettings(vat={"DE": "19"}))
+    billing.ingest(b1(anis=("+12125550111", "+12125550111", "")).events)
+    story = Story(session="s2", occurrence="s2.o1")
+    story.organizer(0)
+    story.leg("leg-x", 0, 600_000)
+    story.ended(600_000)
+    billing.ingest(story.events)
+    billing.settle()
+    page = invoice_page(billing.invoice("acme", "2026-02"), language)
+    (usf_row, vat_row) = page.tables[-1].rows
+    assert typed(usf_row[1]).startswith(usf)
+    assert vat_row[1].startswith(reverse)
+    for printed in (to_html(page), to_plain(page)):
+        assert usf_row[1] in printed
+        assert vat_row[1] in printed
+    assert to_pdf(page).startswith(b"%PDF")
+
+
+def test_vat_that_is_charged_shows_its_base(billing: Billing) -> None:
+    account = AccountConfig(id="acme", contract="c1", vat_country="DE", language="de")
+    billing.configure([], [account], BillingSettings(vat={"DE": "19"}))
+    billing.ingest(b1().events)
+    billing.settle()
+    page = invoice_page(billing.invoice("acme", "2026-02"))
+    assert rows_of(page, "Steuern und Abgaben") == [["MwSt. DE, 19 %", "19 % x 1,80", "0,34 $"]]
+    text = to_plain(page).splitlines()
+    assert text[0] == "Rechnung: Toll-Free and Call Me"
+    assert text[-1].split() == ["Gesamtbetrag", "2,14", "$"]
 
 
 def test_the_csv_has_every_line_and_no_formula(b7: Billing) -> None:

@@ -42,6 +42,18 @@ class KeySender:
         for index, key in enumerate(digits):
             self.waiting.append((key, order if index == len(digits) - 1 else 0))
 
+    def drop(self) -> list[tuple[int, bool]]:
+        """Forget all keys; return the orders that this ends, and whether each was carried out.
+
+        The last key of an order counts once its end was sent: the other side may well hang up
+        because of it before it was sent three times.
+        """
+        ended = self.frame >= HELD_FRAMES
+        orders = [(order, ended and not at) for at, (_, order) in enumerate(self.waiting) if order]
+        self.waiting.clear()
+        self.frame = 0
+        return orders
+
     @property
     def busy(self) -> bool:
         """Whether the next frame belongs to a key rather than to the voice."""

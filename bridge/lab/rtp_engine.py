@@ -171,10 +171,8 @@ class Engine:
         self.free.append(row)
 
     def _drop_keys(self, row: int) -> None:
-        for _, number in self.keys[row].waiting:
-            if number:
-                self.connection.send((number, False))
-        self.keys[row].waiting.clear()
+        for number, done in self.keys[row].drop():
+            self.connection.send((number, done))
 
     def do_counters(self) -> dict[str, int]:
         """Return totals since start."""

@@ -4,7 +4,9 @@ import socket
 import struct
 from multiprocessing import Pipe
 
-from bridge.lab.keys import KeySender
+import pytest
+
+from bridge.lab.keys import HELD_FRAMES, KeySender
 from bridge.lab.rtp_engine import Engine
 from bridge.units import FRAME_NS
 
@@ -68,3 +70,19 @@ def test_a_late_engine_does_not_make_two_keys_of_one() -> None:
     engine.do_close(row)
     for one in (ours, theirs, receiver):
         one.close()
+
+
+@pytest.mark.parametrize(
+    ("frames", "done"),
+    [(0, False), (HELD_FRAMES - 1, False), (HELD_FRAMES, True), (HELD_FRAMES + 1, True)],
+)
+def test_a_key_that_the_other_side_hung_up_on_was_sent_once_its_end_was(
+    frames: int, done: bool
+) -> None:
+    sender = KeySender()
+    sender.press("2", 7)
+    sender.press("34", 8)
+    for _ in range(frames):
+        sender.next_frame()
+    assert sender.drop() == [(7, done), (8, False)]
+    assert not sender.busy

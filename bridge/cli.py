@@ -58,6 +58,7 @@ def _mount() -> None:
     for name, (text, load) in mounts.items():
         child = load() if asked == name else typer.Typer(no_args_is_help=True)
         app.add_typer(child, name=name, help=text)
+    _mount_load(asked == "load")
 
 
 def _lab() -> typer.Typer:
@@ -82,6 +83,17 @@ def _bench() -> typer.Typer:
     from bridge.bench.cli import app as bench
 
     return bench
+
+
+def _mount_load(asked: bool) -> None:
+    """Add `load`, one command that brings no others."""
+    text = "Load a SIP bridge with real calls and check all the time who hears whom."
+    if asked:
+        from bridge.lab.load.cli import EXAMPLES, load
+
+        app.command(name="load", help=text, epilog=EXAMPLES)(load)
+    else:
+        app.command(name="load", help=text)(lambda: None)
 
 
 def _fail(message: str, status: int) -> NoReturn:

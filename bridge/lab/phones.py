@@ -73,6 +73,11 @@ class Phone:
         """Where this phone sends from and is heard."""
         return self._sip.address
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request of these phones still waits for its answer."""
+        return self._sip.sizes["client_transactions"] > 0
+
     def dial(self, order: Dial, owner: CallOwner) -> None:
         """Make a call; the owner is told all that happens to it."""
         self._owners[order.leg] = owner

@@ -34,7 +34,7 @@ def fault(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if name in WORKER_FAULTS:
             patch.setenv(FAULT, name)
-            patch.setattr("bridge.worker_link.asyncio.create_subprocess_exec", _mutant_worker)
+            patch.setattr("bridge.worker_link.asyncio.create_subprocess_exec", mutant_worker)
         else:
             CONTROL_FAULTS[name](patch)
         yield
@@ -43,7 +43,8 @@ def fault(name: str) -> Iterator[None]:
 real_exec = asyncio.create_subprocess_exec
 
 
-async def _mutant_worker(program: str, *arguments: str, **more: Any) -> asyncio.subprocess.Process:
+async def mutant_worker(program: str, *arguments: str, **more: Any) -> asyncio.subprocess.Process:
+    """Start the media worker that has the fault, in place of the real one."""
     changed = ["tests.mutants.worker" if one == "bridge.worker" else one for one in arguments]
     assert changed != list(arguments), "the worker is started by its module's name"
     return await real_exec(program, *changed, **more)

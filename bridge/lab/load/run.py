@@ -1,0 +1,272 @@
+"""One load test from its first call to its last: starts what it needs, waits, judges, ends it.
+
+Progress is told to a `Watcher`; what is printed is not decided here.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.errors import OperatingTrouble
+from bridge.lab.load.book import Book, Summary, summarise
+from bridge.lab.load.calls import Calls
+from bridge.lab.load.ears import Capture, judge
+from bridge.lab.load.engine import EngineSettings
+from bridge.lab.load.host import OwnBridge, plan_for
+from bridge.lab.load.limits import Limits
+from bridge.lab.load.link import EngineLink
+from bridge.lab.load.plan import LoadPlan, address_of
+from bridge.lab.load.usage import Cores, Meter, kept_to
+from bridge.lab.phones import Phone
+from bridge.units import NS_PER_S
+
+LAST_EARS_S: Final = 3.0
+"""How long the last samples may take to be judged."""
+
+Watcher = Callable[["Load", str], None]
+"""Told each second, and at each change of stage ("calling", "load", "hanging up")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a search for the capacity."""
+
+    participants: int
+    summary: Summary
+    broken: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Result:
+    """What a load test found.
+
+    Attributes:
+        steps: of a search for the capacity, in order; `capacity` is the last that held, else 0.
+        interrupted: it was stopped before its time.
+    """
+
+    plan: LoadPlan
+    summary: Summary
+    broken: list[str]
+    book: Book
+    began_ns: int
+    loaded_ns: int
+    ended_ns: int
+    interrupted: bool = False
+    steps: list[Step] = field(default_factory=list)
+    searched: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything held."""
+        return self.capacity > 0 if self.searched else not self.broken
+
+    @property
+    def capacity(self) -> int:
+        """The largest number of participants that held."""
+        held = [step.participants for step in self.steps if not step.broken]
+        return max(held, default=0)
+
+
+@dataclass(slots=True)
+class Load:
+    """A load test under way."""
+
+    plan: LoadPlan
+    calls: Calls
+    engine: EngineLink
+    book: Book
+    stop: asyncio.Event
+    watcher: Watcher
+    stage: str = "calling"
+    meter: Meter | None = None
+    _ears: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def enter(self, stage: str) -> None:
+        """Say that another stage begins."""
+        self.stage = stage
+        self.watcher(self, stage)
+
+    def on_unasked(self, value: Capture | dict[str, Any]) -> None:
+        """Take a sample or a second from the engine."""
+        if isinstance(value, Capture):
+            task = asyncio.get_running_loop().create_task(self._listen(value))
+            self._ears.add(task)
+            task.add_done_callback(self._ears.discard)
+            return
+        if self.meter is not None:
+            value["bridge_cores"] = self.meter.cores()
+        value["stage"] = self.stage
+        self.book.seconds.append(value)
+        self.watcher(self, self.stage)
+
+    async def _listen(self, capture: Capture) -> None:
+        self.book.ears.append(await asyncio.to_thread(judge, capture))
+
+    async def hold(self, seconds: float) -> None:
+        """Wait under load, churning if that is the profile."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        if self.plan.profile == "churn":
+            await self.calls.churn(self.stop, until, seed=len(self.book.calls))
+        try:
+            await asyncio.wait_for(self.stop.wait(), max(until - loop.time(), 0))
+        except TimeoutError:
+            return
+
+    async def ears_done(self) -> None:
+        """Wait until every sample so far is judged."""
+        if self._ears:
+            await asyncio.wait(self._ears, timeout=LAST_EARS_S)
+
+
+async def run(
+    plan: LoadPlan,
+    limits: Limits,
+    stop: asyncio.Event,
+    watcher: Watcher,
+    *,
+    step: int = 0,
+    bridge_command: tuple[str, ...] = ("-m", "bridge.cli"),
+) -> Result:
+    """Carry out a plan; with `step`, add so many callers at a time until a limit breaks.
+
+    Raises:
+        InputError: the plan cannot be carried out.
+        OperatingTrouble: bridge or callers could not be started.
+    """
+    plan.checked()
+    cores = Cores() if plan.target else Cores.shared_out()
+    own = None if plan.target else await OwnBridge.start(plan, cores.bridge, command=bridge_command)
+    try:
+        with kept_to(cores.callers):
+            if own is not None:
+                plan = plan_for(plan, own.port)
+            async with _load(plan, stop, watcher, cores) as load:
+                load.meter = None if own is None else Meter(own.process.pid)
+                return await (_search(load, limits, step) if step else _whole(load, limits))
+    finally:
+        if own is not None:
+            await own.stop()
+
+
+@asynccontextmanager
+async def _load(
+    plan: LoadPlan, stop: asyncio.Event, watcher: Watcher, cores: Cores
+) -> AsyncIterator[Load]:
+    host = local_host(plan)
+    book = Book()
+    early: list[Capture | dict[str, Any]] = []
+    tell: list[Callable[[Capture | dict[str, Any]], None]] = [early.append]
+    conference, seat = plan.places()
+    settings = EngineSettings(
+        host=host,
+        conference=conference,
+        seat=seat,
+        talkers=plan.talkers_now,
+        codec=plan.codec,
+        amplitude=plan.amplitude,
+        sample=plan.sample,
+    )
+    engine = await EngineLink.start(settings, lambda value: tell[0](value), cores=cores.callers)
+    phone = await Phone.open(plan.codec, host=host)
+    try:
+        calls = Calls(plan, phone, engine, await engine.addresses(), book)
+        load = Load(plan, calls, engine, book, stop, watcher)
+        tell[0] = load.on_unasked
+        yield load
+    finally:
+        phone.close()
+        engine.close()
+
+
+async def _whole(load: Load, limits: Limits) -> Result:
+    """Let everybody in, hold, let everybody go."""
+    plan, began_ns = load.plan, time.monotonic_ns()
+    load.enter("calling")
+    await load.calls.dial(range(plan.participants), load.stop)
+    loaded_ns = time.monotonic_ns()
+    load.enter("load")
+    await load.hold(plan.duration_s)
+    ended_ns = time.monotonic_ns()
+    await load.ears_done()
+    totals = await load.engine.totals()
+    interrupted = load.stop.is_set()
+    load.enter("hanging up")
+    await load.calls.hang_up()
+    summary = summarise(load.book, began_ns, ended_ns, totals=totals)
+    return Result(
+        plan=plan,
+        summary=summary,
+        broken=limits.broken(summary),
+        book=load.book,
+        began_ns=began_ns,
+        loaded_ns=loaded_ns,
+        ended_ns=ended_ns,
+        interrupted=interrupted,
+    )
+
+
+async def _search(load: Load, limits: Limits, step: int) -> Result:
+    """Add callers, hold and judge, until something breaks or all are in."""
+    plan, began_ns = load.plan, time.monotonic_ns()
+    steps: list[Step] = []
+    inside = 0
+    while inside < plan.participants and not load.stop.is_set():
+        since_ns = time.monotonic_ns()
+        added = range(inside, min(inside + step, plan.participants))
+        load.enter(f"calling up to {added.stop}")
+        await load.calls.dial(added, load.stop)
+        inside = added.stop
+        load.enter(f"load of {inside}")
+        await load.hold(plan.settle_s + plan.duration_s)
+        if load.stop.is_set():
+            break
+        await load.ears_done()
+        summary = summarise(load.book, since_ns, time.monotonic_ns())
+        steps.append(Step(inside, summary, tuple(limits.broken(summary))))
+        if steps[-1].broken:
+            break
+    ended_ns = time.monotonic_ns()
+    interrupted = load.stop.is_set()
+    totals = await load.engine.totals()
+    load.enter("hanging up")
+    await load.calls.hang_up()
+    summary = summarise(load.book, began_ns, ended_ns, totals=totals)
+    return Result(
+        plan=plan,
+        summary=summary,
+        broken=list(steps[-1].broken) if steps else [],
+        book=load.book,
+        began_ns=began_ns,
+        loaded_ns=began_ns,
+        ended_ns=ended_ns,
+        interrupted=interrupted,
+        steps=steps,
+        searched=True,
+    )
+
+
+def local_host(plan: LoadPlan) -> str:
+    """Return this machine's address as the target sees it.
+
+    Raises:
+        OperatingTrouble: no way there.
+    """
+    target = address_of(plan.uri(0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(target)  # sends nothing
+        except OSError as error:
+            raise OperatingTrouble(f"{target.host}: {error.strerror}") from error
+        host: str = probe.getsockname()[0]
+        return host
+
+
+def seconds_since(result: Result, at_ns: int) -> float:
+    """Return a time as seconds since the first call."""
+    return (at_ns - result.began_ns) / NS_PER_S

@@ -1,0 +1,196 @@
+"""What a run says: figures of a span, limits, text, JSON and the page agree."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bridge.lab.load import report
+from bridge.lab.load.book import Book, CallLost, CallMade, Summary, percentiles, summarise
+from bridge.lab.load.ears import Fault, Heard
+from bridge.lab.load.limits import Limits
+from bridge.lab.load.mos import MOS_BEST, mos, r_factor
+from bridge.lab.load.page import to_html
+from bridge.lab.load.plan import LoadPlan
+from bridge.lab.load.plots import POINTS_MAX, Line, plot
+from bridge.lab.load.run import Result, Step
+from bridge.lab.load.voices import TONES_HZ, tone_of
+
+S = 10**9
+PLAN = LoadPlan(participants=20, conferences=2)
+
+
+def second(at: int, **more: float) -> dict[str, float]:
+    row = dict.fromkeys(
+        ("silent", "late", "gaps", "late_ticks", "send_failed", "unknown", "lost", "jitter_ms"), 0.0
+    )
+    usual = {"at_ns": at * S, "sending": 20, "steady": 20, "packets": 1_000, "pps_min": 50}
+    return {**row, **usual, "pps_mean": 50.0, "gap_ms_max": 21.0, "cpu_cores": 0.1, **more}
+
+
+def book() -> Book:
+    calls = [CallMade(n * S // 20, n, 5.0 + n, connected_ns=1) for n in range(20)]
+    faults = [Fault("missing", 3, 0, 0, 4, 1_000, 0.1)]
+    ears = [
+        Heard(3 * S, judged=10, pairs=90, delays_ms=[30.0, 31.0], listeners=[0, 2], talkers={4}),
+        Heard(5 * S, judged=10, pairs=90, faults=faults, unheard={4}, talkers={4, 6}),
+    ]
+    return Book(calls=calls, seconds=[second(at) for at in range(1, 8)], ears=ears)
+
+
+def result(book: Book, limits: Limits | None = None) -> Result:
+    summary = summarise(book, 0, 8 * S)
+    broken = (limits or Limits()).broken(summary)
+    return Result(PLAN, summary, broken, book, began_ns=0, loaded_ns=S, ended_ns=8 * S)
+
+
+def test_a_span_holds_what_happened_in_it_and_nothing_else() -> None:
+    whole, early = summarise(book(), 0, 8 * S), summarise(book(), 0, 4 * S)
+    assert (whole.calls, whole.connected, whole.rate) == (20, 20, 20.0)
+    assert whole.setup_ms == {"p50": 14.0, "p95": 23.0, "p99": 24.0, "max": 24.0}
+    assert (whole.missing, whole.unheard, whole.judged, whole.heard_talkers) == (1, 1, 20, 2)
+    assert (early.missing, early.unheard, early.judged) == (0, 0, 10)
+    assert whole.packets == 7_000
+
+
+def test_counters_that_grow_are_counted_from_the_spans_beginning() -> None:
+    rows = [second(1, lost=5), second(2, lost=7), second(3, lost=17)]
+    assert summarise(Book(seconds=rows), 2 * S, 4 * S).loss == pytest.approx(
+        100 * 12 / 2_012, abs=1e-3
+    )
+
+
+def test_the_worst_caller_is_found_in_the_totals() -> None:
+    totals = {
+        "received": [1_000, 900, 0],
+        "lost": [0, 100, 0],
+        "late": [0, 0, 0],
+        "steady_seconds": [20, 20, 0],
+        "steady_packets": [1_000, 900, 0],
+    }
+    summary = summarise(book(), 0, 8 * S, totals=totals)
+    assert summary.pps_least == 45.0
+    assert summary.mos_min == round(mos(0.1, 30.0), 2)
+    assert summary.mos == round((mos(0.1, 30.0) + mos(0.0, 30.0)) / 2, 2)
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert percentiles([float(n) for n in range(1, 101)]) == {
+        "p50": 50.0,
+        "p95": 95.0,
+        "p99": 99.0,
+        "max": 100.0,
+    }
+    assert percentiles([]) == {}
+
+
+def test_loss_and_delay_lower_the_estimate_and_neither_leaves_the_scale() -> None:
+    assert round(mos(0.0, 0.0), 2) == MOS_BEST
+    assert mos(0.01, 0.0) > mos(0.05, 0.0) > mos(0.2, 0.0) >= 1.0
+    assert mos(0.0, 40.0) == mos(0.0, 0.0)
+    assert r_factor(0.0, 340.0) == pytest.approx(93.2 - 24.5, abs=1.5)  # 400 ms: G.107, figure 2
+    assert mos(1.0, 5_000.0) == 1.0
+
+
+GOOD = Summary(
+    calls=10, connected=10, judged=5, voices=45, mos_min=4.4, pps_mean=50, pps_least=49.9
+)
+
+
+@pytest.mark.parametrize(
+    ("summary", "limits", "said"),
+    [
+        ({"connected": 8, "failures": {"503": 2}}, {}, "calls failed 2 (503: 2): at most 0"),
+        ({"connected": 8, "failures": {"503": 2}}, {"failures_max": 2}, ""),
+        ({"dropped": {"bye": 1}}, {}, "calls dropped 1 (bye: 1)"),
+        ({"missing": 1}, {}, "voices missing 1 of 45"),
+        ({"missing": 1}, {"missing_max": 1}, ""),
+        ({"wrong": 1}, {}, "wrong voices 1"),
+        ({"own": 1}, {}, "own voices heard 1"),
+        ({"unheard": 1}, {}, "callers heard by nobody 1"),
+        ({"silent_seconds": 3}, {}, "seconds of a caller without a packet 3"),
+        ({"setup_ms": {"p99": 300.0}}, {"setup_p99_ms_max": 250.0}, "set-up p99 [ms] 300"),
+        ({"loss": 0.6}, {"loss_max": 0.5}, "loss [%] 0.6: at most 0.5 allowed"),
+        ({"gap_ms_max": 80.0}, {"gap_ms_max": 60.0}, "longest gap"),
+        ({"delay_ms": {"p95": 90.0}}, {"delay_p95_ms_max": 60.0}, "delay p95"),
+        ({"mos_min": 3.9}, {"mos_min": 4.0}, "MOS 3.9: at least 4"),
+        ({"pps_least": 48.0}, {"pps_min": 49.0}, "packets a second 48"),
+        ({"judged": 0}, {}, "no listener could be judged"),
+        ({"holed": 2}, {}, "2 of 7 ears had too many holes"),
+        ({}, {"loss_max": 0.0, "mos_min": 4.4, "pps_min": 49.0}, ""),
+    ],
+)
+def test_each_limit_breaks_by_itself(
+    summary: dict[str, object], limits: dict[str, float], said: str
+) -> None:
+    broken = Limits(**limits).broken(replace(GOOD, **summary))  # type: ignore[arg-type]
+    assert len(broken) == (1 if said else 0), broken
+    assert said in "".join(broken)
+
+
+def test_a_run_in_which_no_call_came_through_fails_by_its_calls() -> None:
+    broken = Limits().broken(Summary(calls=3, failures={"404": 3}))
+    assert broken == ["calls failed 3 (404: 3): at most 0 allowed"]
+
+
+def test_text_json_and_page_say_the_same() -> None:
+    one = result(book())
+    plain = json.loads(json.dumps(report.to_json(one)))
+    assert not plain["ok"]
+    assert plain["summary"]["missing"] == 1
+    assert plain["seconds"][0]["at_s"] == 1.0
+    text = dict(report.rows(one.summary))
+    assert "1 missing" in text["who hears whom"]
+    page = to_html(one, ["tollbridge", "load", "--target", "sip:<x>@h"])
+    assert "FAILED" in page
+    assert "voices missing 1 of 180: at most 0 allowed" in page
+    assert "caller 0 (conference 0, seat 0) does not hear caller 4" in page
+    assert "sip:&lt;x&gt;@h" in page
+    assert page.count("<svg") == 9
+    assert "http" not in page.replace("http-equiv", "")  # it needs nothing from elsewhere
+
+
+def test_a_run_that_held_says_so() -> None:
+    fine = book()
+    fine.ears.pop()
+    assert report.headline(result(fine)) == "passed: everything held"
+    stopped = replace(result(fine), interrupted=True)
+    assert report.headline(stopped) == "stopped early: passed: everything held"
+
+
+def test_calls_that_were_dropped_are_named_by_their_cause() -> None:
+    dropped = book()
+    dropped.lost.append(CallLost(2 * S, 3, "bye"))
+    assert dict(report.rows(result(dropped).summary))["dropped"] == "1 of bye"
+
+
+def test_a_wrong_voice_is_traced_to_who_had_that_tone() -> None:
+    conference, seat = PLAN.places()
+    tone = int(TONES_HZ[tone_of(conference, 7, seat)[5]])
+    fault = Fault("wrong", 7, 1, 1, -1, tone, 0.9)
+    assert 5 in report.candidates(PLAN, fault)
+    assert "not of his conference: caller" in report.describe(PLAN, fault)
+    assert "hears himself" in report.describe(PLAN, replace(fault, what="own"))
+
+
+def test_the_capacity_is_the_last_step_that_held() -> None:
+    fine = summarise(book(), 0, 4 * S)
+    steps = [Step(200, fine, ()), Step(400, fine, ()), Step(600, fine, ("loss [%] 2",))]
+    found = replace(result(book()), steps=steps, searched=True, broken=["loss [%] 2"])
+    assert (found.capacity, found.ok) == (400, True)
+    assert report.headline(found) == "capacity 400: 600 participants broke a limit"
+    assert report.to_json(found)["capacity"] == 400
+    assert "<h2>Steps</h2>" in to_html(found, ["tollbridge", "load"])
+    whole = replace(found, steps=steps[:2], broken=[])
+    assert report.headline(whole) == "capacity 400 or more: no step broke a limit"
+    none = replace(found, steps=steps[2:])
+    assert (none.capacity, none.ok) == (0, False)
+
+
+def test_a_plot_keeps_what_stands_out_however_many_points_there_are() -> None:
+    points = [(float(at), 1.0) for at in range(10 * POINTS_MAX)]
+    points[4_321] = (4_321.0, 99.0)
+    drawn = plot("Gap", [Line("gap", points)], end=6_000)
+    assert drawn.count(",") < 2 * POINTS_MAX
+    assert ">100</text>" in drawn  # the axis reaches the one high point
+    assert plot("Nothing", [Line("gap", [])], end=1) == ""

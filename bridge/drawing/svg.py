@@ -169,10 +169,21 @@ def _draw_lane(canvas: Canvas, lane: Lane, y: float) -> None:
         x0, x1 = place(bar.x0), place(bar.x1)
         if bar.x1 <= bar.x0:
             canvas.rect(x0 - 1, y + 2, 2, LANE - 8, class_=f"bar {bar.kind}", title=bar.title)
+            _draw_note(canvas, bar.text, x0, y)
             continue
         canvas.rect(x0, y + 4, x1 - x0, LANE - 12, class_=f"bar {bar.kind}", title=bar.title)
         if bar.text and len(bar.text) * CHARACTER + 8 <= x1 - x0:
             canvas.text(x0 + 5, y + 17, bar.text, class_=f"on {bar.kind}")
+
+
+def _draw_note(canvas: Canvas, text: str, x: float, y: float) -> None:
+    """Write beside a mark, where there is room."""
+    if not text:
+        return
+    if x + 6 + len(text) * CHARACTER <= WIDTH:
+        canvas.text(x + 5, y + 17, text, class_="tick")
+    else:
+        canvas.text(x - 5, y + 17, text, class_="on", anchor="end")
 
 
 @dataclass(frozen=True, slots=True)

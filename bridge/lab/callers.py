@@ -79,6 +79,7 @@ class Caller:
         ladder: what happened in SIP, in order.
         ended: why the last call is over; None while it is up or before the first.
         status: final status of a call that was refused.
+        ports: his RTP ports, one after the other: each call has a new one.
         network: what happens to the packets that he sends, drawn from `seed`.
     """
 
@@ -92,6 +93,7 @@ class Caller:
     network: Impairment | None = None
     seed: str = ""
     ladder: list[Rung] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
     ended: EndCause | None = None
     status: int | None = None
     _port: RtpPort | None = None
@@ -287,6 +289,7 @@ class Caller:
         self._port = await self.engine.open(
             host=self.phone.address.host, ring_frames=self.ring_frames
         )
+        self.ports.append(self._port.port)
         if self.network is not None:
             await self.engine.impair(self._port, self.network, self.seed)
 

@@ -12,7 +12,7 @@ from bridge.lab.audibility import Window, analyse
 from bridge.lab.bills import Bill
 from bridge.lab.callers import Caller
 from bridge.lab.expectations import Audio, Expect, Recording
-from bridge.lab.hearing import Heard, Listener, sound_pcm, window_of
+from bridge.lab.hearing import Heard, Listened, Listener, sound_pcm, window_of
 from bridge.lab.host import Host
 from bridge.lab.invoices import bill_of, compare, shown_counts
 from bridge.lab.times import show_duration
@@ -35,6 +35,7 @@ class Judge:
         acted_ns: when the last action began: prompts are looked for from there.
         languages: what is spoken to the callers beside English.
         recording: the recorded file, once the story has closed it.
+        listened: what each caller heard whenever he was asked; of a crowd, the worst.
     """
 
     host: Host
@@ -44,6 +45,7 @@ class Judge:
     languages: frozenset[str] = frozenset()
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
+    listened: list[Listened] = field(default_factory=list)
 
     def meet(self, name: str, callers: Sequence[Caller], tone_hz: int | None) -> None:
         """Know one more caller, and his tone when he speaks."""
@@ -118,6 +120,7 @@ class Judge:
         for name, one in audio.items():
             results = [result for who, result in heard if who == name]
             worst = next((result for result in results if not result.ok), results[0])
+            self.listened.append(Listened(line, name, one, worst))
             self.note(line, name, worst.ok, shown_audio(one), worst.observed)
 
     async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:

@@ -17,7 +17,9 @@ from rich.console import Console
 from bridge.errors import InputError
 from bridge.lab import reports
 from bridge.lab.crew import JOBS_MAX, run_parallel
+from bridge.lab.evidence import Keeping, clear
 from bridge.lab.foreign import Foreign
+from bridge.lab.report_page import report
 from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.schema import story_schema
 from bridge.lab.selection import find_files, load_all, select, with_tags
@@ -43,6 +45,12 @@ Expression = Annotated[
 Tags = Annotated[
     list[str] | None, typer.Option("--tag", help="Only stories with this tag; may be repeated.")
 ]
+
+HtmlReport = Annotated[Path | None, typer.Option(help="Write one HTML report of all stories here.")]
+Evidence = Annotated[
+    Path, typer.Option(help="Folder for report, recordings and packets of each story that fails.")
+]
+Keep = Annotated[bool, typer.Option(help="Keep those of the stories that hold, too.")]
 
 TEMPLATE: Final = """\
 scenario: Two callers meet and hear each other
@@ -102,6 +110,9 @@ def run(
     update_golden: Annotated[
         bool, typer.Option(help="Keep each bill beside its story as `<story>.bill.json`.")
     ] = False,
+    html: HtmlReport = None,
+    evidence: Evidence = Path("out/evidence"),
+    keep: Keep = False,
     target: Annotated[
         str | None,
         typer.Option(help="A bridge that is not ours, sip:1000@host:port: audio and SIP only."),
@@ -114,31 +125,41 @@ def run(
     stories = _stories(paths, expression, tag or ()) * repeat
     if seed is not None:
         random.Random(seed).shuffle(stories)
-    set_up_logs(quiet=True)
-    console = Console(highlight=False)
     options = LabOptions(
         clock_running=clock == "real",
         update_golden=update_golden,
         seed=seed or 0,
+        keeping=Keeping(evidence, everything=keep, pages=html is not None),
         foreign=None if target is None else Foreign.of(target, target_keys),
     )
+    results, took_s = _run(stories, jobs, options)
+    if junit is not None:
+        reports.write(junit, reports.junit(results))
+    if json_file is not None:
+        reports.write(json_file, reports.json_lines(results))
+    if html is not None:
+        reports.write(html, report(results, beside=html.parent, took_s=took_s))
+    if not all(result.ok for result in results) or unequal(results):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run(stories: list[Story], jobs: int, options: LabOptions) -> tuple[list[StoryResult], float]:
+    """Run stories, print each as it comes and the sum; return the results and seconds taken."""
+    set_up_logs(quiet=True)
+    console = Console(highlight=False)
+    if options.keeping is not None:
+        clear(options.keeping.folder, stories)
     began_ns = time.monotonic_ns()
     if jobs > 1 and len(stories) > 1:
         results = run_parallel(stories, jobs, options, lambda one: reports.show(one, console))
     else:
         results = asyncio.run(run_all(stories, console, options))
     took_s = (time.monotonic_ns() - began_ns) / NS_PER_S
-    if junit is not None:
-        reports.write(junit, reports.junit(results))
-    if json_file is not None:
-        reports.write(json_file, reports.json_lines(results))
-    failed = sum(not result.ok for result in results)
-    differences = unequal(results)
-    for line in differences:
+    for line in unequal(results):
         console.print(line, style="red", markup=False, soft_wrap=True)
-    console.print(f"{len(results) - failed} of {len(results)} stories held, {took_s:.0f} s")
-    if failed or differences:
-        raise typer.Exit(EXIT_FAILED)
+    held = sum(result.ok for result in results)
+    console.print(f"{held} of {len(results)} stories held, {took_s:.0f} s")
+    return results, took_s
 
 
 async def run_all(stories: list[Story], console: Console, options: LabOptions) -> list[StoryResult]:

@@ -19,8 +19,9 @@ from bridge.errors import InputError, OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, Target
 from bridge.lab.checks import shown_audio
 from bridge.lab.doing import StepFailed, all_of, do_alone, number_of, refusal
+from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
-from bridge.lab.hearing import Heard, Listener
+from bridge.lab.hearing import Heard, Listened, Listener
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
@@ -99,10 +100,17 @@ class ForeignRun:
     story: Story
     engine: RtpEngine
     result: StoryResult
+    witness: Witness
     callers: dict[str, list[Caller]] = field(default_factory=dict)
     tones: dict[str, int] = field(default_factory=dict)
     phones: list[Phone] = field(default_factory=list)
+    listened: list[Listened] = field(default_factory=list)
     acted_ns: int = 0
+
+    @property
+    def everybody(self) -> list[Caller]:
+        """Every caller."""
+        return [caller for group in self.callers.values() for caller in group]
 
     async def run(self, foreign: Foreign, *, seed: int = 0) -> None:
         """Carry out the steps and hang up; verdicts and ladders go into the result."""
@@ -121,6 +129,7 @@ class ForeignRun:
     async def _add(self, name: str, spec: CallerSpec, target: Target, seed: int) -> None:
         phone = await Phone.open(spec.codec)
         self.phones.append(phone)
+        self.witness.watch(phone)
         voice = self.story.voices()[name]
         if voice.tone_hz:
             self.tones[name] = voice.tone_hz
@@ -139,12 +148,14 @@ class ForeignRun:
         ]
 
     async def _guarded(self, step: Step) -> None:
+        began_ns = time.monotonic_ns()
         if not isinstance(step, ExpectStep):
-            self.acted_ns = time.monotonic_ns()
+            self.acted_ns = began_ns
         try:
             await self._do(step)
         except (RemoteFault, OperatingTrouble) as failure:
             self._note(step.line, step.text, False, "the step is done", str(failure))
+        self.witness.step(step.line, step.text, began_ns)
 
     async def _do(self, step: Step) -> None:
         match step:
@@ -191,6 +202,7 @@ class ForeignRun:
             if name not in worst or not heard.ok:
                 worst[name] = heard
         for name, heard in worst.items():
+            self.listened.append(Listened(step.line, name, step.expect.audio[name], heard))
             expected = shown_audio(step.expect.audio[name])
             self._note(step.line, name, heard.ok, expected, heard.observed)
         self._not_applicable(step.line, step.expect)

@@ -7,7 +7,7 @@ moment from the beginning of the listening to its end.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -65,10 +65,32 @@ def sounds_in(languages: frozenset[str]) -> Mapping[str, Pcm]:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Whether a caller heard what he must, and what he heard."""
+    """Whether a caller heard what he must, and what he heard.
+
+    Attributes:
+        faults: what was not as it must be, "ann is not heard".
+        hearing: all that was measured; None when he could not listen.
+        prompts: those that were asked for, since the story's last action.
+        from_ns, to_ns: monotonic, when he listened.
+    """
 
     ok: bool
     observed: str
+    faults: tuple[str, ...] = ()
+    hearing: Hearing | None = None
+    prompts: Mapping[str, SoundReport] = field(default_factory=dict)
+    from_ns: int = 0
+    to_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """One caller's listening in a story: the line that asked, what was asked, what he heard."""
+
+    line: int
+    name: str
+    audio: Audio
+    heard: Heard
 
 
 @dataclass(slots=True)
@@ -109,7 +131,15 @@ class Listener:
         whole = await self._analyse(begin_ns, end_ns, {**sounds_in(self.languages), **named})
         wrong = self._wrong(whole) + await self._leaked_keys(end_ns)
         faults = list(dict.fromkeys(missing + wrong))
-        return Heard(not faults, self._observed(whole, prompts, faults))
+        return Heard(
+            ok=not faults,
+            observed=self._observed(whole, prompts, faults),
+            faults=tuple(faults),
+            hearing=whole,
+            prompts=prompts,
+            from_ns=begin_ns,
+            to_ns=end_ns,
+        )
 
     def _asked(self) -> Mapping[str, Pcm]:
         """Return the sounds to look for while we wait: a search for all of them takes long."""

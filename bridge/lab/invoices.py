@@ -114,7 +114,7 @@ def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
     if bill.minutes is not None:
         minutes = bill.minutes.model_dump()
         ok = {kind: seen.minutes[kind] for kind in minutes} == minutes
-        yield Difference("minutes", ok, shown_counts(minutes), shown_counts(seen.minutes))
+        yield Difference("minutes", ok, _shown_minutes(minutes), _shown_minutes(seen.minutes))
     if "reasons" in bill.model_fields_set:
         ok = {reason: seen.reasons[reason] for reason in bill.reasons} == bill.reasons
         yield Difference("reasons", ok, shown_counts(bill.reasons), shown_counts(seen.reasons))
@@ -148,6 +148,15 @@ def shown_counts(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
     """
     shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items() if count]
     return ", ".join(shown) or "none"
+
+
+def _shown_minutes(minutes: Mapping[str, Decimal]) -> str:
+    """Return minutes by kind.
+
+    >>> _shown_minutes({"toll_free": Decimal(1), "call_me": Decimal(0)})
+    '1 min toll_free'
+    """
+    return ", ".join(f"{count} min {kind}" for kind, count in minutes.items() if count) or "none"
 
 
 def _shown_line(line: BillLine) -> str:

@@ -5,11 +5,13 @@ Knows calls by leg id and tells each call's owner what happened; knows no audio 
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final, Self
 
 from bridge.ids import new_id
+from bridge.lab.capture import Packet
 from bridge.net.sip_udp import SipUdp
 from bridge.sip.api import (
     Accept,
@@ -48,10 +50,12 @@ class Phone:
 
     Attributes:
         dropped: messages that the core threw away, by reason.
+        watcher: told of every message, when somebody watches.
     """
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
+        self.watcher: Callable[[Packet], None] | None = None
         self._sip: SipUdp
         self._owners: dict[LegId, CallOwner] = {}
         self._called: dict[str, CallOwner] = {}
@@ -65,7 +69,9 @@ class Phone:
             return SipConfig(contact=contact, codecs=(CODECS[codec],), user_agent=USER_AGENT)
 
         phone = cls()
-        phone._sip = await SipUdp.open(Address(host, 0), config, phone._on_notice, ids=new_id)
+        phone._sip = await SipUdp.open(
+            Address(host, 0), config, phone._on_notice, ids=new_id, tap=phone._on_message
+        )
         return phone
 
     @property
@@ -91,6 +97,10 @@ class Phone:
     def reinvite(self, leg: LegId, media: LocalMedia) -> None:
         """Offer other media in a call: hold, or resume."""
         self._sip.order(Reinvite(leg, media))
+
+    def _on_message(self, data: bytes, peer: Address, sent: bool) -> None:
+        if self.watcher is not None:
+            self.watcher(Packet(time.monotonic_ns(), self.address, peer, sent, data))
 
     def _on_notice(self, notice: SipNotice) -> None:
         if isinstance(notice, Dropped):

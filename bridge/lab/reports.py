@@ -31,6 +31,8 @@ def show(result: StoryResult, console: Console) -> None:
     if not result.ok:
         for line in evidence(result):
             console.print(f"     {escape(line)}", soft_wrap=True, highlight=False)
+    if result.folder:
+        console.print(f"     evidence: {escape(result.folder)}", soft_wrap=True, highlight=False)
 
 
 def evidence(result: StoryResult) -> list[str]:
@@ -73,6 +75,7 @@ def as_json(result: StoryResult) -> dict[str, Any]:
         "ok": result.ok,
         "seconds": round(result.seconds, 3),
         "late_ticks": result.late,
+        "evidence": list(result.files),
         "verdicts": [verdict.as_json() for verdict in result.verdicts],
         "facts": [
             {"id": f.id, "type": f.type, "time": utc_of(f.at).isoformat(), "data": dict(f.data)}
@@ -114,6 +117,9 @@ def junit(results: Sequence[StoryResult]) -> str:
             message = f"line {first.line}: {first.name}: {first.observed}" if first else "empty"
             failure = ElementTree.SubElement(case, "failure", message=_clean(message))
             failure.text = _clean("\n".join(evidence(result)))
+        if result.files:  # in the manner that Jenkins, GitLab and others show attachments
+            out = ElementTree.SubElement(case, "system-out")
+            out.text = _clean("\n".join(f"[[ATTACHMENT|{file}]]" for file in result.files))
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)

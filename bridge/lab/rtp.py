@@ -13,6 +13,7 @@ import numpy as np
 
 from bridge.errors import OperatingTrouble
 from bridge.lab.audibility import Window
+from bridge.lab.capture import Packet
 from bridge.lab.network import Impairment
 from bridge.sip.api import RemoteMedia
 
@@ -115,6 +116,15 @@ class RtpEngine:
     async def close(self, port: RtpPort) -> None:
         """End the caller's stream."""
         await self._order("close", port.row)
+
+    async def begin_capture(self) -> None:
+        """Have every single caller's packets kept from now on."""
+        await self._order("begin_capture")
+
+    async def end_capture(self) -> tuple[list[Packet], int]:
+        """Return the packets kept since, and how many there was no room for; keep no more."""
+        packets, left_out = await self._order("end_capture")
+        return packets, left_out
 
     async def counters(self) -> dict[str, int]:
         """Return the engine's totals."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.lab.capture import Capture, Packet
 from bridge.lab.keys import KeySender
 from bridge.lab.network import Impairment, Line
 from bridge.lab.recording import CODEC_OF, RING_FRAMES, Recording
@@ -73,6 +74,9 @@ class Engine:
         self.keys: dict[int, KeySender] = {}
         self.recordings: dict[int, Recording] = {}
         self.lines: dict[int, Line] = {}
+        self.capture = Capture()
+        self.captured: dict[int, tuple[str, int]] = {}
+        """The own address of each row whose packets are kept: not those of crowds."""
         self.under_way: list[tuple[int, int, int, bytes]] = []
         """Packets on bad lines: when each arrives, a number that keeps order, row, bytes."""
         self.numbers = itertools.count()
@@ -105,6 +109,8 @@ class Engine:
         self.sockets[row] = sock
         self.recordings[row] = Recording(ring_frames or RING_FRAMES)
         self.keys[row] = KeySender()
+        if not ring_frames:
+            self.captured[row] = sock.getsockname()
         callers = self.callers
         callers.tone_hz[row] = 0
         seed = os.urandom(10)
@@ -163,6 +169,7 @@ class Engine:
         del self.row_of_fd[sock.fileno()]
         sock.close()
         self.remotes.pop(row, None)
+        self.captured.pop(row, None)
         self.lines.pop(row, None)
         self.under_way = [packet for packet in self.under_way if packet[2] != row]
         heapq.heapify(self.under_way)
@@ -177,6 +184,19 @@ class Engine:
     def do_counters(self) -> dict[str, int]:
         """Return totals since start."""
         return {**self.counters, "ticks": self.ticks, "callers": len(self.sockets)}
+
+    def do_begin_capture(self) -> None:
+        """Keep the packets of callers from now on; what was kept is forgotten."""
+        self.capture.begin()
+
+    def do_end_capture(self) -> tuple[list[Packet], int]:
+        """Return what was kept, and how many packets there was no room for."""
+        return self.capture.take()
+
+    def _keep(self, row: int, remote: tuple[str, int], payload: bytes, *, sent: bool) -> None:
+        own = self.captured.get(row)
+        if own is not None:
+            self.capture.add(Packet(time.monotonic_ns(), own, remote, sent, payload))
 
     # --- the grid -------------------------------------------------------------------------
 
@@ -258,6 +278,7 @@ class Engine:
     def _deliver(self, row: int, packet: bytes) -> None:
         try:
             self.sockets[row].sendto(packet, self.remotes[row])
+            self._keep(row, self.remotes[row], packet, sent=True)
             self.counters["tx"] += 1
         except OSError:  # a full buffer or a port that is gone: what a network loses
             self.counters["send_failed"] += 1
@@ -275,6 +296,7 @@ class Engine:
                 return
             except OSError:  # ICMP says that the other side's port is gone
                 continue
+            self._keep(row, source, data, sent=False)
             self._take(data, source == self.remotes.get(row), recording)
 
     def _take(self, data: bytes, expected: bool, recording: Recording) -> None:

@@ -34,6 +34,7 @@ from bridge.lab.doing import (
     refusal,
     refused,
 )
+from bridge.lab.evidence import Keeping, Witness
 from bridge.lab.foreign import Foreign, ForeignRun
 from bridge.lab.golden import difference, golden_file, golden_text
 from bridge.lab.host import BY, Host
@@ -81,6 +82,7 @@ class LabOptions:
         seed: what bad networks lose and delay is drawn from it.
         ports: the bridge's RTP ports, first and last; None is what the configuration says.
         foreign: a bridge that is not ours, instead of one that is started.
+        keeping: what evidence is kept of the runs; None keeps none.
     """
 
     clock_running: bool = False
@@ -88,6 +90,7 @@ class LabOptions:
     seed: int = 0
     ports: tuple[int, int] | None = None
     foreign: Foreign | None = None
+    keeping: Keeping | None = None
 
 
 @dataclass(slots=True)
@@ -114,17 +117,18 @@ class Lab:
         result = StoryResult(story, began_ns=time.monotonic_ns())
         with tempfile.TemporaryDirectory(prefix="tollbridge-story-") as folder:
             await self._run_in(Path(folder), result)
-        if self.options.foreign is None:
-            add_unreached(result)
         result.seconds = (time.monotonic_ns() - result.began_ns) / 1e9
         return result
 
     async def _run_in(self, folder: Path, result: StoryResult) -> None:
         story = result.story
         options = self.options
+        witness = Witness(self.engine, options.keeping, result)
+        await witness.begin()
         if options.foreign is not None:
-            foreign = ForeignRun(story, self.engine, result)
+            foreign = ForeignRun(story, self.engine, result, witness)
             await foreign.run(options.foreign, seed=options.seed)
+            await witness.close(foreign.everybody, foreign.listened)
             return
         gateway = await gateway_of(story)
         host = await Host.start(
@@ -138,7 +142,7 @@ class Lab:
         before = (await self.engine.counters())["late_ticks"]
         try:
             run = await StoryRun.prepare(
-                story, host, self.engine, folder, seed=options.seed, gateway=gateway
+                story, host, self.engine, folder, witness, seed=options.seed, gateway=gateway
             )
             try:
                 await run.all_steps()
@@ -147,12 +151,15 @@ class Lab:
             finally:
                 result.verdicts = run.judge.verdicts
                 result.ladders = run.ladders()
+                add_unreached(result)
+                await witness.ask(host, run.everybody)
                 await run.close()
         finally:
             result.facts = tuple(host.facts)
             behind = (await self.engine.counters())["late_ticks"] - before
             result.late = f"{host.late_ticks()}; callers {behind}"
             self.workers = await host.stop()
+        await witness.close(run.everybody, run.judge.listened, host.bridge.stories.clock)
 
 
 @dataclass(slots=True)
@@ -168,6 +175,7 @@ class StoryRun:
     engine: RtpEngine
     folder: Path
     judge: Judge
+    witness: Witness
     seed: int = 0
     gateway: Phone | None = None
     callers: dict[str, list[Caller]] = field(default_factory=dict)
@@ -182,6 +190,7 @@ class StoryRun:
         host: Host,
         engine: RtpEngine,
         folder: Path,
+        witness: Witness | None = None,
         *,
         seed: int = 0,
         gateway: Phone | None = None,
@@ -191,7 +200,8 @@ class StoryRun:
         Behind `gateway` are the phones that Call Me calls.
         """
         judge = Judge(host, {}, {}, acted_ns=time.monotonic_ns())
-        run = cls(story, host, engine, folder, judge=judge, seed=seed, gateway=gateway)
+        watching = witness or Witness(engine, None, StoryResult(story))
+        run = cls(story, host, engine, folder, judge, watching, seed=seed, gateway=gateway)
         for name in story.callers:
             await run.add_caller(name)
         return run
@@ -204,6 +214,7 @@ class StoryRun:
         called = gateway is not None and spec.via == "call-me"
         phone = gateway if called and gateway else await Phone.open(spec.codec)
         self.phones.append(phone)
+        self.witness.watch(phone)
         self.callers[name] = [
             Caller(
                 name=name if spec.count == 1 else f"{name} {member + 1}",
@@ -225,6 +236,11 @@ class StoryRun:
         if language != LANGUAGES[0]:
             self.judge.languages |= {language}
 
+    @property
+    def everybody(self) -> list[Caller]:
+        """Every caller."""
+        return [caller for group in self.callers.values() for caller in group]
+
     def ladders(self) -> dict[str, list[Rung]]:
         """Return every single caller's SIP ladder."""
         return {group[0].name: group[0].ladder for group in self.callers.values()}
@@ -239,13 +255,15 @@ class StoryRun:
 
     async def _guarded(self, step: Step) -> None:
         """Do one step; when it cannot be done that is a failed verdict, and the story goes on."""
+        began_ns = time.monotonic_ns()
         if not isinstance(step, ExpectStep):
-            self.judge.acted_ns = time.monotonic_ns()
+            self.judge.acted_ns = began_ns
         try:
             await self.do(step)
         except (RemoteFault, OperatingTrouble) as failure:
             verdict = Verdict(step.line, step.text, False, "the step is done", str(failure))
             self.judge.verdicts.append(verdict)
+        self.witness.step(step.line, step.text, began_ns)
 
     async def do(self, step: Step) -> None:
         """Carry out one step, or raise why it could not be."""
@@ -435,11 +453,10 @@ class StoryRun:
     async def end_everything(self) -> None:
         """End what is still open, so that the outcome is final (D4)."""
         await self._stop_recording()
-        everybody = [caller for group in self.callers.values() for caller in group]
-        for caller in everybody:
+        for caller in self.everybody:
             await caller.hang_up()
         await self.host.wait_for(
-            lambda: all(self._is_over(c) or c.ended is None for c in everybody), LEFT_S
+            lambda: all(self._is_over(c) or c.ended is None for c in self.everybody), LEFT_S
         )
         if not self.cancelled:
             await self.host.end()

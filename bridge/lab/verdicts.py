@@ -55,6 +55,9 @@ class StoryResult:
 
     Attributes:
         late: how many ticks the machine was too slow for, in the bridge and at the callers.
+        page: its card of the report, HTML; "" when none was wanted.
+        folder: where its evidence is kept; "" when none is.
+        files: what is in it.
     """
 
     story: Story
@@ -64,6 +67,9 @@ class StoryResult:
     late: str = ""
     began_ns: int = 0
     seconds: float = 0.0
+    page: str = ""
+    folder: str = ""
+    files: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

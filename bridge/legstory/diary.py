@@ -275,6 +275,7 @@ class Diary:
         return {
             "version": VERSION,
             "leg": entry.leg,
+            "begun_ns": begun,
             "inbound": entry.inbound,
             "about": entry.about,
             "clock": {

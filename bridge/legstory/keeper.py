@@ -23,11 +23,16 @@ Guard = Callable[[Callable[[], object]], None]
 
 
 class Keeper:
-    """Keeps the stories of one bridge's legs; without a shelf, those that are not over."""
+    """Keeps the stories of one bridge's legs; without a shelf, the latest.
+
+    Attributes:
+        clock: conference time.
+    """
 
     def __init__(
         self, settings: Settings, clock: ConferenceClock, legs: LegTable, guard: Guard
     ) -> None:
+        self.clock = clock
         self._diary = Diary(clock)
         self._legs = legs
         self._guard = guard

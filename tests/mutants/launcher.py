@@ -18,7 +18,8 @@ from bridge.conference.hall import Hall
 from bridge.conference.legs import Leg
 from bridge.conference.occurrences import Occurrence
 from bridge.config import Settings
-from bridge.lab.runner import Lab
+from bridge.lab.evidence import Keeping
+from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.selection import load_checked
 from bridge.lab.verdicts import StoryResult
 from bridge.server import Bridge
@@ -125,10 +126,10 @@ CONTROL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
-async def run_with(name: str, file: Path) -> StoryResult:
-    """Run one story on a bridge that has the fault `name`."""
+async def run_with(name: str, file: Path, keeping: Keeping) -> StoryResult:
+    """Run one story on a bridge that has the fault `name`; its evidence is kept."""
     with fault(name):
-        lab = Lab.open()
+        lab = Lab.open(LabOptions(keeping=keeping))
         try:
             return await lab.run(load_checked(file))
         finally:

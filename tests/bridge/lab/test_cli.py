@@ -1,7 +1,9 @@
 """`tollbridge scenario`: exit codes, reports, selection; a real bridge for what must fail."""
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +12,8 @@ from typer.testing import CliRunner
 from bridge.errors import InputError
 from bridge.lab.cli import TEMPLATE, app
 from bridge.lab.selection import find_files, load_all, select
+from bridge.lab.voice import level_dbfs
+from bridge.prompts import read_wav
 
 RUNNER = CliRunner()
 SCENARIOS = Path("scenarios")
@@ -43,6 +47,8 @@ def test_what_does_not_hold_fails_with_its_reason_and_exit_1(tmp_path: Path) -> 
     file = written(tmp_path, "fails.yaml", FAILS.replace("  - ben: join\n", ""))
     reports = tmp_path / "out" / "junit.xml", tmp_path / "out" / "lines.jsonl"
     arguments = ["run", str(file), "--junit", str(reports[0]), "--json", str(reports[1])]
+    page, folder = tmp_path / "out" / "report.html", tmp_path / "kept"
+    arguments += ["--html", str(page), "--evidence", str(folder)]
     result = RUNNER.invoke(app, arguments)
     assert result.exit_code == 1, result.output
     lines = [json.loads(line) for line in reports[1].read_text().splitlines()]
@@ -59,6 +65,42 @@ def test_what_does_not_hold_fails_with_its_reason_and_exit_1(tmp_path: Path) -> 
     assert failure.text is not None
     assert "SIP of ann" in failure.text
     assert "leg.joined" in failure.text
+    kept = folder / f"{tmp_path.name}-fails"
+    names = sorted(one.name for one in kept.iterdir())
+    assert names == [
+        *("ann.received.wav", "ann.sent.wav", "olivia.received.wav", "olivia.sent.wav"),
+        *("packets.pcapng", "report.html"),
+    ]
+    assert sorted(Path(one).name for one in lines[0]["evidence"]) == names
+    assert f"evidence: {kept}" in result.output.replace("\n", "")
+    attached = case.findtext("system-out") or ""
+    assert f"[[ATTACHMENT|{kept / 'packets.pcapng'}]]" in attached
+    assert_sound(kept)
+    assert_page(page.read_text(), kept, beside=page.parent)
+
+
+def assert_sound(kept: Path) -> None:
+    """Ann says 540 Hz or so and hears olivia: both recordings hold what they are called after."""
+    sent, received = (read_wav(kept / f"ann.{way}.wav") for way in ("sent", "received"))
+    assert min(len(sent), len(received)) > 8_000
+    assert level_dbfs(sent[-4_000:]) == pytest.approx(-16, abs=1)
+    assert level_dbfs(received[-4_000:]) == pytest.approx(-16, abs=2)
+
+
+def assert_page(text: str, kept: Path, *, beside: Path) -> None:
+    for said in (
+        "olivia is heard",
+        "must not be heard",
+        "left: hung up",
+        "INVITE sip:",
+        "120 s x 0.06/min = 0.12",
+        "Leg by leg",
+        "What each caller received",
+    ):
+        assert said in text, said
+    link = re.search(r'href="([^"]*packets.pcapng)"', text)
+    assert link is not None
+    assert (beside / unquote(link[1])).resolve() == kept / "packets.pcapng"
 
 
 def test_the_template_of_new_is_a_story_that_holds(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Packets that a story leaves are what Wireshark reads: SIP decoded, RTP found by the SDP."""
+
+import doctest
+import ipaddress
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bridge.lab import pcap
+from bridge.lab.pcap import Datagram, checksum, ip_packet, write_pcapng
+from tests.bridge.lab.test_tracks import packet
+from tests.peers.needs import need
+
+PHONE, BRIDGE = ("127.0.0.1", 35_060), ("127.0.0.1", 45_060)
+BEGAN_NS = 1_790_000_000_123_456_789
+CHECKED = ("-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
+
+
+def sip(first: str, port: int = 0) -> bytes:
+    sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    body = f"{sdp}m=audio {port} RTP/AVP 0\r\n" if port else ""
+    head = [
+        first,
+        "Via: SIP/2.0/UDP 127.0.0.1:35060;branch=z9hG4bK1",
+        "From: <sip:ann@127.0.0.1>;tag=1",
+        "To: <sip:482913@127.0.0.1>" + (";tag=2" if first.startswith("SIP") else ""),
+        "Call-ID: story@lab",
+        "CSeq: 1 INVITE",
+        *(["Content-Type: application/sdp"] if port else []),
+        f"Content-Length: {len(body)}",
+    ]
+    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
+
+
+def story() -> list[Datagram]:
+    invite = Datagram(BEGAN_NS, PHONE, BRIDGE, sip("INVITE sip:482913@127.0.0.1 SIP/2.0", 5_004))
+    answer = Datagram(BEGAN_NS + 10**7, BRIDGE, PHONE, sip("SIP/2.0 200 OK", 40_000))
+    spoken = [packet(number) for number in range(25)]
+    return [
+        invite,
+        answer,
+        *(Datagram(BEGAN_NS + one.at_ns, one.local, one.remote, one.payload) for one in spoken),
+    ]
+
+
+def tshark(file: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["tshark", "-r", str(file), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.peer
+def test_wireshark_decodes_sip_and_finds_the_stream_that_its_sdp_named(tmp_path: Path) -> None:
+    need("tshark")
+    file = tmp_path / "packets.pcapng"
+    write_pcapng(file, story(), comment="a story")
+    fields = ("sip.Method", "sip.Status-Code", "sdp.media.port", "frame.time_epoch")
+    shown = tshark(file, "-Y", "sip", "-T", "fields", *(x for f in fields for x in ("-e", f)))
+    first, second = (line.split("\t") for line in shown.splitlines())
+    assert (first[0], first[2]) == ("INVITE", "5004")
+    assert (second[1], second[2]) == ("200", "40000")
+    assert first[3].startswith("1790000000.123456789")
+    assert len(tshark(file, "-Y", "rtp.setup-method == SDP").splitlines()) == 25
+    assert "g711U" in tshark(file, "-q", "-z", "rtp,streams")
+    bad = "ip.checksum.status == Bad || udp.checksum.status == Bad || _ws.malformed"
+    assert tshark(file, *CHECKED, "-Y", bad) == ""
+
+
+def test_checksums_are_those_of_the_standards() -> None:
+    """RFC 1071: a packet summed with its own checksum gives nought."""
+    assert doctest.testmod(pcap).failed == 0
+    four = ip_packet(Datagram(0, ("192.0.2.1", 1), ("192.0.2.2", 2), b"odd"))
+    assert checksum(four[:20]) == 0
+    six = ip_packet(Datagram(0, ("2001:db8::1", 1), ("::1", 2), b"even"))
+    assert six[6] == 17
+    ends = ipaddress.ip_address("2001:db8::1").packed + ipaddress.ip_address("::1").packed
+    assert checksum(ends + len(six[40:]).to_bytes(4) + b"\0\0\0\x11" + six[40:]) == 0

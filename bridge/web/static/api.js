@@ -35,6 +35,20 @@ async function ask(method, path, body) {
   return answer.status === 204 ? null : answer.json();
 }
 
+async function blob(path) {
+  const headers = { Authorization: `Bearer ${token.get()}` };
+  const answer = await fetch(`/api/v1${path}`, { headers, cache: "no-store" });
+  if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
+  return answer.blob();
+}
+
+async function send(path, file) {
+  const headers = { Authorization: `Bearer ${token.get()}`, "Content-Type": "audio/wav" };
+  const answer = await fetch(`/api/v1${path}`, { method: "POST", headers, body: file });
+  if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
+  return answer.json();
+}
+
 // Follows /events for ever: onEvent(event) for each, onLink("live" | "lost") when that changes.
 async function follow(onEvent, onLink, signal) {
   let last = "";
@@ -43,7 +57,7 @@ async function follow(onEvent, onLink, signal) {
     try {
       const headers = { Authorization: `Bearer ${token.get()}` };
       if (last) headers["Last-Event-ID"] = last;
-      const answer = await fetch("/api/v1/events", { headers, signal, cache: "no-store" });
+      const answer = await fetch("/api/v1/events?levels=true", { headers, signal, cache: "no-store" });
       if (answer.status === 401) throw new Refused(401, {});
       if (!answer.ok) throw new Error(`answered ${answer.status}`);
       onLink("live");

@@ -3,14 +3,16 @@
 "use strict";
 
 const VIA = { toll_free: "toll-free", toll: "toll", voip: "VoIP", call_me: "Call Me" };
-const STATES = { invited: "ringing", answered: "answering", prompted: "keying the code", waiting: "waiting", joined: "in", leaving: "leaving", dialled: "being called", resting: "to be called again", asked: "answered, must press 1" };
+const STATES = { invited: "ringing", answered: "answering", prompted: "keying the code", secured: "keying the security code", naming: "saying a name", waiting: "waiting", joined: "in", leaving: "leaving", dialled: "being called", resting: "to be called again", asked: "answered, must press 1" };
 const NEWS = {
   "leg.joined": "joined", "leg.left": "left", "leg.waiting": "is waiting", "participant.muted": "is muted",
   "participant.unmuted": "is not muted any more", "participant.hand_raised": "raised a hand",
+  "participant.held": "is on hold", "participant.resumed": "is back from hold", "call_me.joined": "accepted the call",
   "call_me.ringing": "rings", "call_me.busy": "is busy", "call_me.no_answer": "does not answer",
   "call_me.declined": "declined the call", "call_me.failed": "could not be called",
 };
 const CHARGES_MS = 10000;
+const QUALITY_MS = 5000;
 const $ = (name, within = document) => within.querySelector(name);
 
 const cards = new Map();
@@ -30,6 +32,7 @@ async function begin() {
   });
   $("#sign-out").addEventListener("click", () => { close(); showSignIn(""); });
   setInterval(tick, 1000);
+  setInterval(() => [...cards.values()].some((card) => card.live) && readNowSoon(), QUALITY_MS);
   setInterval(() => cards.forEach((card) => card.live && readCharges(card)), CHARGES_MS);
   if (token.get()) open(); else showSignIn("");
 }
@@ -88,6 +91,8 @@ const readNowSoon = soon(readNow);
 const readSessionsSoon = soon(readSessions);
 
 function onEvent(event) {
+  if (event.type === "levels") { showLevels(event.dbfs); return; }
+  if (event.type === "speaker.changed") return; // the levels show it
   if (event.type.startsWith("session.") || event.type.startsWith("account.") || event.type === "stream.reset") {
     readSessionsSoon();
   } else {
@@ -101,9 +106,13 @@ function onEvent(event) {
   }
   const news = NEWS[event.type] && event.leg ? `${nameOf(event)} ${NEWS[event.type]}` : "";
   if (news) say(news);
-  if (event.type.startsWith("call_me.") && cards.has(event.session)) {
-    $(".called", cards.get(event.session).root).textContent = news;
+  const card = cards.get(event.session);
+  if (!card) return;
+  if (event.type.startsWith("call_me.")) {
+    $(".called", card.root).textContent = news;
+    readCalls(card);
   }
+  if (event.type.startsWith("recording.") && card.tapes.open) setTimeout(() => readTapes(card), 800);
 }
 
 async function readSessions() {
@@ -157,7 +166,7 @@ async function readNumbers(card) {
 
 function makeCard(session) {
   const root = $("#session-card").content.cloneNode(true).firstElementChild;
-  const card = { id: session.id, root, rows: new Map(), live: null, items: [], numbers: $(".numbers", root) };
+  const card = { id: session.id, root, rows: new Map(), live: null, items: [], numbers: $(".numbers", root), tapes: $(".tapes", root) };
   root.dataset.session = session.id;
   const order = (selector, path, body, sure) => $(selector, root).addEventListener("click", () => {
     if (!sure || confirm(sure)) act(`/sessions/${card.id}/${path}`, body && body());
@@ -174,6 +183,10 @@ function makeCard(session) {
     act(`/sessions/${card.id}/call-me`, { number: number.value.replace(/[\s().-]/g, ""), name: name.value.trim() });
     number.value = name.value = "";
   });
+  $(".announce", root).addEventListener("submit", (event) => { event.preventDefault(); announce(card); });
+  $(".options", root).addEventListener("submit", (event) => { event.preventDefault(); saveOptions(card); });
+  $(".call-box", root).addEventListener("toggle", (event) => event.target.open && readCalls(card));
+  card.tapes.addEventListener("toggle", () => card.tapes.open && readTapes(card));
   card.numbers.addEventListener("toggle", () => card.numbers.open && readNumbers(card));
   $(".find", root).addEventListener("input", () => showNumbers(card));
   cards.set(session.id, card);
@@ -184,7 +197,7 @@ function makeCard(session) {
 
 function showSession(card, session) {
   card.session = session;
-  $(".call-box", card.root).hidden = !may.control;
+  for (const box of [".call-box", ".options-box", ".tapes"]) $(box, card.root).hidden = !may.control;
   const root = card.root;
   $(".title", root).textContent = may.operator ? `${session.title} (${session.account})` : session.title;
   $(".controls", root).setAttribute("aria-label", `Controls of ${session.title}`);
@@ -192,6 +205,10 @@ function showSession(card, session) {
   $(".code", root).textContent = `${session.access_code}#`;
   $(".pin-box", root).hidden = session.organizer_pin === null;
   $(".pin", root).textContent = session.organizer_pin || "";
+  $(".security-box", root).hidden = !session.security_code;
+  $(".security", root).textContent = session.security_code ? `${session.security_code}#` : "";
+  $(".secured", root).hidden = !session.secured;
+  showOptions(card, session);
   const link = $(".join-url", root);
   link.textContent = session.join_url;
   link.href = new URL(new URL(session.join_url).pathname, location.origin).href;
@@ -213,6 +230,9 @@ function showNow(card, live, legs) {
   press($(".record", root), live && live.recording, "Stop recording", "Record");
   press($(".mute-all", root), live && live.mute_all, "Unmute all", "Mute all");
   $(".controls", root).hidden = !may.control || !live;
+  $(".say-box", root).hidden = !may.control || !live;
+  const there = legs.filter((leg) => ["joined", "waiting"].includes(leg.state));
+  choose($(".say-to", root), "everybody", there.map((leg) => [leg.leg, shownName(leg)]));
   $(".start", root).hidden = started;
   $(".start", root).disabled = !legs.some((leg) => leg.hosting);
   const count = (test) => String(legs.filter(test).length);
@@ -248,6 +268,11 @@ function makeRow(card, leg) {
   $(".mute", root).addEventListener("click", () => act(`/legs/${leg.leg}/mute`, { muted: !row.leg.muted }));
   $(".lower", root).addEventListener("click", () => act(`/legs/${leg.leg}/hand`, { raised: false }));
   $(".volume", root).addEventListener("change", (event) => act(`/legs/${leg.leg}/volume`, { gain_db: Number(event.target.value) }));
+  $(".move", root).addEventListener("change", (event) => {
+    const session = event.target.value;
+    event.target.value = "";
+    if (session) act(`/legs/${leg.leg}/move`, { session });
+  });
   $(".kick", root).addEventListener("click", () => {
     if (confirm(`Hang up ${shownName(row.leg)}?`)) act(`/legs/${leg.leg}/kick`);
   });
@@ -267,17 +292,23 @@ function showLeg(card, leg) {
   state.textContent = leg.hosting ? (leg.state === "joined" ? "hosting" : "hosting, not started") : STATES[leg.state] || leg.state;
   state.className = `badge leg-state ${leg.hosting ? "hosting-now" : leg.state === "joined" ? "joined" : "waiting-now"}`;
   $(".muted", root).hidden = !leg.muted;
+  $(".held", root).hidden = !leg.held;
   $(".hand", root).hidden = !leg.hand_raised;
   $(".lower", root).hidden = !leg.hand_raised;
   press($(".mute", root), leg.muted, "Unmute", "Mute");
   const who = shownName(leg);
-  for (const [selector, text] of [[".mute", leg.muted ? "Unmute" : "Mute"], [".kick", "Kick"], [".lower", "Lower the hand of"], [".volume", "Volume of"], [".story", "The story of"]]) {
+  for (const [selector, text] of [[".mute", leg.muted ? "Unmute" : "Mute"], [".kick", "Kick"], [".lower", "Lower the hand of"], [".volume", "Volume of"], [".move", "Move to another session:"], [".meter", "Level of"], [".story", "The story of"]]) {
     $(selector, root).setAttribute("aria-label", `${text} ${who}`);
   }
   const volume = $(".volume", root);
   const value = String(leg.gain_db);
   if (document.activeElement !== volume && [...volume.options].some((one) => one.value === value)) volume.value = value;
   $(".leg-controls", root).hidden = !may.control;
+  const others = [...cards.values()].filter((one) => one.id !== card.id && one.session && one.session.account === card.session.account);
+  $(".move-label", root).hidden = others.length === 0 || !["joined", "waiting"].includes(leg.state);
+  choose($(".move", root), "Move to …", others.map((one) => [one.id, one.session.title]));
+  $(".line", root).textContent = lineOf(leg.quality);
+  if (!leg.talking) showLevel(row, QUIET_DB);
 }
 
 function showNumbers(card) {

@@ -14,7 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.bridge.web.rig import ORGANIZER, SOON_S, VIEWER, Rig, callee, gateway, running
 
@@ -122,6 +122,13 @@ async def test_the_page_shows_calls_and_mutes_starts_and_kicks_by_keyboard(
             browser.until(lambda: browser.text('[data-session="s1"] .state') == "in session")
             browser.until(lambda: browser.text(f"{row(rig, leg)} .leg-state") == "in")
 
+        def levels() -> None:
+            browser.until(lambda: browser.find(f"{row(rig, leg)} .meter.speaks").is_displayed())
+            shown = browser.find(f"{row(rig, leg)} .meter").get_attribute("aria-valuetext")
+            assert shown is not None
+            assert shown.startswith("speaking, -")
+            browser.until(lambda: "% lost" in browser.text(f"{row(rig, leg)} .line"))
+
         def mute() -> None:
             browser.press(f"{row(rig, leg)} .mute")
             browser.until(lambda: browser.find(f"{row(rig, leg)} .muted").is_displayed())
@@ -147,12 +154,74 @@ async def test_the_page_shows_calls_and_mutes_starts_and_kicks_by_keyboard(
             assert browser.errors() == []
 
         await asyncio.to_thread(watch_and_start)
+        await asyncio.to_thread(levels)
         await asyncio.to_thread(mute)
         assert next(view.muted for view in rig.bridge.roster() if view.leg == leg)
         await asyncio.to_thread(lecture)
         assert rig.bridge.occurrences()[0].lecture
         await asyncio.to_thread(kick)
         assert await ann.over(SOON_S)
+
+
+def choose(browser: Browser, selector: str, value: str) -> None:
+    Select(browser.find(selector)).select_by_value(value)
+
+
+async def test_the_page_records_announces_moves_turns_down_and_sets_options(
+    tmp_path: Path, browser: Browser
+) -> None:
+    kept = {"directory": str(tmp_path / "kept")}
+    async with running(tmp_path, recording=kept) as rig:
+        ann = await rig.call("ann")
+        await rig.call("olga", organizer=True)
+        await rig.ask("POST", "/sessions/s1/start")
+        other = await rig.ask("POST", "/sessions", {"account": "acme", "title": "Elsewhere"})
+        leg = rig.leg(ann)
+        card = '[data-session="s1"]'
+
+        def record() -> None:
+            browser.open(rig.web.url, ORGANIZER)
+            browser.until(lambda: browser.text("#link") == "live")
+            browser.until(lambda: "ann" in browser.text(row(rig, leg)))
+            browser.find(f"{card} .tapes summary").click()
+            browser.until(lambda: browser.find(f"{card} .no-tapes").is_displayed())
+            browser.press(f"{card} .record")
+            browser.until(lambda: browser.find(f"{card} .recorded").is_displayed())
+            browser.until(lambda: "being recorded" in browser.text(f"{card} .tape-list"))
+            browser.press(f"{card} .record")
+            browser.until(lambda: "being recorded" not in browser.text(f"{card} .tape-list"))
+            browser.until(lambda: browser.find(f"{card} .tape-list button").is_enabled())
+
+        def announce_and_turn_down() -> None:
+            browser.find(f"{card} .say-box summary").click()
+            choose(browser, f"{card} .say-to", leg)
+            browser.find(f"{card} .say-text").send_keys("Hello", Keys.ENTER)
+            browser.until(lambda: browser.text("#said") == "Announced.")
+            choose(browser, f"{row(rig, leg)} .volume", "-12")
+
+        def options() -> None:
+            browser.find(f"{card} .options-box summary").click()
+            browser.find(f"{card} .continue").send_keys("5")
+            choose(browser, f"{card} .entry", "name")
+            browser.find(f"{card} .security-code").send_keys("2580", Keys.ENTER)
+            browser.until(lambda: browser.text(f"{card} .saved") == "Saved.")
+            browser.until(lambda: browser.text(f"{card} .security") == "2580#")
+
+        def move() -> None:
+            choose(browser, f"{row(rig, leg)} .move", other.json()["id"])
+            elsewhere = f'[data-session="{other.json()["id"]}"]'
+            browser.until(lambda: "ann" in browser.text(f"{elsewhere} tbody"))
+            assert browser.errors() == []
+
+        await asyncio.to_thread(record)
+        await asyncio.to_thread(announce_and_turn_down)
+        assert await rig.bridge.wait_for(
+            lambda b: any(v.leg == leg and v.gain_db == -12 for v in b.roster()), SOON_S
+        )
+        await asyncio.to_thread(options)
+        spec = next(s for s in rig.bridge.sessions() if s.id == "s1")
+        assert (spec.continue_ms, spec.security_code) == (300_000, "2580")
+        await asyncio.to_thread(move)
 
 
 async def test_the_page_calls_somebody_and_shows_what_becomes_of_it(
@@ -171,12 +240,14 @@ async def test_the_page_calls_somebody_and_shows_what_becomes_of_it(
         await asyncio.to_thread(order)
         await phone.rung()
         await asyncio.to_thread(browser.until, lambda: browser.text(".called") == "Ann rings")
+        await asyncio.to_thread(browser.until, lambda: browser.text(".call-state") == "rings")
         await phone.answer()
         await asyncio.to_thread(
             browser.until, lambda: browser.text(".leg-state") == "answered, must press 1"
         )
         await phone.press("1")
         await asyncio.to_thread(browser.until, lambda: browser.text(".leg-state") == "waiting")
+        await asyncio.to_thread(browser.until, lambda: browser.text(".call-state") == "joined")
         assert await asyncio.to_thread(browser.errors) == []
         await phone.hang_up()
 

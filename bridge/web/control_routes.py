@@ -48,7 +48,7 @@ CALLS_SHOWN_MAX: Final = 200
 _WAV_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

@@ -405,11 +405,14 @@ class SentOut(BaseModel):
     refused: dict[str, str]
 
 
+_HOST: Final = r"[A-Za-z0-9.-]{1,253}|\[::1\]|\[[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}\]"
+
+
 class WebhookNew(_In):
     """Where to send events. Each request is signed; see docs/api.md."""
 
     url: Annotated[
-        str, Field(max_length=2_000, pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,255}(/[!-~]*)?$")
+        str, Field(max_length=2_000, pattern=rf"^https?://({_HOST})(:[0-9]{{1,5}})?(/[!-~]*)?$")
     ]
     types: Annotated[
         list[Annotated[str, Field(pattern=r"^[a-z_.]{1,64}$")]], Field(max_length=50)

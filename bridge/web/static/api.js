@@ -43,7 +43,7 @@ async function blob(path) {
 }
 
 async function send(path, file) {
-  const headers = { Authorization: `Bearer ${token.get()}`, "Content-Type": "audio/wav" };
+  const headers = { Authorization: `Bearer ${token.get()}`, "Content-Type": "application/octet-stream" };
   const answer = await fetch(`/api/v1${path}`, { method: "POST", headers, body: file });
   if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
   return answer.json();

@@ -102,8 +102,9 @@ async function saveOptions(card) {
 
 // --- who speaks, how loud, how well -----------------------------------------------------------
 
-function lineOf(quality) {
-  if (!quality) return "";
+function lineOf(leg) {
+  const quality = leg.quality;
+  if (!quality) return leg.answered_at ? "not measured yet" : "";
   const trip = quality.round_trip_ms === null ? "" : `, ${Math.round(quality.round_trip_ms)} ms round trip`;
   return `${(quality.loss * 100).toFixed(1)} % lost, ${Math.round(quality.jitter_ms)} ms jitter${trip}`;
 }

@@ -307,7 +307,7 @@ function showLeg(card, leg) {
   const others = [...cards.values()].filter((one) => one.id !== card.id && one.session && one.session.account === card.session.account);
   $(".move-label", root).hidden = others.length === 0 || !["joined", "waiting"].includes(leg.state);
   choose($(".move", root), "Move to …", others.map((one) => [one.id, one.session.title]));
-  $(".line", root).textContent = lineOf(leg.quality);
+  $(".line", root).textContent = lineOf(leg);
   if (!leg.talking) showLevel(row, QUIET_DB);
 }
 

@@ -7,7 +7,7 @@ import pytest
 from bridge.conference import api
 from bridge.conference.api import LegState, Role, StartPolicy
 from bridge.units import LegId
-from tests.bridge.conference.driver import MIN, SPEC, Bridge, on_command
+from tests.bridge.conference.driver import MIN, SID, SPEC, Bridge, on_command
 
 ORDERS = sorted(permutations(("olivia", "ann", "bob")))
 POLICIES = list(StartPolicy)
@@ -71,26 +71,75 @@ def test_each_may_leave_in_any_order(
     assert bridge.effects.deadline_conf is None
 
 
-@pytest.mark.parametrize("control", ["lock", "lecture"])
+CONTROL_KEYS = {"lock": "*7", "lecture": "*8", "none": ""}
+
+
+def control_order(control: str) -> api.ConferenceEvent | None:
+    """Return the order that does what the key does."""
+    match control:
+        case "lock":
+            return api.LockSession(SID, locked=True, by="api:web")
+        case "lecture":
+            return api.SetLecture(SID, on=True, by="api:web")
+    return None
+
+
+def switch(bridge: Bridge, control: str, way: str) -> None:
+    """Have the organizer use a control by key, or the page by order."""
+    if way == "key":
+        bridge.keys("olivia", CONTROL_KEYS[control])
+    elif order := control_order(control):
+        bridge.step(order)
+
+
+@pytest.mark.parametrize("way", ["key", "order"])
+@pytest.mark.parametrize("when", ["with the organizer", "after everybody"])
+@pytest.mark.parametrize("control", sorted(CONTROL_KEYS))
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("order", ORDERS)
-def test_lock_and_lecture_hold_for_whoever_comes_after_them(
-    order: tuple[str, ...], policy: StartPolicy, control: str
+def test_whoever_comes_when_under_lock_lecture_or_nothing(
+    order: tuple[str, ...], policy: StartPolicy, control: str, when: str, way: str
 ) -> None:
-    """The organizer locks, or lectures, as soon as there; who came before is in either way."""
+    """Who came before the control is in either way; who comes after it meets it at the door."""
     bridge = Bridge(SPEC if policy is StartPolicy.ON_JOIN else on_command())
     for name in order:
-        if name == "olivia":
-            bridge.organizer(name)
-            bridge.keys(name, "*7" if control == "lock" else "*8")
-        else:
+        if name != "olivia":
             bridge.join(name)
+            continue
+        bridge.organizer(name)
+        if when == "with the organizer":
+            switch(bridge, control, way)
+    if when == "after everybody":
+        switch(bridge, control, way)
     if policy is StartPolicy.ON_COMMAND:
         bridge.keys("olivia", "*1")
-    before = set(order[: order.index("olivia") + 1])
-    inside = before if control == "lock" else set(order)
+    shut_out: set[str] = set()
+    if control == "lock" and when == "with the organizer":
+        shut_out = set(order[order.index("olivia") + 1 :])
+    inside = set(order) - shut_out
     assert bridge.mixed() == inside
-    assert bridge.shell.muted == (set() if control == "lock" else set(order) - {"olivia"})
-    for name in set(order) - inside:
+    assert bridge.shell.muted == (set(order) - {"olivia"} if control == "lecture" else set())
+    for name in shut_out:
+        assert bridge.hears(name) == ("locked",)
         bridge.played(name)
         assert bridge.left(name)[0] == "locked"
+        mine = {fact.type for fact in bridge.facts() if fact.subject == name}
+        assert mine == {"leg.answered", "leg.identified", "leg.left"}, "not_admitted (D5)"
+    assert len(bridge.facts("session.started")) == 1
+    told = [n.type for n in bridge.notices if n.type in ("conference.locked", "lecture.on")]
+    assert len(told) == (control != "none")
+    view = bridge.core.occurrences()[0]
+    assert (view.locked, view.lecture) == (control == "lock", control == "lecture")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_who_is_given_the_floor_is_heard_whatever_the_order_of_coming(
+    order: tuple[str, ...], policy: StartPolicy
+) -> None:
+    bridge = come(order, policy)
+    bridge.step(api.SetLecture(SID, on=True, by="api:web"))
+    bridge.step(api.MuteLeg(LegId("bob"), muted=False, by="api:web"))
+    assert bridge.shell.muted == {"ann"}
+    bridge.step(api.SetLecture(SID, on=False, by="api:web"))
+    assert bridge.shell.muted == set()

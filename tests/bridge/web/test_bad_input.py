@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.conference.api import LegState
+from bridge.server import Bridge
 from bridge.web.limits import BODY_BYTES_MAX
-from tests.bridge.web.rig import ADMIN, running
+from tests.bridge.web.rig import ADMIN, SOON_S, running
 
 TEN_MB = 10 * 1_024 * 1_024
 
@@ -120,3 +122,55 @@ async def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing(
         writer.close()
         await writer.wait_closed()
         assert len((await rig.ask("GET", "/sessions")).json()["items"]) == 1
+
+
+async def test_of_two_starts_at_once_one_starts_and_the_other_is_told_so(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        await rig.call("ann")
+        await rig.call("olga", organizer=True)
+        answers = await asyncio.gather(
+            *(rig.ask("POST", "/sessions/s1/start") for _ in range(4)),
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+        codes = {answer.json().get("code") for answer in answers if answer.status_code == 409}
+        assert codes == {"already_started"}
+        assert [f.type for f in rig.bridge.facts].count("session.started") == 1
+        assert all(view.state is LegState.JOINED for view in rig.bridge.roster())
+
+
+async def test_a_kick_of_somebody_who_leaves_is_answered_and_he_leaves_once(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as rig:
+        ann = await rig.call("ann")
+        bob = await rig.call("bob")
+        first, second = rig.leg(ann), rig.leg(bob)
+        kicks = await asyncio.gather(*(rig.ask("POST", f"/legs/{first}/kick") for _ in range(3)))
+        assert sorted(answer.status_code for answer in kicks) == [200, 404, 404]
+        await asyncio.gather(bob.hang_up(), rig.ask("POST", f"/legs/{second}/kick"))
+        assert await rig.bridge.wait_for(lambda b: not b.roster(), SOON_S)
+        for leg in (first, second):
+            left = [f for f in rig.bridge.facts if f.type == "leg.left" and f.subject == leg]
+            assert len(left) == 1
+            late = await rig.ask("POST", f"/legs/{leg}/kick")
+            assert (late.status_code, late.json()["code"]) == (404, "unknown_leg")
+
+
+async def test_who_hears_that_he_must_go_is_kicked_for_the_reason_he_heard(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as rig:
+        await rig.call("ann")
+        await rig.ask("POST", "/sessions/s1/lock", {"locked": True})
+        bob = await rig.call("bob", let_in=False)
+
+        def leaving(bridge: Bridge) -> bool:
+            return any(view.state is LegState.LEAVING for view in bridge.roster())
+
+        assert await rig.bridge.wait_for(leaving, SOON_S)
+        leg = rig.leg(bob)
+        assert (await rig.ask("POST", f"/legs/{leg}/mute", {"muted": True})).status_code == 409
+        assert (await rig.ask("POST", f"/legs/{leg}/kick")).status_code == 200
+        assert await bob.over(SOON_S)
+        (left,) = [f for f in rig.bridge.facts if f.type == "leg.left"]
+        assert (left.subject, left.data["reason"]) == (leg, "locked")

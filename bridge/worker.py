@@ -49,7 +49,9 @@ REPLIES_MAX: Final = 100_000
 LEVEL_TICKS: Final = 10
 """Ticks between two `Levels`: 200 ms."""
 
-_SPIN_NS: Final = 2 * NS_PER_MS
+_HOLD_MIN_NS: Final = 50_000
+"""What a sleep can resolve: packets held for less leave at once."""
+
 _DURATIONS: Final = 4_096
 _NO_SLOTS: Final = np.zeros(0, np.int64)
 
@@ -70,8 +72,8 @@ class Worker:
         self._control, self._clips = control, clips
         control.setblocking(False)
         self._replies: deque[bytes] = deque()
-        self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
+        assert control.fileno() < 1_024, "what `select` can wait for; it is the first one opened"
+        self._orders = (control,)
         self._rx_data = np.zeros((PACKETS_MAX, ROW_BYTES), np.uint8)
         self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
         self._recorder = Recorder()
@@ -164,6 +166,10 @@ class Worker:
         if self._mesh is not None:
             self._mesh.receive(plane)
         result = plane.tick(packets, begun, skipped=skipped)
+        held_ns = self._grid.hold_ns(time.monotonic_ns())
+        if held_ns > _HOLD_MIN_NS:
+            time.sleep(held_ns / NS_PER_S)
+        plane.counters.add("rearranged", result.rearranged)
         self._send(rearranged=result.rearranged)
         if self._mesh is not None:
             self._mesh.send(plane, result)
@@ -171,7 +177,7 @@ class Worker:
             self._reported.append(self._rtcp.turn(wall_ns))
         self._tell(result)
         now = time.monotonic_ns()
-        took_ms = (now - begun) / NS_PER_MS
+        took_ms = (now - begun - held_ns) / NS_PER_MS
         self._durations[self._measured % _DURATIONS] = took_ms
         self._measured += 1
         self._tick_counts[bisect_left(link.TICK_BUCKETS_MS, took_ms)] += 1
@@ -223,11 +229,9 @@ class Worker:
                 if not looked:
                     self._take_orders(limit=64)
                 return
-            if left < _SPIN_NS:
-                time.sleep(left / NS_PER_S)
-                continue
             looked = True
-            if self._poll.poll((left - NS_PER_MS) // NS_PER_MS):
+            # Unlike `poll` it waits for microseconds: one way to sleep until the tick, woken once.
+            if select.select(self._orders, (), (), left / NS_PER_S)[0]:
                 self._take_orders(limit=16)
 
     def _take_orders(self, *, limit: int) -> None:

@@ -8,11 +8,23 @@ LATE_NS: Final = 10 * NS_PER_MS
 """A tick that starts this long after its time counts as late, as does one that was skipped."""
 
 
+LEAD_MAX_NS: Final = 4 * NS_PER_MS
+"""Longest that packets are held; who needs longer for his work sends when it is done."""
+
+_LEAD_FALL_NS: Final = 10_000
+"""By how much the lead shrinks in one tick: half a millisecond a second."""
+
+
 class Grid:
-    """The times at which ticks are due: `FRAME_NS` apart, for ever, the same in every worker."""
+    """The times at which ticks are due: `FRAME_NS` apart, for ever, the same in every worker.
+
+    Packets leave at a steady phase of the grid, however long the work of a tick took: `lead_ns`
+    after it was due. That is as long as the work has taken of late, and a little more.
+    """
 
     def __init__(self, now_ns: int) -> None:
         self.due_ns = (now_ns // FRAME_NS + 1) * FRAME_NS
+        self.lead_ns = 0
         self.ticks = 0
         self.late = 0
 
@@ -24,3 +36,11 @@ class Grid:
         self.ticks += 1 + skipped
         self.due_ns += (skipped + 1) * FRAME_NS
         return int(skipped)
+
+    def hold_ns(self, now_ns: int) -> int:
+        """Return how long packets that are ready are held, so that they leave at the same phase."""
+        took = now_ns - (self.due_ns - FRAME_NS)
+        if took > LEAD_MAX_NS:
+            return 0
+        self.lead_ns = max(self.lead_ns - _LEAD_FALL_NS, took)
+        return self.lead_ns - took

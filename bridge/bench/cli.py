@@ -41,6 +41,7 @@ def media(
 @app.command(epilog="Example: tollbridge bench growth --legs 200,1000,2000 --json")
 def growth(
     legs: Annotated[str, typer.Option(help="Numbers of legs.")] = "200,500,1000,2000,3000,4000",
+    conferences: Annotated[int, typer.Option(min=0, help="0: one for each ten legs.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, help="How long each is measured.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,11 +54,11 @@ def growth(
         raise typer.BadParameter(f"{legs!r}: expected numbers with commas between") from None
     if not all(2 <= number <= LEGS_MAX for number in numbers):
         raise typer.BadParameter(f"{legs!r}: expected numbers from 2 to {LEGS_MAX}")
-    result = run(numbers, seconds)
+    result = run(numbers, seconds, conferences=conferences)
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        _print_rows(f"conferences of ten, {seconds:g} s each", result["rows"])
+        _print_rows(f"everybody talks, {seconds:g} s each", result["rows"])
 
 
 @app.command(epilog="Example: tollbridge bench quality --seeds 6 --json")
@@ -126,6 +127,23 @@ def setup(
         typer.echo(json.dumps(result))
     else:
         _print(f"{rate:g} calls a second for {seconds:g} s", result)
+
+
+@app.command(epilog="Example: tollbridge bench churn --participants 1000 --rate 100 --json")
+def churn(
+    participants: Annotated[int, typer.Option(min=2, max=3_000, help="Legs that talk.")] = 1_000,
+    rate: Annotated[int, typer.Option(min=1, max=500, help="Joins and leaves a second.")] = 100,
+    seconds: Annotated[float, typer.Option(min=2, help="How long each half is measured.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Let legs join and leave beside those who talk, and measure what the ticks notice."""
+    from bridge.bench.churn import run
+
+    result = run(participants, rate, seconds)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _print(f"{participants} legs, and {rate} joins and leaves a second", result)
 
 
 @app.command(epilog="Example: tollbridge bench billing --legs 1000000 --growth")

@@ -9,15 +9,24 @@ packets are sound RTP from a source that no leg has, half are noise.
 import asyncio
 import select
 import socket
-import statistics
 import sys
 import time
 from typing import Any, Final
 
 import numpy as np
 
-from bridge.bench.media import CALLERS_CPU, SERVER_CPU, SETTLE_S, Load, cpu_ns, end, join, start
-from bridge.link import FromWorker, Status, WorkerSettings
+from bridge.bench.media import (
+    CALLERS_CPU,
+    SERVER_CPU,
+    SETTLE_S,
+    Load,
+    Statuses,
+    cpu_ns,
+    end,
+    join,
+    start,
+)
+from bridge.link import WorkerSettings
 from bridge.net.batch import Batch
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S
 from bridge.worker_link import MediaWorker
@@ -47,43 +56,35 @@ def main(port: int, packets_per_s: int) -> int:
 
 
 async def _measure(participants: int, packets_per_s: int, seconds: float) -> dict[str, Any]:
-    statuses: list[Status] = []
-
-    def keep(message: FromWorker) -> None:
-        if isinstance(message, Status):
-            statuses.append(message)
-
-    worker = await MediaWorker.start(WorkerSettings(), keep, print, cpu=SERVER_CPU)
+    statuses = Statuses()
+    settings = WorkerSettings(status_interval_ns=int(seconds * NS_PER_S))
+    worker = await MediaWorker.start(settings, statuses.keep, print, cpu=SERVER_CPU)
     groups = max(participants // 10, 1)
     ports = [await join(worker, leg, leg % groups) for leg in range(participants)]
     load = await Load.start(ports)
     flood = await start("bridge.bench.flood", ports[0], packets_per_s, cpu=CALLERS_CPU)
     try:
         await asyncio.sleep(2 * SETTLE_S)
+        first = await statuses.following()
         await load.report()
-        statuses.clear()
         cpu, since = cpu_ns(worker.pid), time.monotonic_ns()
-        await asyncio.sleep(seconds)
-        cores = (cpu_ns(worker.pid) - cpu) / (time.monotonic_ns() - since)
+        last = await statuses.following()
+        lasted = (time.monotonic_ns() - since) / NS_PER_S
+        cores = (cpu_ns(worker.pid) - cpu) / lasted / NS_PER_S
         received = await load.report()
     finally:
         await end(flood)
         await load.stop()
         await worker.stop()
-    first, last = statuses[0], statuses[-1]
-    lasted = (last.now_ns - first.now_ns) / NS_PER_S
     unknown = last.counters.get("unknown_source", 0) - first.counters.get("unknown_source", 0)
     return {
         "participants": participants,
         "flood_pps": round(unknown / lasted),
         "bridge_core_milli": round(cores * 1_000, 1),
-        "tick_ms": {
-            "p50": round(statistics.median(status.tick_ms["p50"] for status in statuses), 2),
-            "p99": round(max(status.tick_ms["p99"] for status in statuses), 2),
-        },
+        "tick_ms": {name: round(value, 2) for name, value in last.tick_ms.items()},
         "ticks": last.ticks - first.ticks,
         "late_ticks": last.late_ticks - first.late_ticks,
-        "rx_pps_min": round(received["least"] / seconds, 1),
+        "rx_pps_min": round(received["least"] / lasted, 1),
     }
 
 

@@ -91,6 +91,24 @@ async def end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+class Statuses:
+    """What a worker says of itself: one `Status` after each interval, each of that interval."""
+
+    def __init__(self) -> None:
+        self._come: asyncio.Queue[Status] = asyncio.Queue()
+
+    def keep(self, message: FromWorker) -> None:
+        """Take a message of the worker."""
+        if isinstance(message, Status):
+            self._come.put_nowait(message)
+
+    async def following(self) -> Status:
+        """Return the next that comes: the interval that begins now begins with it."""
+        while not self._come.empty():
+            self._come.get_nowait()
+        return await self._come.get()
+
+
 async def _measured(pid: int, load: Load, seconds: float) -> tuple[float, dict[str, int]]:
     """Return cores used by `pid` over `seconds` under load, and what the callers received."""
     await asyncio.sleep(SETTLE_S)
@@ -112,15 +130,13 @@ async def floor(participants: int, seconds: float) -> float:
 
 
 async def bridge(participants: int, conferences: int, seconds: float) -> dict[str, Any]:
-    """Return cores, ticks and what was received, of a worker with everybody talking."""
-    statuses: list[Status] = []
+    """Return cores, ticks and what was received, of a worker with everybody talking.
 
-    def keep(message: FromWorker) -> None:
-        if isinstance(message, Status):
-            statuses.append(message)
-
-    settings = WorkerSettings(status_interval_ns=int(min(seconds, 1) * NS_PER_S))
-    worker = await MediaWorker.start(settings, keep, print, cpu=SERVER_CPU)
+    What is measured is one interval of the worker's `Status`, long after the last leg has joined.
+    """
+    statuses = Statuses()
+    settings = WorkerSettings(status_interval_ns=int(seconds * NS_PER_S))
+    worker = await MediaWorker.start(settings, statuses.keep, print, cpu=SERVER_CPU)
     bare_kb = rss_kb(worker.pid)
     ports = [
         await join(worker, leg, leg * conferences // participants) for leg in range(participants)
@@ -129,23 +145,24 @@ async def bridge(participants: int, conferences: int, seconds: float) -> dict[st
         for group in range(0, conferences, RECORDED):
             worker.send(StartRecording(group, f"{directory}/{group}.wav"))
         load = await Load.start(ports)
-        await asyncio.sleep(SETTLE_S)
-        statuses.clear()
-        cores, received = await _measured(worker.pid, load, seconds)
+        await asyncio.sleep(2 * SETTLE_S)
+        first = await statuses.following()
+        await load.report()
+        cpu, since = cpu_ns(worker.pid), time.monotonic_ns()
+        last = await statuses.following()
+        lasted_ns = time.monotonic_ns() - since
+        cores = (cpu_ns(worker.pid) - cpu) / lasted_ns
+        received = await load.report()
         grown_kb = rss_kb(worker.pid) - bare_kb
         await load.stop()
         await worker.stop()
-    first, last = statuses[0], statuses[-1]
+    rx_pps = received["least"] / lasted_ns * NS_PER_S
     return {
         "cores": cores,
-        "tick_ms": {
-            "p50": statistics.median(status.tick_ms["p50"] for status in statuses),
-            "p99": max(status.tick_ms["p99"] for status in statuses),
-            "max": max(status.tick_ms["max"] for status in statuses),
-        },
+        "tick_ms": last.tick_ms,
         "ticks": last.ticks - first.ticks,
         "late_ticks": last.late_ticks - first.late_ticks,
-        "rx_pps_min": received["least"] / seconds if received["streams"] == participants else 0.0,
+        "rx_pps_min": rx_pps if received["streams"] == participants else 0.0,
         "rss_kb_per_leg": grown_kb / participants,
         "counters": last.counters,
     }

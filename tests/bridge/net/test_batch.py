@@ -96,6 +96,19 @@ def test_row_without_a_way_out_is_lost_and_the_others_go(sockets: list[socket.so
     assert [ann.recv(9), ann.recv(9)] == [b"\x00", b"\x00"]
 
 
+@pytest.mark.usefixtures("_library")
+def test_packet_too_large_for_its_path_is_lost_and_the_others_go(
+    sockets: list[socket.socket],
+) -> None:
+    """Ports forbid fragments: the kernel then refuses what does not fit."""
+    server, ann, _ = sockets
+    tx = Batch(np.zeros((3, 70_000), np.uint8), at=AT)
+    tx.source[:] = source_of(*ann.getsockname())
+    tx.size[:] = (20, 69_000, 30)
+    assert tx.send(server, 0, 3) == 1
+    assert [len(ann.recv(100)) for _ in range(2)] == [20, 30]
+
+
 def test_refusal_of_an_earlier_packet_loses_no_later_one(sockets: list[socket.socket]) -> None:
     """A connected socket gets the ICMP answer of a packet to a closed port at its next send."""
     server, ann, bob = sockets

@@ -34,6 +34,13 @@ def test_even_ports_with_the_odd_one_above_are_taken(ports: RtpPorts) -> None:
     assert ports.take(nothing) is None, "47,012 has no neighbour in the range"
 
 
+def test_packets_of_a_port_are_never_fragmented(ports: RtpPorts) -> None:
+    port = ports.take(anything)
+    assert port is not None
+    for sock in (port.rtp, port.rtcp):
+        assert sock.getsockopt(socket.IPPROTO_IP, 10) == 2  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+
+
 def test_port_is_shared_when_it_may_be_and_closed_by_its_last_leg(ports: RtpPorts) -> None:
     first, second = ports.take(anything), ports.take(anything)
     assert first is not None

@@ -1,0 +1,46 @@
+"""The grid of ticks: what is late, what is skipped, and when packets leave."""
+
+from bridge.units import FRAME_NS, NS_PER_MS
+from bridge.worker_grid import LATE_NS, LEAD_MAX_NS, Grid
+
+TENTH_MS = NS_PER_MS // 10
+
+
+def left(grid: Grid, took_ns: int) -> int:
+    """Run a tick whose work takes `took_ns`; return when its packets leave, after it was due."""
+    due = grid.due_ns
+    grid.begin(due)
+    return took_ns + grid.hold_ns(due + took_ns)
+
+
+def test_ticks_are_on_one_grid_and_late_ones_are_counted() -> None:
+    grid = Grid(5)
+    assert grid.due_ns == FRAME_NS
+    assert grid.begin(FRAME_NS + LATE_NS) == 0
+    assert (grid.ticks, grid.late, grid.due_ns) == (1, 0, 2 * FRAME_NS)
+    assert grid.begin(4 * FRAME_NS + LATE_NS + 1) == 2
+    assert (grid.ticks, grid.late, grid.due_ns) == (4, 3, 5 * FRAME_NS)
+
+
+def test_packets_leave_at_one_phase_however_long_the_work_takes() -> None:
+    grid = Grid(0)
+    works = [9, 14, 8, 14, 10, 9, 13, 8]
+    leaving = [left(grid, took * TENTH_MS) for took in works]
+    assert max(leaving[1:]) - min(leaving[1:]) <= TENTH_MS
+    assert max(leaving) == 14 * TENTH_MS
+
+
+def test_phase_follows_the_work_when_that_has_become_shorter() -> None:
+    grid = Grid(0)
+    left(grid, 3 * NS_PER_MS)
+    leaving = [left(grid, NS_PER_MS) for _ in range(400)]
+    assert leaving[-1] == NS_PER_MS
+    assert max(a - b for a, b in zip(leaving, leaving[1:], strict=False)) < TENTH_MS
+
+
+def test_work_that_is_too_long_sends_at_once_and_moves_no_phase() -> None:
+    grid = Grid(0)
+    left(grid, NS_PER_MS)
+    lead = grid.lead_ns
+    assert left(grid, LEAD_MAX_NS + 1) == LEAD_MAX_NS + 1
+    assert grid.lead_ns == lead

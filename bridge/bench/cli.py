@@ -129,6 +129,23 @@ def setup(
         _print(f"{rate:g} calls a second for {seconds:g} s", result)
 
 
+@app.command(epilog="Example: tollbridge bench stages --participants 1000 --json")
+def stages(
+    participants: Annotated[int, typer.Option(min=2, max=LEGS_MAX, help="Legs that talk.")] = 1_000,
+    ticks: Annotated[int, typer.Option(min=10, help="How many are averaged.")] = 500,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where the CPU time of a tick goes, without the kernel's part."""
+    from bridge.bench.stages import run
+
+    result = run(participants, ticks)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        rows = [{"stage": name, "ms": value} for name, value in result["stages_ms"].items()]
+        _print_rows(f"{participants} legs, {result['tick_ms']} ms a tick", rows)
+
+
 @app.command(epilog="Example: tollbridge bench churn --participants 1000 --rate 100 --json")
 def churn(
     participants: Annotated[int, typer.Option(min=2, max=3_000, help="Legs that talk.")] = 1_000,

@@ -1,5 +1,7 @@
 """The grid of ticks: what is late, what is skipped, and when packets leave."""
 
+from itertools import pairwise
+
 from bridge.units import FRAME_NS, NS_PER_MS
 from bridge.worker_grid import LATE_NS, LEAD_MAX_NS, Grid
 
@@ -35,7 +37,7 @@ def test_phase_follows_the_work_when_that_has_become_shorter() -> None:
     left(grid, 3 * NS_PER_MS)
     leaving = [left(grid, NS_PER_MS) for _ in range(400)]
     assert leaving[-1] == NS_PER_MS
-    assert max(a - b for a, b in zip(leaving, leaving[1:], strict=False)) < TENTH_MS
+    assert max(a - b for a, b in pairwise(leaving)) < TENTH_MS
 
 
 def test_work_that_is_too_long_sends_at_once_and_moves_no_phase() -> None:

@@ -1,6 +1,7 @@
 """`Billing`: the one door of this package; it joins the parts and decides nothing itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ from billing.replay import replay
 from billing.report import UsageReport, usage_report
 from billing.settings import BillingSettings
 from billing.settler import BULK_CHUNK, LIVE_CHUNK, Settler
-from billing.store import Store
+from billing.store import Store, undisturbed
 from billing.stream import export
 from billing.tables import config
 from billing.times import instant_of, now_ms, parse_month
@@ -46,6 +47,7 @@ class Billing:
         bulk = bulk and not shared_with_a_bridge(self._store)
         self._batch: Final = BULK_BATCH if bulk else LIVE_BATCH
         self._chunk: Final = BULK_CHUNK if bulk else LIVE_CHUNK
+        self._undisturbed = undisturbed if bulk else nullcontext
         self._books = Books(self._store)
         self._intake = Intake(self._store)
         self._settler = Settler(self._store, self._books)
@@ -73,13 +75,14 @@ class Billing:
 
     def ingest(self, events: Iterable[Mapping[str, Any]]) -> IngestReport:
         """Store CloudEvents; in any order, each any number of times. Never raises for bad data."""
-        return self._intake.take(events, batch=self._batch)
+        with self._undisturbed():
+            return self._intake.take(events, batch=self._batch)
 
     def ingest_lines(self, lines: Iterable[str | bytes]) -> IngestReport:
         """Store CloudEvents given as JSON text, one a line; empty lines are skipped."""
-        return self._intake.take(
-            (line for line in lines if line and not line.isspace()), batch=self._batch
-        )
+        full = (line for line in lines if line and not line.isspace())
+        with self._undisturbed():
+            return self._intake.take(full, batch=self._batch)
 
     def ingest_outbox(self, outbox_url: str | None = None) -> IngestReport:
         """Take what a bridge's outbox holds; each row is marked once it is stored here."""
@@ -87,7 +90,8 @@ class Billing:
 
     def settle(self) -> int:
         """Settle every leg whose outcome is final; return how many are new or changed."""
-        return self._settler.settle(chunk=self._chunk)
+        with self._undisturbed():
+            return self._settler.settle(chunk=self._chunk)
 
     def invoice(self, account_id: str, month: str, seller: str | None = None) -> Invoice:
         """Return the invoice of a month: as finalized, or as a draft of all that is settled.

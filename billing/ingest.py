@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -39,8 +38,6 @@ EVENT_CHARS_MAX: Final = 65_536
 """What is kept of an event that is set aside."""
 
 ID_REUSED_REASON: Final = "id_reused"
-
-_BY_ID: Final = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +148,13 @@ class Intake:
     def _store_folds(
         self, connection: Connection, folds: Folds[str], numbers: Mapping[str, int]
     ) -> None:
-        """Add what a batch says to what is known; in the order of the ids, as the index is."""
-        known = folds.legs
-        ordered = sorted(known, key=_BY_ID)
-        self._upsert_legs.run(connection, [(numbers[k[0]], k[1], *known[k]) for k in ordered])
+        """Add what a batch says to what is known.
+
+        Legs are numbered as they came, not by their ids: so the legs of one occurrence, which are
+        settled and invoiced together, lie together.
+        """
+        rows = [(numbers[source], leg, *fold) for (source, leg), fold in folds.legs.items()]
+        self._upsert_legs.run(connection, rows)
         changed = [(numbers[s], o, *fold) for (s, o), fold in sorted(folds.occurrences.items())]
         self._upsert_occurrences.run(connection, changed)
         self._mark_due.run(connection, [row[:2] for row in changed])

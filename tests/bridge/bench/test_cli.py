@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from billing import bench
 from bridge.bench import delay, growth, media, quality
 from bridge.bench.cli import app
 
@@ -56,6 +57,7 @@ def test_each_command_prints_what_was_measured(
 
 def test_billing_prints_what_a_leg_costs_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("billing.bench.SMALL_LEGS", 20)
+    monkeypatch.setattr("billing.bench._apart", lambda legs, _: bench.run(legs))
     found = json.loads(RUNNER.invoke(app, ["billing", "--legs", "40", "--growth", "--json"]).stdout)
     assert (found["few"]["facts"], found["many"]["facts"]) == (63, 126)
     assert RUNNER.invoke(app, ["billing", "--legs", "10"]).exit_code == 2

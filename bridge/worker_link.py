@@ -42,7 +42,7 @@ class MediaWorker:
         self._opening: dict[int, asyncio.Future[link.LegOpened | link.LegRefused]] = {}
         self._resetting: deque[asyncio.Future[None]] = deque()
         self._loading: dict[str, asyncio.Future[link.ClipLoaded]] = {}
-        self._closed = False
+        self._closed = self._writing = False
         self._loop.add_reader(sock, self._read)
         self._watch = self._loop.create_task(self._watched(), name=f"media worker {self.pid}")
 
@@ -179,13 +179,17 @@ class MediaWorker:
             try:
                 self._socket.send(self._queue[0])
             except BlockingIOError:
-                self._loop.add_writer(self._socket, self._write)
+                if not self._writing:
+                    self._writing = True
+                    self._loop.add_writer(self._socket, self._write)
                 return
             except ConnectionError:
                 self._lost("its control socket closed")
                 return
             self._queue.popleft()
-        self._loop.remove_writer(self._socket)
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._socket)
 
     async def _watched(self) -> None:
         code = await self._process.wait()

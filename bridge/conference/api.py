@@ -8,6 +8,7 @@ message, no sample, no socket and no clock. What goes in is in `events`, the wor
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bridge.conference.events import (
     Announce,
@@ -334,8 +335,7 @@ class Notice:
     data: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ConferenceEffects:
+class ConferenceEffects(NamedTuple):
     """All that one step wants done: commit the facts, then carry out the commands, in order.
 
     Attributes:

@@ -14,9 +14,9 @@ _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IG
 _CALL_ID_NAME: Final = b"\r\nCall-ID: "
 _CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*(\d{1,10})[ \t]+([A-Za-z]{1,20})", re.IGNORECASE)
 _REASON: Final = re.compile(rb"\r\nreason[ \t]*:[ \t]*([^\r\n]{0,160})", re.IGNORECASE)
-_MEDIA: Final = re.compile(rb"\r?\nm=audio (\d{1,5})[^\r\n]*")
-_WHERE: Final = re.compile(rb"\r?\nc=IN IP[46] ([^\s/]{1,45})")
-_DIRECTION: Final = re.compile(rb"\r?\na=(sendrecv|sendonly|recvonly|inactive)")
+_MEDIA: Final = re.compile(rb"\nm=audio (\d{1,5})[^\r\n]*")
+_WHERE: Final = re.compile(rb"\nc=IN IP[46] ([^\s/]{1,45})")
+_DIRECTION: Final = re.compile(rb"\na=(sendrecv|sendonly|recvonly|inactive)")
 
 
 class SipLine(NamedTuple):
@@ -73,10 +73,12 @@ def line_of(data: bytes) -> SipLine:
 
 
 def _media(data: bytes) -> str:
-    media = _MEDIA.search(data) if b"m=audio" in data else None
+    at = data.find(b"\nm=audio ")
+    media = _MEDIA.match(data, at) if at >= 0 else None
     if not media:
         return ""
-    where, direction = _WHERE.search(data), _DIRECTION.search(data, media.end())
+    where = _WHERE.search(data, max(data.find(b"\nv="), 0))
+    direction = _DIRECTION.search(data, media.end())
     host = _text(where[1]) if where else "?"
     place = f"[{host}]" if ":" in host else host
     way = _text(direction[1]) if direction else ""

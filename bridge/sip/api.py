@@ -89,8 +89,7 @@ class RemoteMedia:
 # --- in: from the network -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One datagram, or one whole message of a stream."""
 
     data: bytes
@@ -179,8 +178,7 @@ SipEvent = Received | Wake | Ring | Accept | Reject | HangUp | Dial | Reinvite
 # --- out: to the network ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """One message to write to the wire.
 
     `instead` is where to go when the stream to `destination` is no longer open.
@@ -322,8 +320,7 @@ SipNotice = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SipEffects:
+class SipEffects(NamedTuple):
     """All that one step wants done, in order.
 
     Attributes:

@@ -22,6 +22,9 @@ CODECS: Final = {
 }
 """By the names in `[rtp] codecs`. Dynamic payload types are ours where we offer."""
 
+TRYING_AFTER_NS: Final = 200_000_000
+"""Nearly every call is answered sooner, and then there is no 100 to make (RFC 3261 §17.2.1)."""
+
 HANG_UP_CAUSES: Final = {
     EndCause.REMOTE_BYE: "hung_up",
     EndCause.CANCELLED: "hung_up",
@@ -45,6 +48,7 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
         contact=Address(told_host(bound.host, host), port or bound.port),
         codecs=codecs_of(settings),
         calls_max=settings.sip.calls_max,
+        trying_after_ns=TRYING_AFTER_NS,
         users=tuple(user.sip_user() for user in settings.user),
         realm=settings.sip.realm,
         digests=tuple(settings.sip.digest),

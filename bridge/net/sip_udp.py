@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from dataclasses import replace
 from typing import Final, Self
 
 from bridge.net.addresses import ANY_HOST, told_host
+from bridge.net.batch import stamp
 from bridge.net.sip_tcp import SipStreams
 from bridge.sip.api import (
     Address,
@@ -31,7 +33,8 @@ from bridge.sip.api import (
 )
 from bridge.sip.core import SipCore
 from bridge.sip.limits import ALLOWED
-from bridge.units import NS_PER_S, NowNs
+from bridge.sip.shed import is_ack_of_refusal
+from bridge.units import NS_PER_MS, NS_PER_S, NowNs
 
 RECEIVE_BUFFER_BYTES: Final = 4 * 1_024 * 1_024
 SO_RCVBUFFORCE: Final = 33
@@ -40,6 +43,14 @@ SO_RCVBUFFORCE: Final = 33
 DATAGRAM_BYTES_MAX: Final = 65_535
 READ_BATCH_MAX: Final = 64
 """Packets read in one turn of the loop, so that nothing else waits for long."""
+
+BEHIND_NS: Final = 100 * NS_PER_MS
+LATE_MAX: Final = 100
+"""When more than `LATE_MAX` datagrams in a row have waited `BEHIND_NS` in the socket, more come
+than can be carried: new calls are refused until one has waited less. Fewer are a hiccup."""
+
+_STAMP: Final = struct.Struct("qq")
+NOTES_BYTES: Final = socket.CMSG_SPACE(_STAMP.size)
 
 TOKEN_BYTES: Final = 8
 _METHODS: Final = {
@@ -104,6 +115,7 @@ class SipUdp:
         self._timer_ns = 0
         self._notices: deque[SipNotice] = deque()
         self._delivering = False
+        self._late = 0
         self._closed = False
         self._streams: SipStreams | None = None
         self._loop.add_reader(sock, self._read)
@@ -168,13 +180,34 @@ class SipUdp:
             if self._closed:
                 return
             try:
-                data, source = self._socket.recvfrom(DATAGRAM_BYTES_MAX)
+                data, notes, _, source = self._socket.recvmsg(DATAGRAM_BYTES_MAX, NOTES_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 self._count("receive_error")
                 return
-            self._take(Received(data, Address(source[0], source[1]), self.address))
+            message = Received(data, Address(source[0], source[1]), self.address)
+            self._late = self._late + 1 if _age_ns(notes) > BEHIND_NS else 0
+            if self._late <= LATE_MAX or not self._shed(message):
+                self._take(message)
+
+    def _shed(self, message: Received) -> bool:
+        """Refuse a new call that has waited too long already; true when that was done.
+
+        Whoever is behind and takes what comes gets slower for everybody, until all calls fail.
+        """
+        if is_ack_of_refusal(message.data):
+            self._count("in.ACK")
+            return True
+        refusal = self._core.shed(message)
+        if refusal is None:
+            return False
+        self._count("in.INVITE")
+        self._count("drop.overload")
+        with contextlib.suppress(OSError, OverflowError):
+            self._socket.sendto(refusal.data, refusal.destination)
+            self._count("out.503")
+        return True
 
     def _take(self, message: Received) -> None:
         self._count(f"in.{_kind(message.data)}")
@@ -253,9 +286,19 @@ def bind_udp(listen: Address) -> socket.socket:
         with contextlib.suppress(OSError):  # over the system's limit, where we may
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
         sock.setblocking(False)
+        stamp(sock)
         sock.bind(listen)
         undo.pop_all()
     return sock
+
+
+def _age_ns(notes: list[tuple[int, int, bytes]]) -> int:
+    """Return how long ago the kernel took a datagram, 0 when it does not say."""
+    for _, _, note in notes:  # one at most
+        if len(note) == _STAMP.size:
+            seconds, nanos = _STAMP.unpack(note)
+            return time.time_ns() - int(seconds) * NS_PER_S - int(nanos)
+    return 0
 
 
 def _kind(data: bytes) -> str:

@@ -373,6 +373,8 @@ class SipConfig:
         calls_max: beyond it an INVITE is answered 503 with Retry-After before any work.
         session_expires_s: RFC 4028 interval asked for when the other side supports timers.
         t1_ns: RFC 3261 timer T1.
+        trying_after_ns: 100 is sent when an INVITE is without an answer for so long; 0: at once.
+            RFC 3261 §17.2.1 wants it within 200 ms.
         users: who may register; without users REGISTER is not understood.
         realm: of the digest challenges; hashes in `users` are made for it.
         digests: algorithms of the challenges, the preferred one first.
@@ -387,6 +389,7 @@ class SipConfig:
     session_expires_s: int = 1_800
     t1_ns: int = 500_000_000
     overload_retry_after_s: int = 5
+    trying_after_ns: int = 0
     users: tuple[SipUser, ...] = ()
     realm: str = "tollbridge"
     digests: tuple[str, ...] = ("SHA-256", "MD5")

@@ -6,7 +6,7 @@ It knows which part reads what; it knows no socket, no clock and no randomness.
 from collections.abc import Callable
 from typing import Final
 
-from bridge.sip import compose, indialog, limits, uac, uas
+from bridge.sip import compose, indialog, limits, shed, uac, uas
 from bridge.sip.api import (
     Accept,
     Address,
@@ -71,6 +71,24 @@ class SipCore:
         desk.sends.clear()
         desk.events.clear()
         return effects
+
+    def shed(self, event: Received) -> Send | None:
+        """Return the 503 to a new call that came when there is no time for it; None for the rest.
+
+        For the shell to ask before `step` when it is behind. What is sent again of a call that
+        was taken already is no new call.
+        """
+        opening = shed.opening_of(event.data)
+        if opening is None or opening.merge in self._transactions.merges:
+            return None
+        config = self._desk.config
+        answer = shed.refusal(
+            opening,
+            event.source,
+            retry_after_s=config.overload_retry_after_s,
+            agent=config.user_agent,
+        )
+        return None if answer is None else Send(*answer, event.local)
 
     def bindings(self, user: str, now_ns: NowNs) -> tuple[Binding, ...]:
         """Return where a registered user can be called, the phone heard of last first."""

@@ -5,7 +5,7 @@ in Accepted (RFC 6026 §7.1) so that a late INVITE never opens a second call. Th
 repeated by the call until the ACK comes, since that ACK is not part of the transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -119,6 +119,7 @@ class ServerTx(TimerOwner):
         "_desk",
         "_interval_ns",
         "_table",
+        "_trying",
         "call",
         "flow",
         "key",
@@ -136,6 +137,7 @@ class ServerTx(TimerOwner):
         self._desk = desk
         self._table = INVITE_SERVER if invite else NON_INVITE_SERVER
         self._interval_ns = 0
+        self._trying: Callable[[], object] | None = None
         self.state = ServerState.PROCEEDING if invite else ServerState.TRYING
         self.key = key
         self.request = request
@@ -144,9 +146,26 @@ class ServerTx(TimerOwner):
         self.last = b""
         self.call: Call | None = None
 
+    def promise(self, trying: Callable[[], object]) -> None:
+        """Have 100 sent unless another answer goes out in time (RFC 3261 §17.2.1)."""
+        self._trying = trying
+        after_ns = self._desk.config.trying_after_ns
+        if after_ns:
+            self._desk.arm(self, Timer.TRYING, after_ns)
+        else:
+            self._try()
+
+    def _try(self) -> None:
+        trying, self._trying = self._trying, None
+        if trying is not None:
+            trying()
+
     def respond(self, status: int, data: bytes) -> None:
         """Send an answer and remember it for repetitions."""
         desk = self._desk
+        if self._trying is not None:
+            self._trying = None
+            desk.timers.disarm(self, Timer.TRYING)
         self.last = data
         desk.send(self.flow, data)
         if status < 200:
@@ -168,7 +187,9 @@ class ServerTx(TimerOwner):
     def repeat(self) -> None:
         """Take the same request once more: the last answer goes out again."""
         self._go(ServerEvent.REQUEST)
-        if self.last and (self.state in _REPEATS):
+        if self._trying is not None:
+            self._try()
+        elif self.last and (self.state in _REPEATS):
             self._desk.send(self.flow, self.last)
 
     def acknowledge(self) -> None:
@@ -184,6 +205,9 @@ class ServerTx(TimerOwner):
     def fire(self, timer: Timer) -> bool:
         """Take a timer that went off; true when the transaction is over and must be forgotten."""
         desk = self._desk
+        if timer is Timer.TRYING:
+            self._try()
+            return False
         self._go(_FIRED[timer])
         if timer is Timer.G:
             desk.send(self.flow, self.last)

@@ -29,6 +29,7 @@ class Timer(Enum):
     K = auto()
     L = auto()
     M = auto()
+    TRYING = auto()  # no answer yet: 100 (RFC 3261 §17.2.1)
     CANCELLED = auto()  # a cancelled INVITE gets no final response (RFC 3261 §9.1)
     RESEND_200 = auto()
     NO_ACK = auto()

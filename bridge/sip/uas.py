@@ -71,7 +71,8 @@ def invite(
     call.offer, call.chosen = offer, chosen
     call.proven_host = literal_ip(source.host) or source.host
     exchange.admit(call)
-    exchange.reply(tx, 100, headers=compose.timestamp_header(request))
+    stamp = compose.timestamp_header(request)
+    tx.promise(lambda: exchange.reply(tx, 100, headers=stamp))
     remote = chosen.remote if chosen else None
     incoming = _incoming(call, request, source, remote)
     exchange.desk.notify(replace(incoming, authenticated=authenticated))

@@ -2,13 +2,21 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from bridge.net import addresses
 from bridge.net.addresses import routed_host
-from bridge.net.sip_udp import SipUdp, bind_udp, configured, fresh_token
+from bridge.net.sip_udp import (
+    BEHIND_NS,
+    LATE_MAX,
+    SipUdp,
+    bind_udp,
+    configured,
+    fresh_token,
+)
 from bridge.sip.api import (
     Accept,
     Address,
@@ -25,7 +33,7 @@ from bridge.sip.api import (
     SipConfig,
     SipNotice,
 )
-from bridge.units import LegId
+from bridge.units import NS_PER_S, LegId
 from tests.bridge.sip.bench import request
 
 LEG = LegId("out-1")
@@ -270,7 +278,7 @@ def test_the_receive_buffer_is_large() -> None:
 
 async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
     class Broken:
-        def recvfrom(self, _size: int) -> tuple[bytes, tuple[str, int]]:
+        def recvmsg(self, _size: int, _notes: int) -> tuple[bytes, tuple[str, int]]:
             raise OSError("broken")
 
     real = ends.bridge._socket
@@ -278,3 +286,29 @@ async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
     ends.bridge._read()
     ends.bridge._socket = real
     assert ends.bridge.counters == {"receive_error": 1}
+
+
+async def test_calls_that_waited_too_long_are_refused_and_those_under_way_are_not(
+    ends: Ends,
+) -> None:
+    bridge = ends.bridge
+    host, port = bridge.address
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind((host, 0))
+        first = request("INVITE", call_id="first", branch="first").encode()
+        s.sendto(first, (host, port))
+        bridge._read()
+        assert bridge.sizes["legs"] == 1
+        for number in range(LATE_MAX + 20):
+            name = f"late{number}"
+            s.sendto(request("INVITE", call_id=name, branch=name).encode(), (host, port))
+        s.sendto(first, (host, port))
+        time.sleep(BEHIND_NS / NS_PER_S + 0.05)  # noqa: ASYNC251  # the loop is what is late
+        while bridge.counters["in.INVITE"] < LATE_MAX + 22:
+            bridge._read()
+        assert bridge.counters["drop.overload"] == 20
+        assert bridge.sizes["legs"] == LATE_MAX + 1
+        s.sendto(request("INVITE", call_id="then", branch="then").encode(), (host, port))
+        bridge._read()
+        assert bridge.counters["drop.overload"] == 20
+        assert bridge.sizes["legs"] == LATE_MAX + 2

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-long check bench clean lock
+.PHONY: setup demo test test-long check bench bench-peers clean lock
 
 setup: $(STAMP)
 
@@ -32,6 +32,10 @@ check: setup
 bench: setup
 	$(BIN)/tollbridge bench media
 	$(BIN)/tollbridge bench billing
+
+# Debian's Janus beside this bridge, with the same callers: apt-get install janus.
+bench-peers: setup
+	$(BIN)/tollbridge bench peers
 
 # After a change of dependencies in pyproject.toml. `bench` stays out: PESQ needs a C compiler.
 EXTRAS := --extra phone --extra wideband --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev

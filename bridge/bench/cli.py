@@ -163,6 +163,27 @@ def churn(
         _print(f"{participants} legs, and {rate} joins and leaves a second", result)
 
 
+@app.command(epilog="Example: tollbridge bench peers --participants 200 --json")
+def peers(
+    participants: Annotated[int, typer.Option(min=2, max=1_000, help="Callers that talk.")] = 200,
+    conferences: Annotated[int, typer.Option(min=0, help="0: one for each ten callers.")] = 0,
+    seconds: Annotated[float, typer.Option(min=2, help="How long each is measured.")] = 8.0,
+    pairs: Annotated[int, typer.Option(min=1, help="The two take turns so often.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure Debian's Janus AudioBridge beside this bridge: same callers, same cores, in turn."""
+    from bridge.bench.peers import run
+    from bridge.logs import set_up_logs
+
+    set_up_logs(quiet=True)
+    result = run(participants, conferences or max(participants // 10, 1), seconds, pairs=pairs)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        groups = f"{result['participants']} callers in {result['conferences']} conferences"
+        _print_beside(f"{groups}; Janus takes {result['ratio']} times the CPU", result["rows"])
+
+
 @app.command(epilog="Example: tollbridge bench billing --legs 1000000 --growth")
 def billing(
     legs: Annotated[
@@ -188,6 +209,15 @@ def billing(
         typer.echo(f"a leg costs {result['growth']} times what it costs among 10,000 (CPU)")
     else:
         _print(f"{legs:,} legs on SQLite, one core", result)
+
+
+def _print_beside(title: str, rows: list[dict[str, object]]) -> None:
+    """Print a column for each row, named by its first value."""
+    head, *names = rows[0]
+    table = Table("", *(str(row[head]) for row in rows), title=title)
+    for name in names:
+        table.add_row(name, *(str(row[name]) for row in rows))
+    Console().print(table)
 
 
 def _print_rows(title: str, rows: list[dict[str, object]]) -> None:

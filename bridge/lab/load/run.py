@@ -9,23 +9,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
 
 from bridge.errors import OperatingTrouble
 from bridge.lab.load.book import Book, Summary, summarise
 from bridge.lab.load.calls import Calls
-from bridge.lab.load.ears import Capture, judge
 from bridge.lab.load.engine import EngineSettings
 from bridge.lab.load.host import OwnBridge, plan_for
 from bridge.lab.load.limits import Limits
 from bridge.lab.load.link import EngineLink
+from bridge.lab.load.listening import Listening
 from bridge.lab.load.plan import LoadPlan, address_of
 from bridge.lab.load.usage import Cores, Meter, kept_to
 from bridge.lab.phones import Phone
 from bridge.units import NS_PER_S
-
-LAST_EARS_S: Final = 3.0
-"""How long the last samples may take to be judged."""
 
 Watcher = Callable[["Load", str], None]
 """Told each second, and at each change of stage ("calling", "load", "hanging up")."""
@@ -79,33 +75,28 @@ class Load:
     plan: LoadPlan
     calls: Calls
     engine: EngineLink
-    book: Book
+    listening: Listening
     stop: asyncio.Event
     watcher: Watcher
-    stage: str = "calling"
-    meter: Meter | None = None
-    _ears: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Have each second told."""
+        self.listening.each_second = lambda: self.watcher(self, self.stage)
+
+    @property
+    def stage(self) -> str:
+        """What the run is at."""
+        return self.listening.stage
+
+    @property
+    def book(self) -> Book:
+        """What is written down so far."""
+        return self.listening.book
 
     def enter(self, stage: str) -> None:
         """Say that another stage begins."""
-        self.stage = stage
+        self.listening.stage = stage
         self.watcher(self, stage)
-
-    def on_unasked(self, value: Capture | dict[str, Any]) -> None:
-        """Take a sample or a second from the engine."""
-        if isinstance(value, Capture):
-            task = asyncio.get_running_loop().create_task(self._listen(value))
-            self._ears.add(task)
-            task.add_done_callback(self._ears.discard)
-            return
-        if self.meter is not None:
-            value["bridge_cores"] = self.meter.cores()
-        value["stage"] = self.stage
-        self.book.seconds.append(value)
-        self.watcher(self, self.stage)
-
-    async def _listen(self, capture: Capture) -> None:
-        self.book.ears.append(await asyncio.to_thread(judge, capture))
 
     async def hold(self, seconds: float) -> None:
         """Wait under load, churning if that is the profile."""
@@ -117,11 +108,6 @@ class Load:
             await asyncio.wait_for(self.stop.wait(), max(until - loop.time(), 0))
         except TimeoutError:
             return
-
-    async def ears_done(self) -> None:
-        """Wait until every sample so far is judged."""
-        if self._ears:
-            await asyncio.wait(self._ears, timeout=LAST_EARS_S)
 
 
 async def run(
@@ -147,7 +133,7 @@ async def run(
             if own is not None:
                 plan = plan_for(plan, own.port)
             async with _load(plan, stop, watcher, cores) as load:
-                load.meter = None if own is None else Meter(own.process.pid)
+                load.listening.meter = None if own is None else Meter(own.process.pid)
                 return await (_search(load, limits, step) if step else _whole(load, limits))
     finally:
         if own is not None:
@@ -158,27 +144,14 @@ async def run(
 async def _load(
     plan: LoadPlan, stop: asyncio.Event, watcher: Watcher, cores: Cores
 ) -> AsyncIterator[Load]:
-    host = local_host(plan)
-    book = Book()
-    early: list[Capture | dict[str, Any]] = []
-    tell: list[Callable[[Capture | dict[str, Any]], None]] = [early.append]
-    conference, seat = plan.places()
-    settings = EngineSettings(
-        host=host,
-        conference=conference,
-        seat=seat,
-        talkers=plan.talkers_now,
-        codec=plan.codec,
-        amplitude=plan.amplitude,
-        sample=plan.sample,
+    host, listening = local_host(plan), Listening()
+    engine = await EngineLink.start(
+        engine_settings(plan, host), listening.take, cores=cores.callers
     )
-    engine = await EngineLink.start(settings, lambda value: tell[0](value), cores=cores.callers)
     phone = await Phone.open(plan.codec, host=host)
     try:
-        calls = Calls(plan, phone, engine, await engine.addresses(), book)
-        load = Load(plan, calls, engine, book, stop, watcher)
-        tell[0] = load.on_unasked
-        yield load
+        calls = Calls(plan, phone, engine, await engine.addresses(), listening.book)
+        yield Load(plan, calls, engine, listening, stop, watcher)
     finally:
         phone.close()
         engine.close()
@@ -193,7 +166,7 @@ async def _whole(load: Load, limits: Limits) -> Result:
     load.enter("load")
     await load.hold(plan.duration_s)
     ended_ns = time.monotonic_ns()
-    await load.ears_done()
+    await load.listening.done()
     totals = await load.engine.totals()
     interrupted = load.stop.is_set()
     load.enter("hanging up")
@@ -226,7 +199,7 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
         await load.hold(plan.settle_s + plan.duration_s)
         if load.stop.is_set():
             break
-        await load.ears_done()
+        await load.listening.done()
         summary = summarise(load.book, since_ns, time.monotonic_ns())
         steps.append(Step(inside, summary, tuple(limits.broken(summary))))
         if steps[-1].broken:
@@ -248,6 +221,20 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
         interrupted=interrupted,
         steps=steps,
         searched=True,
+    )
+
+
+def engine_settings(plan: LoadPlan, host: str) -> EngineSettings:
+    """Return what a plan's callers need, `host` being this machine as the bridge sees it."""
+    conference, seat = plan.places()
+    return EngineSettings(
+        host=host,
+        conference=conference,
+        seat=seat,
+        talkers=plan.talkers_now,
+        codec=plan.codec,
+        amplitude=plan.amplitude,
+        sample=plan.sample,
     )
 
 

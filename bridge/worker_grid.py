@@ -8,18 +8,20 @@ LATE_NS: Final = 10 * NS_PER_MS
 """A tick that starts this long after its time counts as late, as does one that was skipped."""
 
 
-LEAD_MAX_NS: Final = 4 * NS_PER_MS
+LEAD_MAX_NS: Final = 3 * NS_PER_MS
 """Longest that packets are held; who needs longer for his work sends when it is done."""
 
-_LEAD_FALL_NS: Final = 10_000
-"""By how much the lead shrinks in one tick: half a millisecond a second."""
+_LEAD_RISE_NS: Final = 100_000
+_LEAD_FALL_NS: Final = 5_000
+"""Steps of the lead in one tick: it comes to rest where one tick in twenty takes longer."""
 
 
 class Grid:
     """The times at which ticks are due: `FRAME_NS` apart, for ever, the same in every worker.
 
     Packets leave at a steady phase of the grid, however long the work of a tick took: `lead_ns`
-    after it was due. That is as long as the work has taken of late, and a little more.
+    after it was due. That is as long as the work takes in all but one tick in twenty; such a tick
+    sends when it is done, and moves the phase but a little.
     """
 
     def __init__(self, now_ns: int) -> None:
@@ -42,5 +44,8 @@ class Grid:
         took = now_ns - (self.due_ns - FRAME_NS)
         if took > LEAD_MAX_NS:
             return 0
-        self.lead_ns = max(self.lead_ns - _LEAD_FALL_NS, took)
-        return self.lead_ns - took
+        if took > self.lead_ns:
+            self.lead_ns = min(self.lead_ns + _LEAD_RISE_NS, took)
+            return 0
+        self.lead_ns -= _LEAD_FALL_NS
+        return max(self.lead_ns - took, 0)

@@ -172,8 +172,11 @@ def _by_port(
 
 def spans(port: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Return (port index, first row, rows) of rows that lie by port."""
-    index, first, rows = np.unique(port, return_index=True, return_counts=True)
-    return list(zip(index.tolist(), first.tolist(), rows.tolist(), strict=True))
+    if not len(port):
+        return []
+    first = np.flatnonzero(np.concatenate([[True], port[1:] != port[:-1]]))  # as they lie by port
+    rows = np.diff(first, append=len(port))
+    return list(zip(port[first].tolist(), first.tolist(), rows.tolist(), strict=True))
 
 
 def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> None:

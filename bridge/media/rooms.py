@@ -82,6 +82,8 @@ class Rooms:
 
     def arrange(self, groups: mix.Groups, wide: NDArray[np.bool_]) -> None:
         """Lay out anew. `wide`, (L,) bool, marks wideband legs."""
+        if not len(self.dense) and not any(len(band.slots) for band in self._bands.values()):
+            return  # nobody is wideband, as before: most bridges, at every join
         dense_of = np.full(len(wide), -1)
         dense_of[groups.order] = groups.group
         here = {rate: dense_of[band.slots] for rate, band in self._bands.items()}

@@ -26,7 +26,7 @@ from bridge.lab.audibility import Hearing, analyse
 from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE, sound_pcm
 from bridge.lab.host import ACCOUNT, Host
 from bridge.lab.rtp import RtpEngine
-from bridge.lab.runner import StoryRun
+from bridge.lab.runner import Lab, StoryRun
 from bridge.lab.steps import CallerStep, OrganizerStep, Step
 from bridge.lab.story import Story
 from bridge.lab.times import month_of, show_duration
@@ -179,7 +179,7 @@ async def run(out: Path, console: Console | None = None) -> Summary:
         with tempfile.TemporaryDirectory(prefix="tollbridge-demo-") as folder:
             host = await Host.start(story, Path(folder))
             try:
-                meeting = await StoryRun.prepare(story, host, engine, out)
+                meeting = await StoryRun.prepare(story, host, Lab(engine), out)
                 try:
                     return await _Demo(Screen(console, meeting), meeting, out).run()
                 finally:

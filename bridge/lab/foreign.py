@@ -23,6 +23,7 @@ from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
 from bridge.lab.hearing import Heard, Listened, Listener
 from bridge.lab.phones import Phone
+from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
 from bridge.lab.story import CallerSpec, Story
@@ -101,6 +102,7 @@ class ForeignRun:
     engine: RtpEngine
     result: StoryResult
     witness: Witness
+    agents: Agents
     callers: dict[str, list[Caller]] = field(default_factory=dict)
     tones: dict[str, int] = field(default_factory=dict)
     phones: list[Phone] = field(default_factory=list)
@@ -121,6 +123,7 @@ class ForeignRun:
             for step in self.story.steps:
                 await self._guarded(step)
         finally:
+            self.result.notes = self.agents.notes_of_story()
             self.result.ladders = {g[0].name: g[0].ladder for g in self.callers.values()}
             await self._close()
         if self.story.expect is not None:
@@ -130,11 +133,12 @@ class ForeignRun:
         phone = await Phone.open(spec.codec)
         self.phones.append(phone)
         self.witness.watch(phone)
+        make = await self.agents.maker(spec)
         voice = self.story.voices()[name]
         if voice.tone_hz:
             self.tones[name] = voice.tone_hz
         self.callers[name] = [
-            Caller(
+            make(
                 name=name if spec.count == 1 else f"{name} {member + 1}",
                 number=number_of(name, spec, len(self.callers), member),
                 target=target,

@@ -28,6 +28,8 @@ def show(result: StoryResult, console: Console) -> None:
         f"  [dim]{held}/{len(judged)}{skipped}, {result.seconds:.1f} s[/]",
         soft_wrap=True,
     )
+    for note in result.notes:
+        console.print(f"     note: {escape(note)}", soft_wrap=True, highlight=False)
     if not result.ok:
         for line in evidence(result):
             console.print(f"     {escape(line)}", soft_wrap=True, highlight=False)
@@ -74,6 +76,7 @@ def as_json(result: StoryResult) -> dict[str, Any]:
         "rules": list(result.story.rules),
         "ok": result.ok,
         "seconds": round(result.seconds, 3),
+        "notes": list(result.notes),
         "late_ticks": result.late,
         "evidence": list(result.files),
         "verdicts": [verdict.as_json() for verdict in result.verdicts],

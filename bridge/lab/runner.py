@@ -39,6 +39,7 @@ from bridge.lab.foreign import Foreign, ForeignRun
 from bridge.lab.golden import difference, golden_file, golden_text
 from bridge.lab.host import BY, Host
 from bridge.lab.phones import Phone
+from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.steps import (
     AddNumbersStep,
@@ -99,6 +100,7 @@ class Lab:
 
     engine: RtpEngine
     options: LabOptions = LabOptions()
+    agents: Agents = field(default_factory=Agents)
     workers: tuple[MediaWorker, ...] = ()
 
     @classmethod
@@ -109,6 +111,7 @@ class Lab:
     async def close(self) -> None:
         """End the engine and the worker."""
         self.engine.stop()
+        await self.agents.close()
         for worker in self.workers:
             await worker.stop()
 
@@ -126,7 +129,7 @@ class Lab:
         witness = Witness(self.engine, options.keeping, result)
         await witness.begin()
         if options.foreign is not None:
-            foreign = ForeignRun(story, self.engine, result, witness)
+            foreign = ForeignRun(story, self.engine, result, witness, self.agents)
             await foreign.run(options.foreign, seed=options.seed)
             await witness.close(foreign.everybody, foreign.listened)
             return
@@ -142,7 +145,7 @@ class Lab:
         before = (await self.engine.counters())["late_ticks"]
         try:
             run = await StoryRun.prepare(
-                story, host, self.engine, folder, witness, seed=options.seed, gateway=gateway
+                story, host, self, folder, witness, seed=options.seed, gateway=gateway
             )
             try:
                 await run.all_steps()
@@ -155,6 +158,7 @@ class Lab:
                 await witness.ask(host, run.everybody)
                 await run.close()
         finally:
+            result.notes = self.agents.notes_of_story()
             result.facts = tuple(host.facts)
             behind = (await self.engine.counters())["late_ticks"] - before
             result.late = f"{host.late_ticks()}; callers {behind}"
@@ -176,6 +180,7 @@ class StoryRun:
     folder: Path
     judge: Judge
     witness: Witness
+    agents: Agents
     seed: int = 0
     gateway: Phone | None = None
     callers: dict[str, list[Caller]] = field(default_factory=dict)
@@ -188,7 +193,7 @@ class StoryRun:
         cls,
         story: Story,
         host: Host,
-        engine: RtpEngine,
+        lab: Lab,
         folder: Path,
         witness: Witness | None = None,
         *,
@@ -200,8 +205,10 @@ class StoryRun:
         Behind `gateway` are the phones that Call Me calls.
         """
         judge = Judge(host, {}, {}, acted_ns=time.monotonic_ns())
-        watching = witness or Witness(engine, None, StoryResult(story))
-        run = cls(story, host, engine, folder, judge, watching, seed=seed, gateway=gateway)
+        watching = witness or Witness(lab.engine, None, StoryResult(story))
+        run = cls(
+            story, host, lab.engine, folder, judge, watching, lab.agents, seed=seed, gateway=gateway
+        )
         for name in story.callers:
             await run.add_caller(name)
         return run
@@ -215,8 +222,9 @@ class StoryRun:
         phone = gateway if called and gateway else await Phone.open(spec.codec)
         self.phones.append(phone)
         self.witness.watch(phone)
+        make = await self.agents.maker(spec)
         self.callers[name] = [
-            Caller(
+            make(
                 name=name if spec.count == 1 else f"{name} {member + 1}",
                 number=number_of(name, spec, index, member),
                 target=self.host.target(spec),

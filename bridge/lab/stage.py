@@ -141,7 +141,7 @@ class Stage:
             ports=lab.options.ports,
             gateway=gateway.address,
         )
-        return await StoryRun.prepare(self._story, host, lab.engine, folder, gateway=gateway)
+        return await StoryRun.prepare(self._story, host, lab, folder, gateway=gateway)
 
     async def _stop(self) -> None:
         for group in self._run.callers.values():

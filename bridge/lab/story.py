@@ -50,6 +50,12 @@ STARTS_AT: Final = datetime(2026, 2, 10, 14, 0, tzinfo=UTC)
 FIRST_TONE_HZ: Final = 440
 TONE_STEP_HZ: Final = 70
 FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
+PJSIP_CALLERS_MAX: Final = 12
+"""In one crowd: three processes of four phones."""
+
+PJSIP_LACKS: Final = ("G729", "OPUS")
+"""Codecs that the wheel's PJSIP is built without."""
+
 UNBUILT_CODECS: Final = ("G722", "OPUS")
 CALL_ME_CODEC: Final = "PCMU"
 REFUSED_CODECS: Final = ("G729", "GSM")
@@ -86,9 +92,7 @@ def _via(value: Any) -> str:
 
 
 def _agent(value: Any) -> str:
-    if value == "pjsip":
-        raise fault("agent 'pjsip' is part of the format and not built yet: use 'vector'")
-    return known_word(str(value), ("vector",), "agent")
+    return known_word(str(value), ("vector", "pjsip"), "agent")
 
 
 def _number(value: Any) -> str:
@@ -132,6 +136,8 @@ class CallerSpec(Part):
             raise fault(f"a {self.via} caller needs the country whose number he dials")
         if self.via == "call-me":
             self._can_be_called()
+        if self.agent == "pjsip":
+            self._can_be_pjsip()
         if self.count > 1 and self.role == "organizer":
             raise fault("a crowd cannot be the organizer", key="role")
         if self.count > 1 and self.number:
@@ -139,6 +145,16 @@ class CallerSpec(Part):
         if self.count > 1 and self.voice and self.voice.tone_hz:
             raise fault("a crowd listens: give single callers a voice", key="voice")
         return self
+
+    def _can_be_pjsip(self) -> None:
+        """Refuse what a PJSIP phone cannot do."""
+        if self.via == "call-me":
+            raise fault("a PJSIP caller is not called: use agent 'vector'", key="agent")
+        if self.codec in PJSIP_LACKS:
+            raise fault(f"PJSIP has no {self.codec}: use agent 'vector'", key="agent")
+        if self.count > PJSIP_CALLERS_MAX:
+            text = f"at most {PJSIP_CALLERS_MAX} PJSIP callers: a crowd is of agent 'vector'"
+            raise fault(text, key="count")
 
     def _can_be_called(self) -> None:
         if self.role == "organizer":
@@ -294,6 +310,7 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
     _check_called(story, source)
     for name in story.network:
         _check_name(story, name, source, ("network", name))
+    _check_pjsip(story, source)
     _check_crowds(story, source)
     offered = set(story.session.toll_free)
     for index, step in enumerate(story.steps):
@@ -358,6 +375,20 @@ def _check_tones(story: Story, source: Source) -> None:
             text = f"tones of {name} ({one_hz} Hz) and {other} ({other_hz} Hz)"
             text += f" must be {TONE_APART_HZ} Hz apart to be told apart"
             source.complain(("callers", other, "voice"), text)
+
+
+def _check_pjsip(story: Story, source: Source) -> None:
+    """What is done to a vector caller's packets cannot be done to PJSIP's."""
+    phones = {name for name, spec in story.callers.items() if spec.agent == "pjsip"}
+    for name in sorted(phones & set(story.network)):
+        text = f"{name} is a PJSIP caller: only packets of agent 'vector' go over a bad network"
+        source.complain(("network", name), text)
+    for index, step in enumerate(story.steps):
+        steps = step.steps if isinstance(step, TogetherStep) else (step,)
+        for part in steps:
+            if isinstance(part, CallerStep) and part.verb == "drop" and phones & set(part.who):
+                text = "a PJSIP caller cannot vanish without BYE: use agent 'vector'"
+                source.complain(("steps", index), text)
 
 
 def _check_crowds(story: Story, source: Source) -> None:

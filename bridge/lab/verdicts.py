@@ -54,6 +54,7 @@ class StoryResult:
     """All that one run of a story left behind.
 
     Attributes:
+        notes: what was otherwise than the story says, though it was run.
         late: how many ticks the machine was too slow for, in the bridge and at the callers.
         page: its card of the report, HTML; "" when none was wanted.
         folder: where its evidence is kept; "" when none is.
@@ -64,6 +65,7 @@ class StoryResult:
     verdicts: list[Verdict] = field(default_factory=list)
     facts: tuple[Fact, ...] = ()
     ladders: dict[str, list[Rung]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     late: str = ""
     began_ns: int = 0
     seconds: float = 0.0

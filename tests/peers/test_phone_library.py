@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -46,6 +47,7 @@ from tests.peers.sip_wire import HOST
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
 
+ROOT: Final = Path(__file__).parents[2]
 SCENARIO: Final = Path(__file__).parent / "sipp" / "take_transfer.xml"
 ANN_HZ: Final = 440
 BEN_HZ: Final = 620
@@ -380,3 +382,17 @@ def test_accounts_say_who_proves_himself_and_how_he_sends() -> None:
     assert config.digest_user == "ann"
     assert config.over_its_transport("sip:b@c") == "sip:b@c;transport=tcp"
     assert "secret" not in repr(config)
+
+
+# --- the manual -------------------------------------------------------------------------------
+
+
+async def test_the_examples_of_the_manual_run(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "phone.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        path = tmp_path / f"example_{number}.py"
+        path.write_text(example)
+        process = await asyncio.create_subprocess_exec(sys.executable, path, cwd=ROOT)
+        assert await asyncio.wait_for(process.wait(), 30) == 0, example

@@ -53,6 +53,7 @@ def _mount() -> None:
         "scenario": ("Run call stories from YAML files, check who hears whom and the bill.", _lab),
         "billing": ("Settle usage, print invoices, explain charges.", _billing),
         "session": ("Schedule and control sessions of a running bridge.", _session),
+        "phone": ("Call with a softphone in the terminal; list and try sound devices.", _phone),
         "bench": ("Measure this machine; ratios in one run.", _bench),
     }
     for name, (text, load) in mounts.items():
@@ -77,6 +78,12 @@ def _session() -> typer.Typer:
     from bridge.session_cli import app as session
 
     return session
+
+
+def _phone() -> typer.Typer:
+    from bridge.phone.cli import app as phone
+
+    return phone
 
 
 def _bench() -> typer.Typer:

@@ -5,6 +5,7 @@ Leaving the context hangs up, whatever happened inside. Everything that happens 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -70,6 +71,7 @@ class Call:
         self._grown = asyncio.Event()
         self._blocks: asyncio.Queue[Block | None] | None = None
         self._kept: Statistics | None = None
+        self._writing: set[asyncio.Task[None]] = set()
 
     def put_on(self, line: Line, number: int) -> None:
         """Say where it lives; for `Account`."""
@@ -235,6 +237,17 @@ class Call:
     async def write(self, samples: Samples) -> None:
         """Say live samples after those that wait; what comes too fast is dropped, oldest first."""
         await self._order("write", samples)
+
+    def write_soon(self, samples: Samples) -> None:
+        """Do as `write` without waiting; for callbacks. Nothing when the call is over."""
+        if self.ended is None and self._line is not None:
+            task = asyncio.ensure_future(self._write_quietly(samples))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write_quietly(self, samples: Samples) -> None:
+        with contextlib.suppress(PhoneTrouble):  # over meanwhile
+            await self.write(samples)
 
     async def mute(self, on: bool = True) -> None:
         """Say silence from now on, or no more; PJSIP goes on sending."""

@@ -56,6 +56,11 @@ class Driver:
         """Where SIP over UDP is heard, `host:port`; "" when PJSIP does not run."""
         return self._pjsip.address
 
+    @property
+    def version(self) -> str:
+        """PJSIP's version, while it runs."""
+        return self._pjsip.version
+
     async def start(self) -> None:
         """Start PJSIP, or raise as `Pjsip.start` does."""
         Pjsip.close_left(lambda left: left.loop.is_closed())

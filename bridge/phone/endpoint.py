@@ -42,6 +42,11 @@ class Endpoint:
         """Where SIP is heard over UDP, `host:port`; "" when it is closed."""
         return self._driver.address
 
+    @property
+    def version(self) -> str:
+        """PJSIP's version, while it runs."""
+        return self._driver.version
+
     async def close(self) -> None:
         """Do what leaving the context does; more than once does no harm."""
         await self._driver.close()

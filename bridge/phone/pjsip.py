@@ -67,7 +67,7 @@ class Pjsip:
         self.happened: deque[tuple[Any, ...]] = deque()
         self.calls: dict[int, Entry] = {}
         self.accounts: dict[int, Any] = {}
-        self.address = ""
+        self.address = self.version = ""
         self._on_closed = on_closed
         self._incoming = itertools.count(-1, -1)
         self._ports: list[tuple[Any, Sound]] = []
@@ -130,6 +130,7 @@ class Pjsip:
             kinds = [pj.PJSIP_TRANSPORT_UDP6, pj.PJSIP_TRANSPORT_TCP6]
         udp, _ = [self._ep.transportCreate(kind, transport) for kind in kinds]
         self._ep.libStart()
+        self.version = str(self._ep.libVersion().full).split("-")[0]
         self.address = str(self._ep.transportGetInfo(udp).localName)
         self._ep.audDevManager().setNullDev()  # setNoDev has no clock, and so no frames
 

@@ -287,6 +287,7 @@ def echo_test(
     if levels.said_max <= AUDIBLE_DBFS:
         screen.tell("nothing was said: is this the right microphone, and is it on?")
         raise typer.Exit(EXIT_FAILED)
+    screen.tell("it came back: microphone, codec, SIP, RTP and loudspeaker work")
 
 
 async def _echo(screen: Screen, sources: Sources, seconds: float, delay: float) -> Levels:

@@ -5,6 +5,7 @@ Knows the phone library and sound; prints nothing. `Screen` shows it, `cli` star
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -167,8 +168,11 @@ class Softphone:
     async def _obey(self) -> None:
         while True:
             key = await self._keys.get()
+            while key[-1] in KEYS and not self._keys.empty():  # keys typed meanwhile go together
+                key += self._keys.get_nowait()
             try:
-                await self._do(key)
+                for one in re.findall(r"[mh]|[^mh]+", key):
+                    await self._do(one)
             except (PhoneTrouble, CallRefused) as fault:
                 self.tell(str(fault))
 

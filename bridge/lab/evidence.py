@@ -170,7 +170,7 @@ class Witness:
         """End the capture; write what is kept, and the page where one is wanted."""
         if self._keeping is None:
             return
-        packets, left_out = await self._engine.end_capture()
+        packets, left_out = await self._engine.end_capture(wanted=self._kept)
         sip, sip_left_out = self._sip.take()
         if not self.wanted:
             return

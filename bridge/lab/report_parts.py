@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from bridge.drawing import html, svg
 from bridge.lab.audibility import ToneReport
-from bridge.lab.evidence import Evidence
+from bridge.lab.callers import Rung
+from bridge.lab.evidence import Evidence, SipSeen
 from bridge.lab.expectations import DTMF
 from bridge.lab.hearing import ABSENT_MS, Listened
 from bridge.lab.verdicts import StoryResult, Verdict
@@ -18,6 +19,7 @@ from bridge.legstory.page import key_of, scale_of
 from bridge.units import NS_PER_MS, NS_PER_S
 
 SIP_ROWS_MAX: Final = 120
+SAID_MAX: Final = 90
 FACTS_MAX: Final = 200
 LINES_MAX: Final = 200
 BESIDE_SIP: Final = ("→ keys", "vanishes", "over")
@@ -172,28 +174,16 @@ def _judged(text: str, ok: bool, wanted: str) -> Markup:
 
 def ladder(evidence: Evidence, result: StoryResult) -> Markup | None:
     """Return all callers' SIP in one ladder, with keys between; times of both clocks."""
-    if not evidence.sip:
-        return None
     names = list(dict.fromkeys([*result.ladders, *(one.name for one in evidence.sip)]))
-    bridge = len(names)
-    rows: list[tuple[int, svg.Arrow]] = []
-    for one in evidence.sip:
-        column = names.index(one.name)
-        said = " · ".join(filter(None, (one.line.text, one.line.media, one.line.reason)))
-        arrow = svg.Arrow(
-            at=_conf_text(evidence, one.conf_ms),
-            also=f"{(one.at_ns - evidence.began_ns) / NS_PER_S:.3f} s",
-            source=column if one.sent else bridge,
-            target=bridge if one.sent else column,
-            text=said if len(said) < 90 else said[:89] + "…",
-            kind="bad" if one.line.text[:1] in "456" and one.line.text[:3].isdigit() else "",
-        )
-        rows.append((one.at_ns, arrow))
+    rows = [(one.at_ns, _message(evidence, names, one)) for one in evidence.sip]
+    seen = {one.name for one in evidence.sip}
     for name, rungs in result.ladders.items():
         for rung in rungs:
-            if rung.text.startswith(BESIDE_SIP):
+            if name not in seen or rung.text.startswith(BESIDE_SIP):
                 conf = _conf(evidence, rung.at_ns) if evidence.axis else None
-                rows.append((rung.at_ns, _own(evidence, names.index(name), rung, conf)))
+                rows.append((rung.at_ns, _own(evidence, names, name, rung, conf)))
+    if not rows:
+        return None
     rows.sort(key=lambda row: row[0])
     shown = [arrow for _, arrow in rows[:SIP_ROWS_MAX]]
     label = "SIP between callers and bridge"
@@ -204,14 +194,33 @@ def ladder(evidence: Evidence, result: StoryResult) -> Markup | None:
     )
 
 
-def _own(evidence: Evidence, column: int, rung: Any, conf: int | None) -> svg.Arrow:
+def _message(evidence: Evidence, names: Sequence[str], one: SipSeen) -> svg.Arrow:
+    column, bridge = names.index(one.name), len(names)
+    said = " · ".join(filter(None, (one.line.text, one.line.media, one.line.reason)))
+    return svg.Arrow(
+        at=_conf_text(evidence, one.conf_ms),
+        also=f"{(one.at_ns - evidence.began_ns) / NS_PER_S:.3f} s",
+        source=column if one.sent else bridge,
+        target=bridge if one.sent else column,
+        text=said if len(said) < SAID_MAX else said[: SAID_MAX - 1] + "…",
+        kind="bad" if one.line.text[:1] in "456" and one.line.text[:3].isdigit() else "",
+    )
+
+
+def _own(
+    evidence: Evidence, names: Sequence[str], name: str, rung: Rung, conf: int | None
+) -> svg.Arrow:
+    """Return what a caller noted himself; a message when his phone's packets were not seen."""
+    column, bridge = names.index(name), len(names)
+    message = rung.text[:2] in ("→ ", "← ") and not rung.text.startswith(BESIDE_SIP)
+    sent = rung.text.startswith("→")
     return svg.Arrow(
         at=_conf_text(evidence, conf),
         also=f"{(rung.at_ns - evidence.began_ns) / NS_PER_S:.3f} s",
-        source=column,
-        target=column,
-        text=rung.text.removeprefix("→ "),
-        kind="own",
+        source=bridge if message and not sent else column,
+        target=bridge if message and sent else column,
+        text=rung.text.removeprefix("→ ").removeprefix("← "),
+        kind="" if message else "own",
     )
 
 

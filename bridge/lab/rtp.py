@@ -121,9 +121,12 @@ class RtpEngine:
         """Have every single caller's packets kept from now on."""
         await self._order("begin_capture")
 
-    async def end_capture(self) -> tuple[list[Packet], int]:
-        """Return the packets kept since, and how many there was no room for; keep no more."""
-        packets, left_out = await self._order("end_capture")
+    async def end_capture(self, *, wanted: bool) -> tuple[list[Packet], int]:
+        """Keep no more; return the packets kept since, and how many there was no room for.
+
+        Nothing when they are not `wanted`.
+        """
+        packets, left_out = await self._order("end_capture", wanted)
         return packets, left_out
 
     async def counters(self) -> dict[str, int]:

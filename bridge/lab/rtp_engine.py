@@ -189,9 +189,10 @@ class Engine:
         """Keep the packets of callers from now on; what was kept is forgotten."""
         self.capture.begin()
 
-    def do_end_capture(self) -> tuple[list[Packet], int]:
-        """Return what was kept, and how many packets there was no room for."""
-        return self.capture.take()
+    def do_end_capture(self, wanted: bool) -> tuple[list[Packet], int]:
+        """Return what was kept, and how many had no room; nothing when it is not wanted."""
+        taken = self.capture.take()
+        return taken if wanted else ([], 0)
 
     def _keep(self, row: int, remote: tuple[str, int], payload: bytes, *, sent: bool) -> None:
         own = self.captured.get(row)

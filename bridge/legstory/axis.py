@@ -174,11 +174,11 @@ def clock_text(ms: int) -> str:
     """Return milliseconds as people read a stop watch.
 
     >>> [clock_text(ms) for ms in (0, 500, 65_250, 3_600_000)]
-    ['0:00', '0:00.5', '1:05.25', '1:00:00']
+    ['0:00', '0:00.500', '1:05.250', '1:00:00']
     """
     seconds, rest = divmod(abs(int(ms)), 1_000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    part = f".{rest:03}".rstrip("0") if rest else ""
+    part = f".{rest:03}" if rest else ""
     return f"{'-' if ms < 0 else ''}{text}{part}"

@@ -42,6 +42,9 @@ MARKS_MAX: Final = 200
 LINGER_NS: Final = 2 * NS_PER_S
 """How long after its end a leg's last messages may come: the answer to a BYE."""
 
+FINISHED_MAX: Final = 300
+"""Legs handed out at once: many that end together must not hold the loop."""
+
 RECENT_MAX: Final = 200
 """Legs that are over and still at hand without the disk."""
 
@@ -240,9 +243,9 @@ class Diary:
     # --- out --------------------------------------------------------------------------------
 
     def finished(self, now_ns: NowNs, *, all_of_them: bool = False) -> list[Record]:
-        """Return the diaries of the legs that are over since, each once."""
-        done = []
-        while self._ended:
+        """Return the diaries of legs that are over, each once; the rest the next time."""
+        done: list[Record] = []
+        while self._ended and (all_of_them or len(done) < FINISHED_MAX):
             entry = self._entries[self._ended[0]]
             assert entry.ended_ns is not None, "it is in the queue because it ended"
             if not all_of_them and now_ns - entry.ended_ns < LINGER_NS:

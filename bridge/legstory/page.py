@@ -38,7 +38,8 @@ def whole_page(story: Mapping[str, Any]) -> str:
 def section(story: Mapping[str, Any]) -> Markup:
     """Return the story; a `drawing` must be around it."""
     began = began_at(story)
-    about = [(label, story["about"][key]) for key, label in ABOUT.items() if key in story["about"]]
+    said = {key: text.replace("_", " ") for key, text in story["about"].items()}
+    about = [(label, said[key]) for key, label in ABOUT.items() if key in said]
     return html.join(
         [
             html.pairs([("Leg", story["leg"]), ("Began", began), *about]),
@@ -128,9 +129,9 @@ def _media(story: Mapping[str, Any]) -> Markup:
             one["remote"] or "no address",
             "yes" if one["sends"] else "no",
             "yes" if one["hears"] else "no",
-            "yes" if one["proven"] else "no",
+            "yes" if one["proven"] else "not yet" if number < len(story["media"]) - 1 else "no",
         )
-        for one in story["media"]
+        for number, one in enumerate(story["media"])
     ]
     head = ("At", "Codec", "It receives at", "It sends", "It wants to hear", "Address proven")
     tables = [html.table(head, agreed, label="What was offered and agreed")] if agreed else []

@@ -134,6 +134,14 @@ def test_who_was_where_the_ladder_and_the_leg_are_told_on_conference_time(story:
     assert "300 s x 0.06/min = 0.30 USD" in text
 
 
+def test_a_phone_whose_packets_nobody_saw_has_the_ladder_that_it_noted(story: Story) -> None:
+    more, result = evidence(), result_of(story, ok=False)
+    result.ladders["ben"] = [Rung(BEGAN_NS, "→ INVITE sip:ben"), Rung(BEGAN_NS + 5, "← 486")]
+    text = drawn(result, more).page
+    assert ">INVITE sip:ben<" in text
+    assert ">486<" in text
+
+
 def test_what_callers_received_is_drawn_and_without_matplotlib_that_is_said(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from bridge.clock import ConferenceClock
 from bridge.conference.api import Fact, PlayPrompts
 from bridge.legstory.diary import (
+    FINISHED_MAX,
     LINGER_NS,
     SAMPLES_MAX,
     SIP_FIRST,
@@ -115,6 +116,18 @@ def test_a_leg_is_handed_out_once_and_only_after_its_last_messages_came() -> Non
     assert diary.finished(at(99_000), all_of_them=True) == []
     assert record(diary) == done, "at hand for a while without the disk"
     assert diary.record("leg-none", at(0)) is None
+
+
+def test_many_that_end_together_are_handed_out_a_few_at_a_time() -> None:
+    diary = Diary(ConferenceClock(ConfMs(0), at(0)))
+    for number in range(2 * FINISHED_MAX + 5):
+        leg = LegId(f"leg-{number}")
+        diary.on_notice(incoming(leg, f"c{number}"), at(0))
+        diary.on_notice(CallEnded(leg, EndCause.REMOTE_BYE), at(1))
+    assert len(diary.finished(at(60_000))) == FINISHED_MAX
+    assert len(diary.finished(at(60_000), all_of_them=True)) == FINISHED_MAX + 5
+    assert not diary._entries
+    assert not diary._by_call
 
 
 def test_media_talk_prompts_facts_and_figures_stand_at_their_times() -> None:

@@ -299,3 +299,23 @@ async def test_a_token_that_is_not_known_is_said_so(tmp_path: Path, browser: Bro
         await asyncio.to_thread(
             browser.until, lambda: browser.text("#trouble") == "This token is not known."
         )
+
+
+async def test_the_story_of_a_leg_opens_from_its_row_by_keyboard(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with running(tmp_path) as rig:
+        leg = rig.leg(await rig.call("ann"))
+
+        def look() -> None:
+            browser.open(rig.web.url, ORGANIZER)
+            browser.until(lambda: browser.find(f"{row(rig, leg)} .story"))
+            browser.find(f"{row(rig, leg)} .story").send_keys(Keys.ENTER)
+            browser.until(lambda: "INVITE" in browser.text("main"))
+            assert browser.driver.current_url.endswith(f"/legs/{leg}")
+            assert browser.text("#title") == f"The story of {leg}"
+            assert browser.find("svg .bar.waiting").is_displayed()
+            browser.shot("leg")
+            assert browser.errors() == []
+
+        await asyncio.to_thread(look)

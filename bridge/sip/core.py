@@ -29,6 +29,7 @@ from bridge.sip.compose import Pairs
 from bridge.sip.desk import ANY_PORT_OF_SIP, Desk, Flow
 from bridge.sip.doorman import Doorman
 from bridge.sip.exchange import Exchange
+from bridge.sip.headers import split_list
 from bridge.sip.messages import Echo, Malformed, Request, Response, parse
 from bridge.sip.server_tx import ServerState, ServerTx
 from bridge.sip.timers import Timer
@@ -159,8 +160,11 @@ class SipCore:
 
     def _response(self, response: Response, source: Address) -> None:
         tx = self._transactions.client_of(response)
+        top, *others = response.echo.vias
         if tx is None:
             self._desk.drop("stray_response", source)
+        elif others or len(split_list(top)) > 1:  # RFC 3261 §8.1.3.3: it went another way
+            self._desk.drop("response_of_others", source)
         elif tx.receive(response):
             uac.heard(self._exchange, tx, response, source)
 

@@ -176,8 +176,7 @@ def _heard_dial(exchange: Exchange, tx: ClientTx, response: Response, source: Ad
     elif call.state is CallState.CANCELLING:
         if Timer.CANCELLED not in tx.timers:
             _cancel(exchange, call, tx)
-    elif response.status > 100:
-        _prack(exchange, tx, response)
+    elif response.status > 100 and _prack(exchange, tx, response):
         exchange.desk.notify(CallProgress(call.leg, response.status))
 
 
@@ -260,18 +259,21 @@ def _read_answer(
     return chosen
 
 
-def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> None:
-    """Acknowledge a reliable provisional answer (RFC 3262 §4), each once and in order."""
+def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> bool:
+    """Acknowledge a reliable provisional answer (RFC 3262 §4), each once and in order.
+
+    False for one that is repeated or ahead of its turn: nothing may be made of it.
+    """
     call = tx.call
     if "100rel" not in response.require or response.rseq is None or not response.to_tag:
-        return
+        return True
     if response.to_tag != call.dialog.remote_tag:
         early = dialog_of_response(response, tx.request, tx.flow)
         early.local_cseq = max(early.local_cseq, call.dialog.local_cseq)
         _move(exchange, call, early)
         call.rseq = 0
     if call.rseq and response.rseq != call.rseq + 1:
-        return
+        return False
     call.rseq = response.rseq
     try:
         body = session_body(response)
@@ -282,6 +284,7 @@ def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> None:
         call.early_answer = None
     rack = f"{response.rseq} {tx.request.cseq} INVITE"
     exchange.launch(call, Purpose.PRACK, "PRACK", headers=(("RAck", rack),))
+    return True
 
 
 # --- re-INVITE ----------------------------------------------------------------------------

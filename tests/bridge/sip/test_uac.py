@@ -267,6 +267,23 @@ def test_a_reliable_180_is_acknowledged_once_and_in_order() -> None:
     assert bench.step(HangUp(LEG))[0].header("CSeq") == "4 BYE"
 
 
+def test_a_reliable_answer_ahead_of_its_turn_is_no_news() -> None:
+    bench, sent = dialled()
+    headers = f"Require: 100rel\nRSeq: 7\n{CONTACT}"
+    bench.hear(response(sent, 180, headers=headers))
+    bench.hear(response(sent, 183, headers=headers.replace("7", "9")))
+    bench.hear(response(sent, 180, headers=headers))
+    assert [e.status for e in bench.events if isinstance(e, CallProgress)] == [180]
+
+
+def test_an_answer_that_went_another_way_is_thrown_away() -> None:
+    bench, sent = dialled()
+    through = "Via: SIP/2.0/UDP 192.0.2.99;branch=z9hG4bKother"
+    assert bench.hear(response(sent, 486, headers=through)) == []
+    assert bench.dropped == ["response_of_others"]
+    assert bench.ends == []
+
+
 def test_an_answer_in_a_reliable_183_need_not_be_repeated_in_the_200() -> None:
     for early, end in ((OFFER, []), ("junk", [EndCause.BAD_ANSWER])):
         bench, sent = dialled()

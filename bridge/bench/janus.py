@@ -21,6 +21,7 @@ from bridge.sip.api import Address, Codec, RemoteMedia
 
 START_TIMEOUT_S: Final = 15.0
 ANSWER_TIMEOUT_S: Final = 10.0
+STARTS_MAX: Final = 8
 MESSAGE_BYTES: Final = 1 << 20
 POLL_S: Final = 0.05
 PLUGIN: Final = "janus.plugin.audiobridge"
@@ -67,10 +68,20 @@ class Janus:
     async def start(cls, cores: frozenset[int]) -> Self:
         """Start Janus on some cores and open a session.
 
+        The thread of its Unix socket looks whether it may run before it is told so, and in one
+        start of five or so it ends at once and Janus with it: then it is started again.
+
         Raises:
             InputError: it is not installed.
             OperatingTrouble: it does not answer; with the end of its log.
         """
+        for _ in range(STARTS_MAX - 1):
+            with contextlib.suppress(OperatingTrouble):
+                return await cls._start_once(cores)
+        return await cls._start_once(cores)
+
+    @classmethod
+    async def _start_once(cls, cores: frozenset[int]) -> Self:
         program, library = found()
         folder = tempfile.TemporaryDirectory(prefix="tollbridge-janus-")
         place = Path(folder.name)

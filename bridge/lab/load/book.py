@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bridge.lab.load.ears import Fault, Heard
 from bridge.lab.load.mos import mos
+from bridge.lab.load.voices import TICKS_PER_S
 
 EXAMPLES_MAX: Final = 20
 
@@ -69,7 +70,8 @@ class Summary:
         heard_talkers, listeners: how many different callers the sample covered.
         delay_ms: p50, p95, max of a voice through the bridge.
         mos, mos_min: mean of the seconds, and the worst caller's.
-        late_ticks, send_failed: the load test's own trouble, not the bridge's.
+        late_ticks, send_failed: the load test's own trouble, not the bridge's; of `ticks`.
+        generator_cores, sip_cores: what the callers' RTP, and their SIP and verdicts, take.
     """
 
     calls: int = 0
@@ -102,10 +104,12 @@ class Summary:
     delay_ms: dict[str, float] = field(default_factory=dict)
     mos: float = 0.0
     mos_min: float = 0.0
+    ticks: int = 0
     late_ticks: int = 0
     send_failed: int = 0
     unknown: int = 0
     generator_cores: float = 0.0
+    sip_cores: float = 0.0
     bridge_cores: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -193,7 +197,8 @@ def _seconds(result: Summary, before: list[dict[str, Any]], rows: list[dict[str,
     result.gap_ms_max = max((row["gap_ms_max"] for row in judged), default=0.0)
     result.jitter_ms = _mean(row["jitter_ms"] for row in judged)
     result.late_ticks, result.send_failed = grown("late_ticks"), grown("send_failed")
-    result.unknown = grown("unknown")
+    result.unknown, result.ticks = grown("unknown"), len(rows) * TICKS_PER_S
+    result.sip_cores = _mean(row.get("sip_cores", 0.0) for row in rows)
     result.generator_cores = _mean(row["cpu_cores"] for row in rows)
     result.bridge_cores = _mean(row.get("bridge_cores", 0.0) for row in rows)
     delay = result.delay_ms.get("p50", 0.0)

@@ -1,6 +1,7 @@
 """Takes what a crowd's engine says unasked, has it judged, and writes it down."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,6 +28,8 @@ class Listening:
     stage: str = ""
     meter: Meter | None = None
     each_second: Callable[[], None] = lambda: None
+    _cpu_ns: int = field(default_factory=time.process_time_ns)
+    _at_ns: int = field(default_factory=time.monotonic_ns)
     _judging: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take(self, value: Capture | dict[str, Any]) -> None:
@@ -38,6 +41,9 @@ class Listening:
             return
         if self.meter is not None:
             value["bridge_cores"] = self.meter.cores()
+        cpu_ns, at_ns = time.process_time_ns(), time.monotonic_ns()
+        value["sip_cores"] = round((cpu_ns - self._cpu_ns) / max(at_ns - self._at_ns, 1), 3)
+        self._cpu_ns, self._at_ns = cpu_ns, at_ns
         value["stage"] = self.stage
         self.book.seconds.append(value)
         self.each_second()

@@ -138,7 +138,15 @@ def _plots(result: Result) -> str:
         ("Delay through the bridge, ms", _delays(result), 50),
         ("Longest gap between two packets, ms", [line("gap", "gap_ms_max", steady=True)], 50),
         ("MOS estimate", [Line("mean", scores)], 5),
-        ("Cores", [line("bridge", "bridge_cores"), line("callers' RTP", "cpu_cores")], 1),
+        (
+            "Cores",
+            [
+                line("bridge", "bridge_cores"),
+                line("callers' RTP", "cpu_cores"),
+                line("callers' SIP, verdicts", "sip_cores"),
+            ],
+            1,
+        ),
     ]
     end = max(seconds_since(result, result.ended_ns), 1.0)
     return "".join(plot(title, lines, end=end, least_top=top) for title, lines, top in figures)

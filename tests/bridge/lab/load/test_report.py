@@ -155,7 +155,7 @@ def test_a_run_that_held_says_so() -> None:
     fine.ears.pop()
     assert report.headline(result(fine)) == "passed: everything held"
     stopped = replace(result(fine), interrupted=True)
-    assert report.headline(stopped) == "stopped early: passed: everything held"
+    assert report.headline(stopped) == "stopped early: everything held until then"
 
 
 def test_calls_that_were_dropped_are_named_by_their_cause() -> None:

@@ -182,11 +182,15 @@ class StartRecording:
     """Write a group's whole mix to a WAV file, wall-clock continuous, until stopped.
 
     With `tracks` each leg with a track's name has one beside it: "mix.wav", "mix.<track>.wav".
+    Without `mix` there are only those: the mix is another worker's, and `frame` frames of it have
+    passed already.
     """
 
     group: int
     path: str
     tracks: bool = False
+    mix: bool = True
+    frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +287,13 @@ class LegSilent:
 
 @dataclass(frozen=True, slots=True)
 class RecordingDone:
-    """The file is closed and complete. `error` is empty when all was well."""
+    """The files are closed and complete. `error` is empty when all was well; `mix` as ordered."""
 
     group: int
     path: str
     frames: int
     error: str = ""
+    mix: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ another for one that died. What a leg's end means is the server's business.
 
 import asyncio
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,7 @@ from bridge.link import (
     ToWorker,
 )
 from bridge.placement import Link, Placement
+from bridge.units import FRAME_NS
 from bridge.worker_link import MediaWorker
 
 RESTART_WAITS_S: Final = (0.0, 0.2, 1.0, 5.0)
@@ -52,6 +54,23 @@ class WorkerEnd:
     worker: int
     reason: str
     legs: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Recording:
+    """A recording under way: its order, when it began, who writes tracks beside the recorder."""
+
+    order: StartRecording
+    began_ns: int
+    beside: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A recording that several workers are closing: which are not done, what the recorder said."""
+
+    open: set[int]
+    done: RecordingDone | None = None
 
 
 class MediaPool:
@@ -78,7 +97,8 @@ class MediaPool:
         self._links = tempfile.TemporaryDirectory(prefix="tollbridge-links-")
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._recorded: dict[int, StartRecording] = {}
+        self._recorded: dict[int, _Recording] = {}
+        self._ending: dict[int, _Ending] = {}
         self._levels: dict[int, dict[str, int]] = {}
         self.statuses = [Status(now_ns=0) for _ in self._workers]
         self.ends = self.starts = 0
@@ -184,6 +204,7 @@ class MediaPool:
                 # Links first: a leg's first frame in its group is heard by all of it.
                 index = self._placement.worker_of(number)
                 self._tell(self._placement.enter(number, group))
+                self._record_tracks(group)
                 self._to(index, message)
             case CloseLeg(number):
                 self._to(self._placement.worker_of(number), message)
@@ -211,18 +232,54 @@ class MediaPool:
         if index is None:
             self._on_message(RecordingDone(message.group, message.path, 0, "worker_lost"))
             return
-        self._recorded.setdefault(message.group, message)
+        self._recorded.setdefault(message.group, _Recording(message, time.monotonic_ns()))
         self._to(index, message)
+        self._record_tracks(message.group)
+
+    def _record_tracks(self, group: int) -> None:
+        """Have the other workers that have legs of a recorded group write the tracks of theirs."""
+        recording = self._recorded.get(group)
+        if recording is None or not recording.order.tracks:
+            return
+        passed = (time.monotonic_ns() - recording.began_ns) // FRAME_NS
+        order = replace(recording.order, mix=False, frame=passed)
+        for index in self._placement.workers_of(group):
+            if index not in (self._placement.recorders.get(group), *recording.beside):
+                recording.beside.add(index)
+                self._to(index, order)
 
     def _stop_recording(self, group: int, message: StopRecording) -> None:
         index, links = self._placement.end_recording(group)
         began = self._recorded.pop(group, None)
         if index is None:
-            path = began.path if began else ""
+            path = began.order.path if began else ""
             self._on_message(RecordingDone(group, path, 0, "not_recording"))
             return
+        for other in sorted(began.beside) if began else ():
+            self._to(other, message)
+        if began and began.beside:
+            self._ending[group] = _Ending({index, *began.beside})
         self._to(index, message)
         self._tell(links)
+
+    def _on_recorded(self, index: int, message: RecordingDone) -> None:
+        """Pass on that a recording is complete once the tracks beside it are too."""
+        ending = self._ending.get(message.group)
+        if ending is None or index not in ending.open:
+            if message.mix:
+                self._on_message(message)
+            return
+        ending.open.discard(index)
+        if message.mix:
+            ending.done = message
+        elif message.error:
+            log.error("recording.tracks", path=message.path, error=message.error)
+        self._end_if_complete(message.group, ending)
+
+    def _end_if_complete(self, group: int, ending: "_Ending") -> None:
+        if not ending.open:
+            del self._ending[group]
+            self._on_message(ending.done or RecordingDone(group, "", 0, "worker_lost"))
 
     def _tell(self, links: Sequence[Link]) -> None:
         for link in links:
@@ -266,6 +323,9 @@ class MediaPool:
         elif isinstance(message, TakeDone) and message.frames and len(self._workers) > 1:
             self._spawn(self._share(index, message))
             return
+        elif isinstance(message, RecordingDone):
+            self._on_recorded(index, message)
+            return
         self._on_message(message)
 
     async def _share(self, index: int, taken: TakeDone) -> None:
@@ -292,6 +352,11 @@ class MediaPool:
         log.error("worker.lost", worker=index, reason=reason, legs=len(numbers))
         self._tell(links)
         self._on_end(WorkerEnd(index, reason, tuple(numbers)))
+        for group, ending in list(self._ending.items()):
+            ending.open.discard(index)
+            self._end_if_complete(group, ending)
+        for recording in self._recorded.values():
+            recording.beside.discard(index)
         for group in [g for g in self._recorded if g not in self._placement.recorders]:
             self._record_on(group)
         self._spawn(self._restart(index))
@@ -302,13 +367,15 @@ class MediaPool:
         A group that has died as well has nothing more to record.
         """
         began = self._recorded.pop(group)
-        path = Path(began.path)
+        path = Path(began.order.path)
+        for other in sorted(began.beside):  # they begin anew with it
+            self._to(other, StopRecording(group))
         if not self._placement.workers_of(group):
             self._on_message(RecordingDone(group, str(path), 0, "worker_lost"))
             return
         following = path.with_name(f"{path.stem}+{self.ends}{path.suffix}")
         log.warning("recording.continued", path=str(following), instead_of=str(path))
-        self.send(replace(began, path=str(following)))
+        self.send(replace(began.order, path=str(following)))
 
     async def _restart(self, index: int) -> None:
         tries = 0

@@ -450,10 +450,11 @@ class Worker:
             self._plane.takes.stop(leg.slot)
 
     def _start_recording(self, order: link.StartRecording) -> None:
-        if self._plane.record(order.group, tracks=order.tracks):
-            self._recordings.start(order.group, order.path)
+        group, path, mix = order.group, order.path, order.mix
+        if self._plane.record(group, tracks=order.tracks, frame=order.frame):
+            self._recordings.start(group, path, mix=mix)
         else:
-            self._reply(link.RecordingDone(order.group, order.path, 0, "already_recording"))
+            self._reply(link.RecordingDone(group, path, 0, "already_recording", mix))
 
     def _stop_recording(self, order: link.StopRecording) -> None:
         stopped = self._plane.taps.stop(order.group)

@@ -18,6 +18,7 @@ class _Files:
 
     group: int
     path: str
+    mix: bool
     keys: dict[str, int] = field(default_factory=dict)
     frames: int = 0
     error: str = ""
@@ -30,6 +31,7 @@ class RecordingFiles:
         self._recorder = recorder
         self._open: dict[int, _Files] = {}
         self._closing: dict[int, _Files] = {}  # by the recorder's keys
+        self._silent: list[_Files] = []  # closed without a file: nobody had a track
         self._next_key = 0
 
     @property
@@ -37,10 +39,11 @@ class RecordingFiles:
         """The groups being recorded."""
         return list(self._open)
 
-    def start(self, group: int, path: str) -> None:
-        """Begin the file of a mix."""
-        self._open[group] = _Files(group, path)
-        self._key(self._open[group], MIX)
+    def start(self, group: int, path: str, *, mix: bool = True) -> None:
+        """Begin the file of a mix; without `mix` only tracks are written."""
+        self._open[group] = _Files(group, path, mix)
+        if mix:
+            self._key(self._open[group], MIX)
 
     def _key(self, files: _Files, track: str) -> int:
         if track not in files.keys:
@@ -52,7 +55,10 @@ class RecordingFiles:
     def write(self, pieces: Iterable[Piece]) -> None:
         """Hand pieces over, each to its file."""
         for piece in pieces:  # bounded by who is recorded
-            key = self._key(self._open[piece.group], piece.track)
+            files = self._open[piece.group]
+            if piece.track == MIX and not files.mix:
+                continue
+            key = self._key(files, piece.track)
             self._recorder.write(key, piece.frame, piece.samples)
 
     def stop(self, group: int, pieces: Iterable[Piece], frames: int) -> None:
@@ -60,6 +66,8 @@ class RecordingFiles:
         self.write(pieces)
         files = self._open.pop(group)
         files.frames = frames
+        if not files.keys:
+            self._silent.append(files)
         for key in files.keys.values():
             self._closing[key] = files
             self._recorder.close(key, frames)
@@ -67,21 +75,25 @@ class RecordingFiles:
     def forget(self) -> None:
         """Say nothing more of what is being closed."""
         self._closing.clear()
+        self._silent.clear()
 
     def finished(self) -> list[RecordingDone]:
         """Return the recordings all of whose files are closed since the last time."""
-        if not self._closing:
-            return []
-        done: list[RecordingDone] = []
-        for one in self._recorder.finished():
+        done = [_done(files) for files in self._silent]
+        self._silent.clear()
+        for one in self._recorder.finished() if self._closing else ():
             files = self._closing.pop(one.key, None)
             if files is None:
                 continue
             files.error = files.error or one.error
             files.keys = {track: key for track, key in files.keys.items() if key != one.key}
             if not files.keys:
-                done.append(RecordingDone(files.group, files.path, files.frames, files.error))
+                done.append(_done(files))
         return done
+
+
+def _done(files: _Files) -> RecordingDone:
+    return RecordingDone(files.group, files.path, files.frames, files.error, files.mix)
 
 
 def path_of(path: str, track: str) -> str:

@@ -123,14 +123,14 @@ class Taps:
         if track:
             self._names[slot] = track
 
-    def start(self, group: int, *, tracks: bool = False) -> bool:
-        """Begin to record a group; False when it is being recorded.
+    def start(self, group: int, *, tracks: bool = False, frame: int = 0) -> bool:
+        """Begin to record a group, at a frame of its recording; False when it is being recorded.
 
         With `tracks` each leg gets one of its own; `arrange` must follow before the next tick.
         """
         if group in self._taps:
             return False
-        tap = self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16))
+        tap = self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16), frame=frame)
         if tracks:
             tap.voices = np.zeros((0, BLOCK, FRAME), np.int16)
         return True

@@ -197,10 +197,10 @@ class Plane:
         self.taps.name(slot, track)
         self._stale = True
 
-    def record(self, group: int, *, tracks: bool = False) -> bool:
+    def record(self, group: int, *, tracks: bool = False, frame: int = 0) -> bool:
         """Begin to record a group, with tracks of its legs if so wished; False when it is."""
         self._stale = True
-        return self.taps.start(group, tracks=tracks)
+        return self.taps.start(group, tracks=tracks, frame=frame)
 
     # --- RTCP, after a tick ---------------------------------------------------------------
 

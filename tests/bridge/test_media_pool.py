@@ -7,13 +7,24 @@ import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bridge.conference.api import Fact, LegState, Notice
 from bridge.config import SettingsError, parse_settings
 from bridge.errors import WorkerLost
-from bridge.link import FromWorker, Play, PlayToGroup, RecordingDone, Take, TakeDone
+from bridge.link import (
+    FromWorker,
+    Play,
+    PlayToGroup,
+    RecordingDone,
+    StopRecording,
+    Take,
+    TakeDone,
+)
+from bridge.prompts import read_wav
 from bridge.server import Bridge
+from bridge.units import FRAME_SAMPLES
 from bridge.web import metrics
 from tests.bridge.phone import CallIn
 
@@ -136,6 +147,32 @@ async def test_recording_goes_on_beside_the_first_when_its_worker_dies(
     done: RecordingDone = await bridge.stop_recording(occurrence)
     assert done.path == str(tmp_path / "mix+1.wav")
     assert done.frames > 5
+
+
+async def test_every_leg_has_its_track_whichever_worker_it_is_on(
+    bridge: Bridge, phones: list[CallIn], tmp_path: Path
+) -> None:
+    await organizer(bridge, phones, "s1")
+    occurrence = bridge.occurrences()[0].occurrence
+    bridge._media.recordings.start(0, tmp_path / "mix.wav", tracks=True)
+    for _ in range(2):
+        await dial(bridge, phones, "s1")
+    assert await bridge.wait_for(lambda b: len(states(b)) == 3, 5)
+    assert bridge.media.load == (2, 1)
+    for seq in range(60):
+        head = struct.pack("!BBHII", 0x80, 0, seq, 160 * seq, 9)
+        for phone in phones:
+            phone.rtp.sendto(head + bytes(range(160)), (HOST, port_of(phone)))
+        await asyncio.sleep(0.02)
+    done = await bridge.stop_recording(occurrence)
+    assert done.path == str(tmp_path / "mix.wav")
+    mix = read_wav(tmp_path / "mix.wav")
+    assert len(mix) == done.frames * FRAME_SAMPLES
+    for view in bridge.roster():
+        track = read_wav(tmp_path / f"mix.{view.leg}.wav")
+        assert np.abs(track.astype(int)).max() > 10_000
+        assert abs(len(track) - len(mix)) <= 5 * FRAME_SAMPLES
+    bridge.media.send(StopRecording(0))  # a second time it is only said
 
 
 def test_each_worker_needs_a_part_of_the_ports() -> None:

@@ -246,7 +246,8 @@ def board(now: Load) -> Table:
 def _print(result: Result, json_file: Path | None) -> None:
     """Print the report; beside JSON on standard output it goes to standard error."""
     console = Console(stderr=json_file is not None and str(json_file) == "-", highlight=False)
-    table = Table(title=report.headline(result), show_header=False)
+    passed = "PASSED" if result.ok else "FAILED"
+    table = Table(title=f"{passed}: {report.headline(result)}", show_header=False)
     for name, value in report.rows(result.summary):
         table.add_row(name, value)
     console.print(table)

@@ -1,25 +1,27 @@
-"""Plots over time as inline SVG: lines, axes, a legend; knows nothing of what it draws."""
+"""Plots over time: lines, axes and a legend on the canvas that all drawings use."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
+
+from markupsafe import Markup
+
+from bridge.drawing.html import NOTHING, element, join
+from bridge.drawing.svg import Canvas
 
 WIDTH: Final = 520
 HEIGHT: Final = 200
 LEFT: Final = 52
-RIGHT: Final = 12
+RIGHT: Final = 16
 TOP: Final = 12
 BOTTOM: Final = 24
 TICKS: Final = 4
-COLOURS: Final = ("#2563eb", "#d97706", "#be123c", "#059669")
+CURVES: Final = ("first", "second", "third")
+"""Classes of a plot's lines: their colours are in the style sheet."""
+
 POINTS_MAX: Final = 600
 """More are joined, by the largest of each group: nothing that stands out is lost."""
-
-
-Scale = Callable[[float], float]
-"""A value to its place on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +32,35 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def plot(title: str, lines: Sequence[Line], *, end: float, least_top: float = 1.0) -> str:
+def plot(title: str, lines: Sequence[Line], *, end: float, least_top: float = 1.0) -> Markup:
     """Return a figure; time ends at `end` seconds, values at `least_top` or above."""
     shown = [Line(line.name, _thinned(line.points)) for line in lines if line.points]
     if not shown:
-        return ""
+        return NOTHING
+    assert len(shown) <= len(CURVES), title
     top = nice(max(least_top, *(max(v for _, v in line.points) for line in shown)))
+    canvas = Canvas(WIDTH, HEIGHT, title)
 
     def x(at: float) -> float:
-        return round(LEFT + at / end * (WIDTH - LEFT - RIGHT), 1)
+        return LEFT + min(at / end, 1.0) * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
-        return round(HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM), 1)
+        return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_grid(top, end, x, y)]
-    for line, colour in zip(shown, COLOURS, strict=False):
-        path = " ".join(f"{x(at)},{y(value)}" for at, value in line.points)
-        parts.append(f'<polyline points="{path}" stroke="{colour}"/>')
-        if len(line.points) == 1:
-            at, value = line.points[0]
-            parts.append(f'<circle cx="{x(at)}" cy="{y(value)}" r="3" fill="{colour}"/>')
-    legend = "".join(
-        f'<span><i style="background:{colour}"></i>{escape(line.name)}</span>'
-        for line, colour in zip(shown, COLOURS, strict=False)
-    )
-    return (
-        f"<figure><figcaption><b>{escape(title)}</b>{legend}</figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg></figure>"
-    )
-
-
-def _grid(top: float, end: float, x: Scale, y: Scale) -> str:
-    parts = []
     for number in range(TICKS + 1):
         value, at = top * number / TICKS, end * number / TICKS
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>'
-            f'<text x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{value:g}</text>'
-            f'<text x="{x(at)}" y="{HEIGHT - 6}" text-anchor="middle">{at:.0f} s</text>'
-        )
-    return "".join(parts)
+        canvas.line(LEFT, y(value), WIDTH - RIGHT, y(value), class_="grid")
+        canvas.text(LEFT - 6, y(value) + 4, f"{value:g}", class_="tick", anchor="end")
+        canvas.text(x(at), HEIGHT - 6, f"{at:.0f} s", class_="tick", anchor="middle")
+    for line, curve in zip(shown, CURVES, strict=False):
+        points = line.points if len(line.points) > 1 else [*line.points, *line.points]
+        canvas.path([(x(at), y(value)) for at, value in points], class_=f"curve {curve}")
+    legend = join(
+        element("span", join([element("i", class_=curve), line.name], ""))
+        for line, curve in zip(shown, CURVES, strict=False)
+    )
+    caption = element("figcaption", join([element("b", title), legend], " "))
+    return element("figure", join([caption, canvas.markup()]))
 
 
 def nice(value: float) -> float:

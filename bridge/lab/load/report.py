@@ -56,8 +56,10 @@ def headline(result: Result) -> str:
         if result.broken:
             return f"{stopped}capacity {result.capacity}: {last} participants broke a limit"
         return f"{stopped}capacity {result.capacity} or more: no step broke a limit"
-    held = "everything held until then" if stopped else "passed: everything held"
-    return stopped + (held if result.ok else "FAILED")
+    if not result.ok:
+        count = len(result.broken)
+        return f"{stopped}{count} limit{'s' if count > 1 else ''} broke"
+    return stopped + ("everything held until then" if stopped else "everything held")
 
 
 def rows(summary: Summary) -> Iterator[tuple[str, str]]:

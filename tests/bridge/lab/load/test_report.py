@@ -142,7 +142,7 @@ def test_text_json_and_page_say_the_same() -> None:
     text = dict(report.rows(one.summary))
     assert "1 missing" in text["who hears whom"]
     page = to_html(one, ["tollbridge", "load", "--target", "sip:<x>@h"])
-    assert "FAILED" in page
+    assert "2 limits broke" in page
     assert "voices missing 1 of 180: at most 0 allowed" in page
     assert "caller 0 (conference 0, seat 0) does not hear caller 4" in page
     assert "sip:&lt;x&gt;@h" in page
@@ -153,7 +153,7 @@ def test_text_json_and_page_say_the_same() -> None:
 def test_a_run_that_held_says_so() -> None:
     fine = book()
     fine.ears.pop()
-    assert report.headline(result(fine)) == "passed: everything held"
+    assert report.headline(result(fine)) == "everything held"
     stopped = replace(result(fine), interrupted=True)
     assert report.headline(stopped) == "stopped early: everything held until then"
 

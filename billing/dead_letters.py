@@ -150,6 +150,17 @@ def count(connection: Connection, sink: str) -> int:
     return int(found or 0)
 
 
+def counts(store: Store) -> dict[str, int]:
+    """Return how many events each sink has not got; sinks that have all are left out."""
+    select = (
+        sa.select(dead_letters.c.sink, sa.func.count())
+        .where(dead_letters.c.state != DROPPED)
+        .group_by(dead_letters.c.sink)
+    )
+    with store.read() as connection:
+        return {sink: number for sink, number in connection.execute(select)}
+
+
 def listed(store: Store, *, sink: str | None = None) -> list[DeadLetter]:
     """Return the dead letters, in the order of the stream."""
     select = sa.select(dead_letters).order_by(dead_letters.c.no)

@@ -10,7 +10,7 @@ from billing.book import Books
 from billing.cards import rate_card
 from billing.closing import Closing
 from billing.config import AccountConfig, ContractConfig
-from billing.dead_letters import DeadLetter, drop, listed
+from billing.dead_letters import DeadLetter, counts, drop, listed
 from billing.decisions import Clash, Decision, choose, clashes, decided, dismiss
 from billing.errors import BillingInputError
 from billing.explain import Explanation, explain
@@ -188,6 +188,10 @@ class Billing:
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
         """Return the events that sinks refused for good, and what waits behind them."""
         return listed(self._store, sink=sink)
+
+    def dead_letter_counts(self) -> dict[str, int]:
+        """Return how many events each sink has not got because it refused one."""
+        return counts(self._store)
 
     def push_dead_letters(
         self, *, sink: str | None = None, at_ms: int | None = None

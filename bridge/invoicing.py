@@ -45,6 +45,7 @@ class Tending:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
+        self._dead: dict[str, int] = {}
 
     async def start(self) -> None:
         """Put contracts and accounts into force, then go on in the background.
@@ -82,4 +83,9 @@ class Tending:
         with Billing(settings.store.url) as billing:
             billing.configure(settings.contract, settings.account, settings.billing)
             for invoice in billing.tend(settings.store.outbox_url):
-                log.info("invoice.finalized", account=invoice.account, month=invoice.month)
+                log.info("invoice.finalized", account=invoice.account.id, month=invoice.month)
+            dead = billing.dead_letter_counts()
+        for sink, count in dead.items():
+            if count > self._dead.get(sink, 0):
+                log.warning("sink.refused", sink=sink, dead_letters=count)
+        self._dead = dead

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from billing import Billing
 from bridge.conference.api import Fact
 from bridge.config import Settings, SettingsError, parse_settings
 from bridge.invoicing import Tending, invoice_of
@@ -96,3 +97,15 @@ async def test_a_locked_store_is_tried_again_and_stops_nobody(
     assert "billing.not_tended" in capsys.readouterr().out
     assert outbox.waiting() == 0, "the last time took them in"
     outbox.close()
+
+
+async def test_what_a_sink_refuses_for_good_is_logged_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([{}, {"meter": 2}, {"meter": 2}, {"meter": 3}])
+    monkeypatch.setattr(Billing, "dead_letter_counts", lambda _: next(counts))
+    tending = Tending(settings(tmp_path))
+    for _ in range(4):
+        tending._tend()
+    logged = [line for line in capsys.readouterr().out.splitlines() if "sink.refused" in line]
+    assert ["2" in logged[0], "3" in logged[1], len(logged)] == [True, True, 2]

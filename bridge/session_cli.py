@@ -6,7 +6,9 @@ refused, 2 wrong use, no token, or no bridge there.
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -21,6 +23,8 @@ URL: Final = "http://127.0.0.1:8080"
 TIMEOUT_S: Final = 30.0
 PAGE: Final = 200
 EXIT_FAILED: Final = 1
+CALL_ENDS: Final = frozenset({"joined", "busy", "no_answer", "declined", "failed"})
+CALL_LOOK_S: Final = 0.3
 EXIT_BAD_INPUT: Final = 2
 BAD_INPUT: Final = frozenset({400, 401, 413, 422})
 
@@ -34,6 +38,12 @@ TokenOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SessionArgument = Annotated[str, typer.Argument(help="A session's id.")]
+SecurityOption = Annotated[str, typer.Option(help="3 to 20 digits, keyed after the code (R18).")]
+EntryOption = Annotated[str, typer.Option(help="tone, name or nothing: heard of who comes.")]
+SeatsOption = Annotated[int | None, typer.Option(help="How many people may be in it.")]
+ContinueOption = Annotated[
+    int | None, typer.Option(help="Minutes it goes on without organizer, 0 to 60 (D17).")
+]
 LegArgument = Annotated[str, typer.Argument(help="A leg's id, as `roster` shows it.")]
 
 
@@ -66,6 +76,18 @@ class _Api:
         except (ValueError, KeyError, TypeError):
             message = f"{self._url}: answered {answer.status_code}, not a bridge's answer"
         _fail(message, EXIT_BAD_INPUT if answer.status_code in BAD_INPUT else EXIT_FAILED)
+
+    def save(self, path: str, file: Path) -> None:
+        """Download what is there into a file."""
+        try:
+            with self._client.stream("GET", path) as answer:
+                if not answer.is_success:
+                    _fail(f"{path}: answered {answer.status_code}", EXIT_FAILED)
+                with file.open("wb") as out:
+                    for block in answer.iter_bytes():
+                        out.write(block)
+        except (httpx.HTTPError, OSError) as fault:
+            raise OperatingTrouble(f"{file}: {fault}") from fault
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield events until the bridge ends the stream."""
@@ -105,13 +127,15 @@ def _print_session(session: dict[str, Any]) -> None:
         ("state", session["state"]),
         ("access code", f"{session['access_code']}#"),
         ("organizer PIN", session["organizer_pin"] or "(not shown to viewers)"),
+        ("security code", f"{session['security_code']}#" if session["security_code"] else ""),
         ("starts", session["start"]),
         ("opens", window),
         ("toll-free", " ".join(session["toll_free"]) or "none"),
         ("join URL", session["join_url"]),
         ("SIP", session["sip_uri"]),
     ):
-        typer.echo(f"{name:<14} {value}")
+        if value:
+            typer.echo(f"{name:<14} {value}")
 
 
 # --- schedule -----------------------------------------------------------------------------
@@ -125,6 +149,10 @@ def create(
     opens: Annotated[str, typer.Option(help="A time such as 2026-12-01T15:00:00+01:00.")] = "",
     closes: Annotated[str, typer.Option(help="As --opens; none for a standing room.")] = "",
     language: Annotated[str, typer.Option(help="en fr it de es pt nl")] = "en",
+    security_code: SecurityOption = "",
+    entry: EntryOption = "",
+    seats: SeatsOption = None,
+    continue_minutes: ContinueOption = None,
     account: Annotated[str, typer.Option(help="Needed with an operator's token.")] = "",
     as_json: JsonOption = False,
     url: UrlOption = URL,
@@ -138,6 +166,10 @@ def create(
         "language": language,
         "opens": opens or None,
         "closes": closes or None,
+        "security_code": security_code or None,
+        "entry": entry or None,
+        "participants_max": seats,
+        "continue_minutes": continue_minutes,
         "account": account or None,
     }
     session = _Api(url, token).ask("POST", "/sessions", body)
@@ -226,6 +258,29 @@ def numbers(
     _print_table(["country", "kind", "from abroad", "inside"], rows)
 
 
+@app.command("toll-free", epilog="Example: tollbridge session toll-free acme --off")
+def toll_free(
+    account: Annotated[str, typer.Argument(help="An account's id.")],
+    on: Annotated[
+        bool | None, typer.Option("--on/--off", help="Switch its toll-free numbers; an admin's.")
+    ] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = URL,
+    token: TokenOption = "",
+) -> None:
+    """Print whether an account's toll-free numbers are on, and every switching (R13, D16)."""
+    api, path = _Api(url, token), f"/accounts/{_part(account)}/toll-free"
+    if on is not None:
+        api.ask("PUT", path, {"enabled": on})
+    found = api.ask("GET", path)
+    if as_json:
+        _print_json(found)
+        return
+    typer.echo(f"toll-free numbers of {account} are {'on' if found['enabled'] else 'off'}")
+    for one in found["record"]:
+        typer.echo(f"{one['at']}  {'on' if one['enabled'] else 'off':<4} by {one['by']}")
+
+
 @app.command(epilog="Example: tollbridge session invite s1 --language de --to ann@example.com")
 def invite(
     session: SessionArgument,
@@ -281,6 +336,38 @@ def roster(
     _print_table(["leg", "who", "joined by", "state", "", "talk time"], rows)
 
 
+@app.command(epilog="Example: tollbridge session recordings s1 --save out/")
+def recordings(
+    session: SessionArgument,
+    save: Annotated[Path | None, typer.Option(help="Download them all into a folder.")] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = URL,
+    token: TokenOption = "",
+) -> None:
+    """List a session's recordings, or download them (R12)."""
+    api, path = _Api(url, token), f"/sessions/{_part(session)}/recordings"
+    items = api.ask("GET", path)["items"]
+    if save is not None:
+        save.mkdir(parents=True, exist_ok=True)
+        for item in items:
+            api.save(f"{path}/{_part(item['name'])}", save / item["name"])
+            typer.echo(str(save / item["name"]))
+    elif as_json:
+        _print_json(items)
+    else:
+        rows = [
+            [
+                item["name"],
+                item["leg"] or "everybody",
+                "running" if item["recording"] else f"{item['seconds'] or 0:.1f} s",
+                f"{item['bytes'] / 1e6:.1f} MB",
+                item["kept_until"][:10],
+            ]
+            for item in items
+        ]
+        _print_table(["file", "of", "length", "size", "kept until"], rows)
+
+
 @app.command(epilog="Example: tollbridge session watch s1 --json")
 def watch(
     session: Annotated[str, typer.Argument(help="A session's id; all when left out.")] = "",
@@ -325,13 +412,31 @@ def call_me(
     session: SessionArgument,
     number: Annotated[str, typer.Argument(help="E.164, such as +12125550123.")],
     name: Annotated[str, typer.Option(help="Who is called, for the roster.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Say what becomes of it, until the end.")] = (
+        False
+    ),
     url: UrlOption = URL,
     token: TokenOption = "",
 ) -> None:
-    """Call somebody into the session; he presses 1 to be let in (R14, D11)."""
-    body = {"number": number, "name": name}
-    done = _Api(url, token).ask("POST", f"/sessions/{_part(session)}/call-me", body)
-    typer.echo(f"{done['leg']} is being called; `tollbridge session watch {session}` tells more")
+    """Call somebody into the session; he presses 1 to be let in (R14, D11).
+
+    With --wait the exit code is 0 when he joined and 1 when he did not.
+    """
+    api, path = _Api(url, token), f"/sessions/{_part(session)}/call-me"
+    leg = api.ask("POST", path, {"number": number, "name": name})["leg"]
+    if not wait:
+        typer.echo(f"{leg} is being called; `tollbridge session watch {session}` tells more")
+        return
+    shown = ""
+    while True:
+        call = next(one for one in api.ask("GET", path)["items"] if one["leg"] == leg)
+        said = f"{call['state']} (try {call['attempt']}, {call['reason']})"
+        if said != shown:
+            typer.echo(said)
+            shown = said
+        if call["state"] in CALL_ENDS and not call["again"]:
+            raise typer.Exit(0 if call["state"] == "joined" else EXIT_FAILED)
+        time.sleep(CALL_LOOK_S)
 
 
 @app.command(epilog="Example: tollbridge session mute leg-4f9k2m0a1b2c3d4e --off")

@@ -86,6 +86,10 @@ def settings_of(
                 "organizer_pin": session.organizer_pin,
                 "start": session.start,
                 "toll_free": list(session.toll_free),
+                "security_code": session.security_code,
+                "entry": session.entry,
+                "participants_max": session.participants_max,
+                "continue_minutes": session.continue_minutes,
             }
         ],
     }
@@ -160,18 +164,20 @@ class Host:
             OperatingTrouble: the number plan has no such number.
         """
         code, pin = self.spec.access_code, self.spec.organizer_pin
+        security = f"{self.spec.security_code}#" if self.spec.security_code else ""
         organizer = caller.role == "organizer"
         if caller.via == "call-me":
             return Target("", self.bridge.sip_address)
         if caller.dials:
             return Target(caller.dials, self.bridge.sip_address, f"{code}#")
         if caller.via == "voip":
-            return Target(code, self.bridge.sip_address, f"*0{pin}#" if organizer else "")
+            keys = f"{security}*0{pin}#" if organizer else security
+            return Target(code, self.bridge.sip_address, keys)
         kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
         did = self.bridge.plan.did(caller.country or "", kind)
         if did is None:
             raise OperatingTrouble(f"{caller.country}: no {caller.via} number in the plan")
-        keys = f"{code}#*{pin}#" if organizer else f"{code}#"
+        keys = f"{code}#{security}*{pin}#" if organizer else f"{code}#{security}"
         return Target(did.e164, self.bridge.sip_address, keys)
 
     @property

@@ -98,8 +98,9 @@ class Stage:
     """A running bridge whose conference clock moves only by `advance` (D19).
 
     Settings, all optional: the keys of a story's `session` (`toll_free`, `start`, `access_code`,
-    `organizer_pin`) and of its `account` (`product`, `contract`, `time_zone`, `vat_country`),
-    `contracts`, `starts_at` (aware datetime), and `settings`: keys of bridge.toml.
+    `organizer_pin`, `security_code`, `entry`, `participants_max`, `continue_minutes`) and of its
+    `account` (`product`, `contract`, `time_zone`, `vat_country`), `contracts`, `starts_at` (aware
+    datetime), and `settings`: keys of bridge.toml.
 
     Raises:
         InputError: a setting that is unknown or impossible.

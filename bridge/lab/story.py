@@ -109,6 +109,12 @@ class Session(Part):
     start: Literal["on_join", "on_command"] = "on_join"
     access_code: str = Field(default="482913", pattern=r"^\d{3,20}$", coerce_numbers_to_str=True)
     organizer_pin: str = Field(default="771144", pattern=r"^\d{4,20}$", coerce_numbers_to_str=True)
+    security_code: str | None = Field(
+        default=None, pattern=r"^\d{3,20}$", coerce_numbers_to_str=True
+    )
+    entry: Literal["tone", "name", "nothing"] | None = None
+    participants_max: int | None = Field(default=None, ge=1, le=5_000)
+    continue_minutes: int | None = Field(default=None, ge=0, le=60)
 
 
 class CallerSpec(Part):

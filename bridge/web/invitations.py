@@ -132,7 +132,7 @@ def _ics(record: SessionRecord, subject: str, text: str, join_url: str, organize
     spec = record.spec
     event = Event()
     event.add("uid", f"{spec.id}@tollbridge")
-    event.add("sequence", record.sequence)
+    event.add("sequence", record.sequence + record.cancelled)  # a cancellation is a change
     event.add("dtstamp", utc_of(record.changed_ms).replace(microsecond=0))
     event.add("created", utc_of(record.created_ms).replace(microsecond=0))
     event.add("last-modified", utc_of(record.changed_ms).replace(microsecond=0))

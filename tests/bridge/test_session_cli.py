@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bridge.web.rig import ADMIN, SOON_S, Rig, running, until
+from tests.bridge.web.rig import ADMIN, SOON_S, Rig, callee, gateway, running, until
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("create", "show", "list", "cancel", "numbers", "invite"),
-    *("roster", "watch", "start", "end", "call-me", "mute", "kick"),
+    *("toll-free", "roster", "recordings", "watch", "start", "end", "call-me", "mute", "kick"),
 )
 
 
@@ -55,12 +55,25 @@ async def test_a_session_is_created_shown_changed_listed_invited_to_and_cancelle
             await said(rig, "create", "--title", "Weekly", "--toll-free", "us", "--json")
         )
         assert made["toll_free"] == ["US"]
+        options = ("--security-code", "2580", "--entry", "name", "--continue-minutes", "0")
+        safe = json.loads(await said(rig, "create", *options, "--seats", "9", "--json"))
+        assert (safe["security_code"], safe["entry"], safe["continue_minutes"]) == (
+            *("2580", "name"),
+            0,
+        )
+        assert "2580#" in await said(rig, "show", safe["id"])
+        await said(rig, "cancel", safe["id"])
         assert made["access_code"] in await said(rig, "show", made["id"])
         assert "+49 800" in await said(rig, "numbers", made["id"], "--add", "DE")
         left = json.loads(await said(rig, "numbers", made["id"], "--remove", "US", "--json"))
         assert [one["country"] for one in left] == ["DE"]
         listed = json.loads(await said(rig, "list", "--json"))
         assert {one["id"] for one in listed} == {made["id"], "s1"}
+        off = await said(rig, "toll-free", "acme", "--off")
+        assert "are off" in off
+        assert "by api:ada" in off
+        assert (await said(rig, "numbers", made["id"])).startswith("toll-free numbers are switched")
+        assert json.loads(await said(rig, "toll-free", "acme", "--on", "--json"))["enabled"] is True
         text = await said(rig, "invite", made["id"], "--language", "de")
         assert "Zugangscode" in text
         assert (await said(rig, "invite", made["id"], "--format", "ics")).startswith("BEGIN:")
@@ -87,6 +100,41 @@ async def test_calls_are_watched_started_muted_kicked_and_ended(tmp_path: Path) 
         assert await ann.over(SOON_S)
         await said(rig, "end", "s1")
         assert await olga.over(SOON_S)
+
+
+async def test_a_call_is_waited_for_and_recordings_are_saved(tmp_path: Path) -> None:
+    kept = {"directory": str(tmp_path / "kept")}
+    call_me = {"retries": 0}
+    async with (
+        callee() as phone,
+        running(tmp_path, recording=kept, call_me={**gateway(phone), **call_me}) as rig,
+    ):
+        calling = asyncio.create_task(
+            run(rig.web.url, "call-me", "s1", "+12125550123", "--name", "Ann", "--wait")
+        )
+        await phone.rung()
+        await until(lambda: rings(rig))
+        await asyncio.sleep(0.5)
+        phone.refuse(486)
+        done = await calling
+        assert done.returncode == 1, done.stderr
+        assert "ringing (try 1, sip_180)" in done.stdout
+        assert "busy (try 1, sip_486)" in done.stdout
+        await rig.call("olga", organizer=True)
+        await rig.ask("POST", "/sessions/s1/start")
+        for on in (True, False):
+            await rig.ask("POST", "/sessions/s1/recording", {"on": on})
+            await asyncio.sleep(0.5)
+        assert "everybody" in await said(rig, "recordings", "s1")
+        (saved,) = (
+            await said(rig, "recordings", "s1", "--save", str(tmp_path / "out"))
+        ).splitlines()
+        assert (await asyncio.to_thread(Path(saved).read_bytes))[:4] == b"RIFF"
+
+
+async def rings(rig: Rig) -> bool:
+    items = (await rig.ask("GET", "/sessions/s1/call-me")).json()["items"]
+    return bool(items) and items[0]["state"] == "ringing"
 
 
 async def is_followed(rig: Rig) -> bool:

@@ -4,29 +4,44 @@
 const EVERY_MS = 3000;
 const key = location.pathname.split("/").pop();
 const $ = (name) => document.querySelector(name);
+let words = {};
+let spoken = "en";
 let items = [];
 let known = null;
 
+const word = (name) => (words[spoken] || words.en || {})[name] || "";
+
+async function begin() {
+  words = await (await fetch("/static/join_words.json")).json();
+  const mine = (navigator.language || "").slice(0, 2);
+  if (mine in words) spoken = mine;
+  read();
+  setInterval(read, EVERY_MS);
+}
+
 async function read() {
   try {
-    const language = (navigator.language || "").slice(0, 2);
-    const wanted = ["en", "fr", "it", "de", "es", "pt", "nl"].includes(language) ? `?language=${language}` : "";
+    const mine = (navigator.language || "").slice(0, 2);
+    const wanted = mine in words ? `?language=${mine}` : "";
     const answer = await fetch(`/api/v1/join/${encodeURIComponent(key)}${wanted}`, { cache: "no-store" });
     const data = await answer.json();
     $("#trouble").hidden = answer.ok;
-    $("#trouble").textContent = answer.ok ? "" : "There is no conference at this address.";
+    $("#trouble").textContent = answer.ok ? "" : word("nothing");
     if (answer.ok) show(data);
   } catch (fault) {
     $("#trouble").hidden = false;
-    $("#trouble").textContent = "The bridge cannot be reached; trying again.";
+    $("#trouble").textContent = word("unreachable");
   }
 }
 
 function show(data) {
-  document.documentElement.lang = data.language;
+  spoken = data.language;
+  document.documentElement.lang = spoken;
+  for (const one of document.querySelectorAll("[data-word]")) one.textContent = word(one.dataset.word);
   document.title = data.title;
   $("#title").textContent = data.title;
-  $("#state").textContent = { scheduled: "nobody there yet", open: "waiting for the organizer", started: "in session", cancelled: "cancelled" }[data.state];
+  $("#state").textContent = word(data.state);
+  $("#secured").hidden = !data.secured;
   $("#state").className = `badge ${data.state}`;
   $("#code").textContent = `${data.access_code}#`;
   $("#sip").textContent = data.sip_uri;
@@ -36,7 +51,7 @@ function show(data) {
   if (known) {
     const fresh = [...now].filter((name) => !known.has(name));
     const gone = [...known].filter((name) => !now.has(name));
-    const news = [fresh.length && `New toll-free numbers: ${fresh.join(", ")}.`, gone.length && `No longer toll-free: ${gone.join(", ")}.`];
+    const news = [fresh.length && word("fresh").replace("{names}", fresh.join(", ")), gone.length && word("gone").replace("{names}", gone.join(", "))];
     if (fresh.length || gone.length) $("#said").textContent = news.filter(Boolean).join(" ");
   }
   known = now;
@@ -52,7 +67,7 @@ function list() {
       const name = document.createElement("strong");
       name.textContent = number.country_name;
       const kind = document.createElement("span");
-      kind.textContent = number.kind === "toll_free" ? "toll-free" : "toll";
+      kind.textContent = word(number.kind);
       kind.className = number.kind === "toll_free" ? "free" : "";
       item.append(name, `${number.international} (${number.national}) `, kind);
       return item;
@@ -60,5 +75,4 @@ function list() {
 }
 
 $("#find").addEventListener("input", list);
-read();
-setInterval(read, EVERY_MS);
+begin();

@@ -253,6 +253,12 @@ function press(button, on, pressed, released) {
   button.textContent = on ? pressed : released;
 }
 
+function stateOf(leg) {
+  if (leg.call === "ringing") return "rings";
+  if (leg.state === "resting") return `${CALLS[leg.call]}, ${STATES.resting}`;
+  return STATES[leg.state] || leg.state;
+}
+
 function shownName(leg) { return leg.name || leg.number || "anonymous"; }
 
 function nameOf(event) {
@@ -289,7 +295,7 @@ function showLeg(card, leg) {
   $(".number", root).textContent = leg.number;
   $(".via", root).textContent = [VIA[leg.via], leg.country].filter(Boolean).join(" ");
   const state = $(".leg-state", root);
-  state.textContent = leg.hosting ? (leg.state === "joined" ? "hosting" : "hosting, not started") : STATES[leg.state] || leg.state;
+  state.textContent = leg.hosting ? (leg.state === "joined" ? "hosting" : "hosting, not started") : stateOf(leg);
   state.className = `badge leg-state ${leg.hosting ? "hosting-now" : leg.state === "joined" ? "joined" : "waiting-now"}`;
   $(".muted", root).hidden = !leg.muted;
   $(".held", root).hidden = !leg.held;

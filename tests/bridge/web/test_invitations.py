@@ -82,6 +82,7 @@ async def test_the_uid_stays_and_the_sequence_grows_when_numbers_change(tmp_path
         cancelled = (await rig.ask("GET", path)).text
         assert "METHOD:CANCEL" in cancelled
         assert str((await event_of(cancelled))["STATUS"]) == "CANCELLED"
+        assert int((await event_of(cancelled))["SEQUENCE"]) == 2, "a cancellation is a change"
 
 
 async def test_each_language_says_it_in_its_own_words_with_the_same_numbers(

@@ -293,6 +293,28 @@ async def test_a_participants_page_is_told_of_new_numbers_while_it_is_open(
         assert await asyncio.to_thread(browser.errors) == []
 
 
+async def test_a_participants_page_speaks_the_language_of_the_browser_or_of_the_session(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with running(tmp_path) as rig:
+        made = await rig.ask("POST", "/sessions", {"language": "de", "security_code": "2580"})
+
+        def look(language: str, code: str) -> None:
+            agent = browser.driver.execute_script("return navigator.userAgent")
+            override = {"userAgent": agent, "acceptLanguage": language}
+            browser.driver.execute_cdp_cmd("Emulation.setUserAgentOverride", override)
+            browser.open(made.json()["join_url"])
+            browser.until(lambda: browser.text('[data-word="code"]') == code)
+
+        for language, code, note in (
+            ("nl-NL", "Toegangscode", "beveiligingscode"),
+            ("sv-SE", "Zugangscode", "Sicherheitscode"),
+        ):
+            await asyncio.to_thread(look, language, code)
+            assert note in await asyncio.to_thread(browser.text, "#secured")
+        assert await asyncio.to_thread(browser.errors) == []
+
+
 async def test_a_token_that_is_not_known_is_said_so(tmp_path: Path, browser: Browser) -> None:
     async with running(tmp_path) as rig:
         await asyncio.to_thread(browser.open, rig.web.url, "nobody-has-this-token")

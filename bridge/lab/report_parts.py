@@ -20,6 +20,7 @@ from bridge.units import NS_PER_MS, NS_PER_S
 
 SIP_ROWS_MAX: Final = 120
 SAID_MAX: Final = 90
+LINE_ROOM: Final = 0.03
 FACTS_MAX: Final = 200
 LINES_MAX: Final = 200
 BESIDE_SIP: Final = ("→ keys", "vanishes", "over")
@@ -35,10 +36,13 @@ def where(evidence: Evidence) -> Markup | None:
     if axis is None or not evidence.legs:
         return None
     chart = svg.Chart("Who was where, on conference time", scale_of(axis.to_dict()))
-    steps = []
+    steps: list[svg.Bar] = []
+    named = 0.0
     for step in evidence.steps:
         x = axis.x(_conf(evidence, step.from_ns), _real(evidence, step.from_ns))
-        steps.append(svg.Bar(x, x, "mark", f"{step.line}", f"line {step.line}: {step.text}"))
+        number = f"{step.line}" if x >= named else ""  # where there is room for it
+        named = x + LINE_ROOM if number else named
+        steps.append(svg.Bar(x, x, "mark", number, f"line {step.line}: {step.text}"))
     chart.lanes.append(svg.Lane("steps", steps))
     kinds: dict[str, None] = {}
     for leg in evidence.legs:

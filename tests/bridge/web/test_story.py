@@ -14,7 +14,8 @@ async def test_the_story_is_there_while_the_leg_lasts_and_after_it(tmp_path: Pat
         ann = await rig.call("ann <b>")
         leg = rig.leg(ann)
         live = (await rig.ask("GET", f"/legs/{leg}/story", token=VIEWER)).json()
-        assert [one["text"].split()[0] for one in live["sip"]] == ["INVITE", "100", "200", "ACK"]
+        said = [one["text"].split()[0] for one in live["sip"]]  # 100 only when the answer is late
+        assert [one for one in said if one != "100"] == ["INVITE", "200", "ACK"]
         assert [one["kind"] for one in live["spans"]] == ["prompt", "waiting"]
         assert live["open"].startswith("not final")
         await ann.hang_up()

@@ -3,6 +3,7 @@ input or environment. It reads arguments and prints; what is done is done in the
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import json
 import signal
@@ -159,6 +160,42 @@ def demo(
 
     set_up_logs(quiet=True)
     asyncio.run(run(out))
+
+
+@app.command(
+    epilog="Example: tollbridge listen s1 · tollbridge listen s1 --record mix.wav --seconds 60"
+)
+def listen(
+    conference: Annotated[str, typer.Argument(help="A session's id, as `session list` shows it.")],
+    url: Annotated[
+        str, typer.Option("--url", envvar="TOLLBRIDGE_API_URL", help="Where the bridge's API is.")
+    ] = "http://127.0.0.1:8080",
+    token: Annotated[
+        str,
+        typer.Option("--token", envvar="TOLLBRIDGE_API_TOKEN", help="A token of an organizer."),
+    ] = "",
+    device: Annotated[
+        str, typer.Option("--device", help="Number or part of the name, as `phone devices` lists.")
+    ] = "",
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Write it to this WAV file; needs no sound.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Listen for so long.")] = None,
+) -> None:
+    """Hear a conference of a running bridge live; nobody joins, and nobody is billed."""
+    from rich.console import Console
+
+    from bridge.phone import listen as live
+
+    chosen: str | int | None = int(device) if device.isdigit() else device or None
+    with contextlib.suppress(KeyboardInterrupt):
+        live.listen(
+            live.stream(url, token, conference),
+            device=chosen,
+            record=record,
+            seconds=seconds,
+            console=Console(),
+        )
 
 
 @app.command(epilog="Example: tollbridge doctor --config bridge.toml")

@@ -201,6 +201,14 @@ class StopRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Send a group's mix as it is made (`MixHeard`), or no more; may be said again."""
+
+    group: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """Close every leg and group and recording, as if just started; answered by `ResetDone`.
 
@@ -297,6 +305,14 @@ class RecordingDone:
 
 
 @dataclass(frozen=True, slots=True)
+class MixHeard:
+    """What a group that is listened to said in 100 ms: 16-bit little-endian, as base64."""
+
+    group: int
+    samples: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClipLoaded:
     """The clip can be played; `error` says why not, "" when it can."""
 
@@ -384,6 +400,7 @@ ToWorker = (
     | StopTake
     | StartRecording
     | StopRecording
+    | Listen
     | Reset
 )
 FromWorker = (
@@ -393,6 +410,7 @@ FromWorker = (
     | PlayDone
     | LegSilent
     | RecordingDone
+    | MixHeard
     | TalkChanged
     | TakeDone
     | Levels

@@ -27,6 +27,7 @@ from bridge.link import (
     LegRefused,
     Levels,
     LinkGroup,
+    Listen,
     OpenLeg,
     PlayToGroup,
     RecordingDone,
@@ -212,6 +213,8 @@ class MediaPool:
             case PlayToGroup(group):
                 for index in self._placement.workers_of(group):
                     self._to(index, message)
+            case Listen(group):
+                self._listen(group, message)
             case StartRecording():
                 self._record(message)
             case StopRecording(group):
@@ -225,6 +228,12 @@ class MediaPool:
         """Make a WAV file playable on every worker; the first trouble is everybody's."""
         answers = await asyncio.gather(*(one.load_clip(name, path) for one in self.workers))
         return next((answer for answer in answers if answer.error), ClipLoaded(name))
+
+    def _listen(self, group: int, message: Listen) -> None:
+        """Have one worker tell a group's mix: linked ones hear each other, so any of them may."""
+        first = next(iter(self._placement.workers_of(group)), 0)
+        for index in range(len(self._workers)):
+            self._to(index, replace(message, on=message.on and index == first))
 
     def _record(self, message: StartRecording) -> None:
         index, links = self._placement.record(message.group)

@@ -26,10 +26,12 @@ from bridge.link import (
     KeyPressed,
     LegRefused,
     LegSilent,
+    MixHeard,
     PlayDone,
     RecordingDone,
     Status,
 )
+from bridge.listening import Listening
 from bridge.media_pool import MediaPool, WorkerEnd
 from bridge.recordings import Recordings
 from bridge.sip_side import told_media
@@ -66,6 +68,7 @@ class MediaSide:
     Attributes:
         pool: the workers.
         recordings: those under way.
+        listening: who follows a conference live.
         voices: who talks, how loud and how well.
         status: what the workers last said.
     """
@@ -83,6 +86,7 @@ class MediaSide:
         self._stepper, self._legs, self._watcher = stepper, legs, watcher
         self.pool = MediaPool(settings, self._on_message, self._on_end, warm)
         self.recordings = Recordings(settings.recording, self.pool.send)
+        self.listening = Listening(self.pool.send)
         self.voices = Voices(legs, stepper.step)
         self.status = BridgeStatus()
 
@@ -132,6 +136,8 @@ class MediaSide:
             case Status():
                 self.status.worker = self.pool.status()
                 self._stepper.changed.set()
+            case MixHeard():
+                self.listening.on_heard(message)
             case RecordingDone():
                 self.recordings.on_done(message)
             case KeyPressed(number) | PlayDone(number) | LegSilent(number):

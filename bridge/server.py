@@ -5,7 +5,7 @@ committed before the commands beside them are carried out; commands wait in one 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -263,6 +263,13 @@ class Bridge:
     async def stop_recording(self, occurrence: OccurrenceId) -> RecordingDone:
         """Close the recording and return what it holds; `OperatingTrouble` when it failed."""
         return await self._media.recordings.stop(self._legs.group_of(occurrence))
+
+    def listen(self, occurrence: OccurrenceId) -> AsyncIterator[bytes]:
+        """Yield an occurrence's mix live, 16-bit little-endian at 8 kHz, until it ends."""
+        group = self._legs.group_of(occurrence)
+        return self._media.listening.follow(
+            group, lambda: any(view.occurrence == occurrence for view in self.occurrences())
+        )
 
     async def load_clip(self, path: Path) -> str:
         """Make a WAV file playable; return the name that `Announce` takes for it.

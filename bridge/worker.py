@@ -97,6 +97,7 @@ class Worker:
             link.StopTake: self._stop_take,
             link.StartRecording: self._start_recording,
             link.StopRecording: self._stop_recording,
+            link.Listen: lambda order: self._plane.taps.ears.listen(order.group, on=order.on),
             link.Reset: self._reset,
         }
         self._begin(link.WorkerSettings())
@@ -290,9 +291,8 @@ class Worker:
                 self._mesh.leave(self._by_slot[taken.slot].number, taken.samples)
             self._reply(link.TakeDone(self._by_slot[taken.slot].number, taken.name, frames))
         self._tell_levels()
-        self._recordings.write(result.pieces)
-        for done in self._recordings.finished():
-            self._reply(done)
+        for told in self._recordings.turn(result):
+            self._reply(told)
 
     def _tell_levels(self) -> None:
         """Tell control how loud those are who talk."""

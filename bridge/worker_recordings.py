@@ -3,12 +3,14 @@
 Knows groups and paths; the samples come from the plane's taps, the writing is the recorder's.
 """
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.link import RecordingDone
+from bridge.link import MixHeard, RecordingDone
 from bridge.media.recording import MIX, Piece
+from bridge.media.values import TickResult
 from bridge.worker_recorder import Recorder
 
 
@@ -76,6 +78,15 @@ class RecordingFiles:
         """Say nothing more of what is being closed."""
         self._closing.clear()
         self._silent.clear()
+
+    def turn(self, result: TickResult) -> list[RecordingDone | MixHeard]:
+        """Write what a tick recorded; return what control is to be told of it."""
+        self.write(result.pieces)
+        live = [
+            MixHeard(one.group, base64.b64encode(one.samples.astype("<i2").tobytes()).decode())
+            for one in result.heard  # bounded by the groups listened to
+        ]
+        return [*live, *self.finished()]
 
     def finished(self) -> list[RecordingDone]:
         """Return the recordings all of whose files are closed since the last time."""

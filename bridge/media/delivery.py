@@ -104,6 +104,7 @@ class Delivery:
             result.talk = voice.look(self._ears, self._levels(groups, said)).tolist()
         if tracks is not None:
             self._lay_in(groups, said, *tracks)
+        result.heard = self._taps.ears.gather(groups.dense, self._mix.total)
         result.pieces = self._taps.gather(
             groups.dense, self._mix.total, self._mix.talk, skipped=skipped
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import mix
+from bridge.media.ears import Ears
 from bridge.media.shape import FRAME
 
 BLOCK: Final = 50
@@ -111,9 +112,14 @@ class _Tap:
 
 
 class Taps:
-    """The groups being recorded. Pieces are copies: the caller may keep them."""
+    """The groups being recorded. Pieces are copies: the caller may keep them.
+
+    Attributes:
+        ears: the groups being listened to.
+    """
 
     def __init__(self) -> None:
+        self.ears = Ears()
         self._taps: dict[int, _Tap] = {}
         self._names: dict[int, str] = {}  # of the tracks, by slot
 

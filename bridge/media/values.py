@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bridge.media.dtmf import Key
+from bridge.media.ears import Heard
 from bridge.media.linked import Sums
 from bridge.media.recording import Piece
 from bridge.media.takes import Taken
@@ -35,6 +36,7 @@ class TickResult:
         played: (slot, token) of plays that ended by themselves.
         silent: (slot, monotonic time of the last packet) of legs gone silent (D12).
         pieces: recorded audio to be written.
+        heard: mixes that are listened to.
         takes: what legs said when they were asked.
         talk: slots that began to talk, or stopped; which of the two is in `Plane.voice`.
         given: what each peer is to get of the groups that are shared with it.
@@ -45,6 +47,7 @@ class TickResult:
     played: list[tuple[int, int]] = field(default_factory=list)
     silent: list[tuple[int, int]] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
     takes: list[Taken] = field(default_factory=list)
     talk: list[int] = field(default_factory=list)
     given: list[tuple[int, Sums]] = field(default_factory=list)

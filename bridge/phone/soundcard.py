@@ -5,7 +5,7 @@ PortAudio, everything here raises one InputError that says what is missing.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -63,8 +63,13 @@ def devices() -> list[Device]:
     ]
 
 
-def rate_of(device: str | int | None) -> int:
-    """Return the first rate, of those that PJSIP takes, that microphone and loudspeaker both have.
+def rate_of(
+    device: str | int | None,
+    *,
+    rates_hz: Sequence[int] = RATES_TRIED_HZ,
+    microphone: bool = True,
+) -> int:
+    """Return the first of some rates that a loudspeaker has, and its microphone too.
 
     Raises:
         InputError: there is no such device, or it has none of the rates.
@@ -74,9 +79,12 @@ def rate_of(device: str | int | None) -> int:
         text = "a sound device: `tollbridge phone devices` lists them" + WITHOUT
         raise InputError("sound", "no devices", text)
     why = ""
-    for rate_hz in RATES_TRIED_HZ:
+    for rate_hz in rates_hz:
         try:
-            sd.check_input_settings(device=device, samplerate=rate_hz, channels=1, dtype="int16")
+            if microphone:
+                sd.check_input_settings(
+                    device=device, samplerate=rate_hz, channels=1, dtype="int16"
+                )
             sd.check_output_settings(device=device, samplerate=rate_hz, channels=1, dtype="int16")
         except (sd.PortAudioError, ValueError) as error:
             why = str(error)
@@ -88,14 +96,14 @@ def rate_of(device: str | int | None) -> int:
 class SoundCard:
     """A microphone whose frames go to `on_frame`, and a loudspeaker that plays what is written.
 
-    `on_frame` is called in PortAudio's thread.
+    `on_frame` is called in PortAudio's thread; without it there is no microphone.
 
     Attributes:
         dropped, missing: frames that came too fast for the loudspeaker, or not in time.
     """
 
     def __init__(
-        self, rate_hz: int, device: str | int | None, on_frame: Callable[[Samples], None]
+        self, rate_hz: int, device: str | int | None, on_frame: Callable[[Samples], None] | None
     ) -> None:
         self._sd = _sounddevice()
         self._frame_bytes = 2 * rate_hz * FRAME_MS // 1_000
@@ -111,10 +119,9 @@ class SoundCard:
             "channels": 1,
             "dtype": "int16",
         }
-        self._streams = (
-            self._sd.RawInputStream(**settings, callback=self._heard),
-            self._sd.RawOutputStream(**settings, callback=self._wanted),
-        )
+        self._streams = [self._sd.RawOutputStream(**settings, callback=self._wanted)]
+        if on_frame is not None:
+            self._streams.append(self._sd.RawInputStream(**settings, callback=self._heard))
 
     def __enter__(self) -> Self:
         """Start both.
@@ -151,7 +158,8 @@ class SoundCard:
                 self.dropped += spare // self._frame_bytes
 
     def _heard(self, data: Any, frames: int, when: Any, status: Any) -> None:
-        self._on_frame(np.frombuffer(bytes(data), "<i2").astype(np.int16))
+        if self._on_frame is not None:
+            self._on_frame(np.frombuffer(bytes(data), "<i2").astype(np.int16))
 
     def _wanted(self, out: Any, frames: int, when: Any, status: Any) -> None:
         need = 2 * frames

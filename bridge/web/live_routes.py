@@ -2,20 +2,34 @@
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 
-from bridge.web.auth import Principal, Viewer
+from bridge.units import SAMPLE_RATE_HZ
+from bridge.web.auth import Organizer, Principal, Viewer
 from bridge.web.context import Context, context_of, utc_text
 from bridge.web.feed import Event
 from bridge.web.models import NowOut, RosterOut
+from bridge.web.problems import ApiProblem
 
 HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 1_000
 LEVELS_S: Final = 0.25
+BYTES_PER_S: Final = 2 * SAMPLE_RATE_HZ
+ENDLESS_WAV: Final = (
+    struct.pack("<4sI8sIHHIIHH", b"RIFF", 0xFFFFFFFF, b"WAVEfmt ", 16, 1, 1,
+                SAMPLE_RATE_HZ, BYTES_PER_S, 2, 16)
+    + struct.pack("<4sI", b"data", 0xFFFFFFFF)
+)  # fmt: skip
+"""The header of a WAV file whose length nobody knows."""
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/api/v1")
 Ctx = Annotated[Context, Depends(context_of)]
@@ -49,6 +63,49 @@ async def get_roster(session: str, context: Ctx, principal: Viewer) -> RosterOut
             if view.session == record.spec.id
         ],
     )
+
+
+# --- the live mix -------------------------------------------------------------------------
+
+_WAV: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get(
+    "/sessions/{session}/audio", tags=["now"], responses=_WAV, response_class=StreamingResponse
+)
+async def get_audio(
+    session: str,
+    context: Ctx,
+    principal: Organizer,
+    seconds: Annotated[
+        int | None, Query(ge=1, le=86_400, description="End the stream after so long.")
+    ] = None,
+) -> StreamingResponse:
+    """Stream what everybody in the conference hears, as WAV without end: mono, 16 bits, 8 kHz."""
+    record = await context.session(principal, session)
+    for view in context.bridge.occurrences():
+        if view.session == record.spec.id:
+            log.info("audio.listened", session=view.session, by=principal.by)
+            return StreamingResponse(
+                _audio(context.bridge.listen(view.occurrence), seconds),
+                media_type="audio/wav",
+                headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            )
+    raise ApiProblem(409, "not_open", "nobody is in this session: there is nothing to hear")
+
+
+async def _audio(mix: AsyncIterator[bytes], seconds: int | None) -> AsyncIterator[bytes]:
+    yield ENDLESS_WAV
+    left = None if seconds is None else seconds * BYTES_PER_S
+    async with aclosing(mix):  # type: ignore[type-var]  # it is a generator
+        async for data in mix:
+            yield data if left is None else data[:left]
+            if left is not None:
+                left -= len(data)
+                if left <= 0:
+                    return
 
 
 # --- events -------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class Committer:
         self._loop = loop
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._refused: set[str] = set()
+        self._dead = False
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
@@ -75,12 +76,19 @@ class Committer:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    async def abandon(self) -> None:
+        """End the thread as a kill would: what is queued is never written (D13)."""
+        self._dead = True
+        await self.close()
+
     def _run(self) -> None:
         backlog: deque[Job] = deque()
         closing = False
         failures = 0
         while not (closing and not backlog):
             closing = self._collect(backlog, closing, wait_s=RETRY_S if failures else None)
+            if self._dead:
+                return
             try:
                 self._commit(backlog)
                 failures = 0

@@ -137,6 +137,7 @@ class Bridge:
         recovered = self._outbox.recover()
         if recovered:
             log.warning("recovered", facts=len(recovered))
+        self._stepper.facts.extend(recovered)
         self._stepper.committer = Committer(self._outbox, asyncio.get_running_loop())
         self._stepper.subscribe(self.stories.on_news)
         self._outbox.put_sessions(session.spec() for session in self.settings.session)
@@ -174,6 +175,22 @@ class Bridge:
         self._sip.close()
         await self.stories.close()
         return await self._media.pool.stop(keep=keep_workers)
+
+    async def vanish(self) -> None:
+        """End as a kill would: nothing is said to anybody, and no fact more is written (D13).
+
+        The lab tells of kills with it; the media workers go too, as without their control.
+        """
+        self._stopping = True
+        if self._checkpoint_timer:
+            self._checkpoint_timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._sip.close()
+        await self._stepper.vanish()
+        self._outbox.close()
+        await self.stories.close()
+        await self._media.pool.stop()
 
     async def _await_byes(self) -> None:
         """Give the BYEs that are on their way time to be answered or repeated."""

@@ -157,6 +157,15 @@ class Stepper:
         if self.committer:
             await self.committer.close()
 
+    async def vanish(self) -> None:
+        """Stop as a kill would: what waits is neither written nor carried out (D13)."""
+        self._stopped = True
+        if self._timer:
+            self._timer.cancel()
+        if self.committer:
+            await self.committer.abandon()
+        self._batches.clear()
+
     def _submit(self, batch: _Batch, refusable: LegId | None) -> None:
         assert self.committer, "facts before the store is open"
         self.committer.submit(

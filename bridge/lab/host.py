@@ -5,6 +5,8 @@ and handed on. What the lab knows of the bridge beyond SIP and RTP goes through 
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +42,8 @@ from bridge.worker_link import MediaWorker
 ACCOUNT: Final = "acme"
 SESSION: Final = SessionId("s1")
 BY: Final = "scenario"
+WORKER_S: Final = 15.0
+POLL_S: Final = 0.05
 CALLER_ID: Final = "+12025550100"
 """Who Call Me says that it is."""
 
@@ -119,6 +123,7 @@ class Host:
     Attributes:
         spec: the session as it is now; its numbers may grow (R10).
         clock_running: false when only `advance` moves conference time (D19).
+        earlier: the facts committed before the last restart.
     """
 
     bridge: Bridge
@@ -128,6 +133,7 @@ class Host:
     clock_running: bool
     time_zone: str
     recorded: OccurrenceId | None = None
+    earlier: tuple[Fact, ...] = ()
 
     @classmethod
     async def start(
@@ -156,6 +162,45 @@ class Host:
     async def stop(self) -> tuple[MediaWorker, ...]:
         """Stop the bridge; return its media workers, which go on for the next story."""
         return await self.bridge.stop(keep_workers=True)
+
+    async def kill_control(self) -> None:
+        """End the bridge as a kill does: no BYE, no fact (D13); `restart` starts it again."""
+        await self.bridge.vanish()
+
+    async def kill_workers(self) -> None:
+        """Kill the media workers, and wait until the bridge has started others.
+
+        Raises:
+            OperatingTrouble: it does not in time.
+        """
+        pool = self.bridge.media
+        before = pool.starts
+        killed = pool.workers
+        for worker in killed:
+            os.kill(worker.pid, signal.SIGKILL)
+        # bound: WORKER_S in steps of POLL_S
+        for _ in range(round(WORKER_S / POLL_S)):
+            if pool.starts >= before + len(killed) and all(pool.up):
+                return
+            await asyncio.sleep(POLL_S)
+        raise OperatingTrouble(f"no media worker was started again within {WORKER_S:.0f} s")
+
+    async def restart(self, *, killed: bool) -> None:
+        """Start the bridge again on its store and its SIP address, at the same conference time.
+
+        One that was not `killed` is stopped first.
+        """
+        now, address = self.now(), self.sip_address
+        workers: tuple[MediaWorker, ...] = ()
+        if not killed:
+            workers = await self.bridge.stop(keep_workers=True)
+        self.earlier = (*self.earlier, *self.bridge.facts)
+        sip = self.settings.sip.model_copy(update={"listen": f"{address.host}:{address.port}"})
+        settings = self.settings.model_copy(update={"sip": sip})
+        self.bridge = Bridge(
+            settings, clock_running=self.clock_running, starts_at=now, workers=workers
+        )
+        await self.bridge.start()
 
     def target(self, caller: CallerSpec) -> Target:
         """Return whom a caller dials and what he keys to be let in (D20).
@@ -188,7 +233,7 @@ class Host:
     @property
     def facts(self) -> Sequence[Fact]:
         """The committed facts, in order."""
-        return self.bridge.facts
+        return (*self.earlier, *self.bridge.facts) if self.earlier else self.bridge.facts
 
     def roster(self) -> tuple[LegView, ...]:
         """Return every leg that is not over."""

@@ -49,9 +49,11 @@ from bridge.lab.steps import (
     CancelStep,
     ExpectStep,
     FinalizeStep,
+    KillStep,
     MigrateStep,
     OrganizerStep,
     RemoveTollFreeStep,
+    RestartStep,
     Step,
     TogetherStep,
     WaitStep,
@@ -187,6 +189,7 @@ class StoryRun:
     phones: list[Phone] = field(default_factory=list)
     keyed_at: dict[str, ConfMs] = field(default_factory=dict)
     cancelled: bool = False
+    killed: bool = False
 
     @classmethod
     async def prepare(
@@ -303,6 +306,14 @@ class StoryRun:
                 await self.host.migrate(at=at, product=product, contract=contract)
             case FinalizeStep():
                 await self.host.finalize(step.month)
+            case KillStep(what="control"):
+                self.killed = True
+                await self.host.kill_control()
+            case KillStep():
+                await self.host.kill_workers()
+            case RestartStep():
+                await self.host.restart(killed=self.killed)
+                self.killed = False
 
     # --- callers --------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from typing import Any
 from bridge.lab.expectations import Audio, Expect
 from bridge.lab.steps import (
     CALLER_VERBS,
+    KILLS,
     MIGRATION_KEYS,
     ORGANIZER_ALONE,
     ORGANIZER_OF,
@@ -56,7 +57,14 @@ def _step() -> dict[str, Any]:
     }
     return {
         "anyOf": [
-            {"enum": ["cancel", "remove toll-free"]},
+            {
+                "enum": [
+                    "cancel",
+                    "remove toll-free",
+                    "restart",
+                    *(f"kill {what}" for what in KILLS),
+                ]
+            },
             {"type": "string", "pattern": rf"^call-me {NAME.pattern}$"},
             {"type": "array", "items": {"type": "object"}},
             {
@@ -70,6 +78,8 @@ def _step() -> dict[str, Any]:
                         "pattern": ORGANIZER_STEP,
                     },
                     "call-me": {"type": "string", "description": "whom the bridge calls"},
+                    "kill": {"enum": list(KILLS)},
+                    "restart": {"type": "null"},
                     "cancel": {"type": "null"},
                     "remove toll-free": {"type": "null"},
                     "migrate": {

@@ -39,9 +39,11 @@ STEP_KEYS: Final = (
     "remove toll-free",
     "migrate",
     "finalize",
+    "kill",
+    "restart",
     "expect",
 )
-STEP_UNBUILT: Final = ("kill", "restart")
+KILLS: Final = ("control", "worker")
 LEG_MOMENTS: Final = ("warning", "timeout", "waiting", "joined", "left")
 MIGRATION_KEYS: Final = ("product", "contract", "at")
 STATUS: Final = re.compile(r"[3-6]\d\d")
@@ -139,6 +141,16 @@ class FinalizeStep(_Step):
     month: str
 
 
+class KillStep(_Step):
+    """The bridge's control process or its media workers die (D13, D12)."""
+
+    what: Literal["control", "worker"]
+
+
+class RestartStep(_Step):
+    """The bridge is started again on its store; one that runs is stopped first."""
+
+
 class ExpectStep(_Step):
     """Something must be true now, or become true within the patience of the runner."""
 
@@ -157,8 +169,17 @@ Step = (
     | RemoveTollFreeStep
     | MigrateStep
     | FinalizeStep
+    | KillStep
+    | RestartStep
     | ExpectStep
 )
+
+
+LONE_STEPS: Final[Mapping[str, type[CancelStep | RemoveTollFreeStep | RestartStep]]] = {
+    "cancel": CancelStep,
+    "remove toll-free": RemoveTollFreeStep,
+    "restart": RestartStep,
+}
 
 
 class StepReader:
@@ -186,8 +207,8 @@ class StepReader:
     def read(self, raw: Any, path: KeyPath) -> Step:
         """Return one step, or raise with what is wrong with it."""
         if isinstance(raw, str):
-            word, _, who = raw.partition(" ")
-            raw = {word: who} if word == "call-me" else {raw: None}
+            word, _, what = raw.partition(" ")
+            raw = {word: what} if word in {"call-me", "kill"} else {raw: None}
         if isinstance(raw, list):
             return self._together([pair for item in raw for pair in _pairs(item)], path)
         if not isinstance(raw, dict) or not raw:
@@ -253,10 +274,13 @@ class StepReader:
                 return WaitStep(**place, for_ms=parse_duration(str(value)))
             case "organizer":
                 return self._organizer(str(value), place)
-            case "cancel" | "remove toll-free":
+            case "cancel" | "remove toll-free" | "restart":
                 if value is not None:
                     raise ValueError(f"{key!r} takes nothing, not {value!r}")
-                return CancelStep(**place) if key == "cancel" else RemoveTollFreeStep(**place)
+                return LONE_STEPS[key](**place)
+            case "kill":
+                what = known_word(str(value), KILLS, "process")
+                return KillStep.model_validate({**place, "what": what})
             case "call-me":
                 return CallMeStep(**place, who=known_word(str(value), self.callers, "caller"))
             case "add numbers":
@@ -268,9 +292,6 @@ class StepReader:
                 return self._finalize(value, place)
             case "expect":
                 return self._expect(value, place, path)
-        word = key.split(" ")[0]
-        if key in STEP_UNBUILT or word in STEP_UNBUILT:
-            raise ValueError(f"step {key!r} is part of the format and not built yet")
         near = suggestion(key, [*STEP_KEYS, *self.callers])
         raise ValueError(f"unknown step or caller {key!r}{near}")
 

@@ -24,11 +24,14 @@ from bridge.lab.steps import (
     CallerStep,
     CallMeStep,
     ExpectStep,
+    KillStep,
     MigrateStep,
     OrganizerStep,
+    RestartStep,
     Step,
     StepReader,
     TogetherStep,
+    WaitStep,
     complain_of,
 )
 from bridge.lab.words import (
@@ -314,6 +317,7 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
     _check_contracts(story, source)
     _check_codecs(story, source)
     _check_called(story, source)
+    _check_kills(story, source)
     for name in story.network:
         _check_name(story, name, source, ("network", name))
     _check_pjsip(story, source)
@@ -372,6 +376,21 @@ def _check_called(story: Story, source: Source) -> None:
             if part.verb in {"answer", "refuse"} and not set(part.who) <= called:
                 text = f"nobody calls {part.who[0]}: he is not via call-me"
                 source.complain(("steps", index), text)
+
+
+def _check_kills(story: Story, source: Source) -> None:
+    """While the control process is dead only callers do things, until `restart`."""
+    dead: int | None = None
+    for index, step in enumerate(story.steps):
+        if isinstance(step, RestartStep):
+            dead = None
+        elif dead is not None and not isinstance(step, CallerStep | TogetherStep | WaitStep):
+            source.complain(("steps", index), "the bridge is dead: `restart` comes first")
+            return
+        if isinstance(step, KillStep) and step.what == "control":
+            dead = index
+    if dead is not None:
+        source.complain(("steps", dead), "a killed bridge gives no bill: `restart` it")
 
 
 def _check_tones(story: Story, source: Source) -> None:

@@ -27,11 +27,11 @@ from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE, sound_pcm
 from bridge.lab.host import ACCOUNT, Host
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.runner import Lab, StoryRun
-from bridge.lab.steps import CallerStep, OrganizerStep, Step
+from bridge.lab.steps import AdvanceStep, CallerStep, OrganizerStep, Step
 from bridge.lab.story import Story
 from bridge.lab.times import month_of, show_duration
 from bridge.lab.words import SILENT
-from bridge.units import NS_PER_S, ConfMs
+from bridge.units import NS_PER_S
 
 WAIT_MS: Final = 900
 """Conference time spent waiting. With it a leg lasts 10:00.900, charged as ten minutes (B6)."""
@@ -270,7 +270,7 @@ class _Demo:
         await self.meeting.do(step)
 
     async def _advance(self, by_ms: int) -> None:
-        await self.meeting.go_to(ConfMs(self.meeting.host.now() + by_ms))
+        await self._do(AdvanceStep(line=0, text="", by_ms=by_ms))
 
     async def _listen(self, names: tuple[str, ...]) -> dict[str, Hearing]:
         """Return what each hears in the coming second."""

@@ -24,6 +24,7 @@ from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, Rung
 from bridge.lab.checks import Judge
+from bridge.lab.clockwork import Clockwork
 from bridge.lab.doing import (
     ORDERS,
     StepFailed,
@@ -59,9 +60,7 @@ from bridge.lab.steps import (
     WaitStep,
 )
 from bridge.lab.story import Story
-from bridge.lab.times import month_end
 from bridge.lab.verdicts import StoryResult, Verdict, add_unreached, final_line
-from bridge.lab.words import FACT_TYPES
 from bridge.units import MS_PER_S, ConfMs
 from bridge.worker_link import MediaWorker
 
@@ -72,7 +71,6 @@ KEYS_TAKEN_S: Final = 0.3
 
 AT_ONCE_MAX: Final = 16
 CROWD_RING_FRAMES: Final = 1_000
-DEADLINES_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +284,7 @@ class StoryRun:
             case TogetherStep():
                 await all_of([self._callers_do(one) for one in step.steps])
             case AdvanceStep():
-                await self._advance(step)
+                await Clockwork(self.host, self.callers, self.keyed_at).advance(step)
             case WaitStep():
                 await asyncio.sleep(step.for_ms / MS_PER_S)
             case OrganizerStep():
@@ -416,56 +414,6 @@ class StoryRun:
     async def _stop_recording(self) -> None:
         if self.judge.recording is not None:
             await self.host.stop_recording()
-
-    # --- conference time --------------------------------------------------------------------
-
-    async def _advance(self, step: AdvanceStep) -> None:
-        if not step.to:
-            await self.go_to(ConfMs(self.host.now() + step.by_ms))
-        elif step.to == "month-end":
-            await self.go_to(month_end(self.host.now(), self.host.time_zone))
-        elif step.to in FACT_TYPES:
-            await self._go_until(step.to, None)
-        else:
-            name, _, what = step.to.partition(".")
-            if what in {"warning", "timeout"}:
-                await self.go_to(self._waiting_moment(name, what))
-            else:
-                await self._go_until(f"leg.{what}", self.callers[name][0])
-
-    async def go_to(self, target: ConfMs) -> None:
-        """Move conference time to `target`, or wait for it when it runs by itself."""
-        if self.host.clock_running:
-            await asyncio.sleep(max(target - self.host.now(), 0) / MS_PER_S)
-        else:
-            await self.host.bridge.advance_to(target)
-
-    def _waiting_moment(self, name: str, what: str) -> ConfMs:
-        """Return when a waiting caller is warned or sent away (D1)."""
-        view = self.host.view_of(self.callers[name][0].number)
-        if view is None or view.waiting_since is None:
-            raise StepFailed(f"{name} does not wait: no {what} will come")
-        settings = self.host.settings.waiting_room
-        since = view.waiting_since
-        if settings.keys_count:
-            since = max(since, self.keyed_at.get(name, since))
-        ahead_s = settings.timeout_s - (settings.warning_s if what == "warning" else 0)
-        return ConfMs(since + round(ahead_s * MS_PER_S))
-
-    async def _go_until(self, fact_type: str, caller: Caller | None) -> None:
-        """Go from deadline to deadline until a new fact of this type is there."""
-        before = len(self.host.facts)
-        # bound: a story that still waits after this many timers waits for what never comes
-        for _ in range(DEADLINES_MAX):
-            leg = self.host.leg_of(caller.number) if caller else None
-            new = self.host.facts[before:]
-            if any(f.type == fact_type and leg in {None, f.subject} for f in new):
-                return
-            deadline = self.host.bridge.next_deadline_conf()
-            if deadline is None:
-                break
-            await self.go_to(max(deadline, self.host.now()))
-        raise StepFailed(f"{fact_type} does not come: no timer is left to bring it")
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ second member, and so on, largest groups first; adding the k-th members is then 
 two slices. A group of more than `RANKS` legs lies at the end by itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from bridge.media import g711
 from bridge.media.linked import Exchange, add_linked
 from bridge.media.shape import FRAME
+
+BLOCK: Final = 256
+"""Rows subtracted and encoded at a time: all at once drives the rest out of the core's cache."""
 
 RANKS: Final = 64
 """Legs up to which a group is summed member by member beside the others."""
@@ -155,21 +159,20 @@ def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
     talk = buffers.talk[: len(groups.order)]
     codec = voices.codec[groups.order]
     if speaks.all():
-        wide = buffers.wide[: len(talk)]
-        for row, end, group, last in groups.spans:  # bounded: see `arrange`
+        for at, to, group, last in _parts(groups):
+            wide = buffers.wide[: to - at]
             shape = (-1, last - group, FRAME)
-            np.subtract(
-                buffers.total[group:last],
-                talk[row:end].reshape(shape),
-                out=wide[row:end].reshape(shape),
-            )
-        _encode(groups.order, wide, codec, voices, buffers)
+            frames = talk[at:to].reshape(shape)
+            np.subtract(buffers.total[group:last], frames, out=wide.reshape(shape))
+            _encode(groups.order[at:to], wide, codec[at:to], voices, buffers)
         return
-    talker = np.flatnonzero(speaks)
-    wide = buffers.wide[: len(talker)]
-    np.take(buffers.total, groups.group[talker], axis=0, out=wide, mode="clip")
-    np.subtract(wide, talk[talker], out=wide)
-    _encode(groups.order[talker], wide, codec[talker], voices, buffers)
+    talkers = np.flatnonzero(speaks)
+    for at in range(0, len(talkers), BLOCK):  # bounded by the legs, divided by BLOCK
+        talker = talkers[at : at + BLOCK]
+        wide = buffers.wide[: len(talker)]
+        np.take(buffers.total, groups.group[talker], axis=0, out=wide, mode="clip")
+        np.subtract(wide, talk[talker], out=wide)
+        _encode(groups.order[talker], wide, codec[talker], voices, buffers)
     listener = np.flatnonzero(~speaks)
     share = groups.group[listener] * 2 + codec[listener]
     wanted = np.bincount(share, minlength=2 * len(groups.dense)) > 0
@@ -178,6 +181,15 @@ def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
     wide = buffers.wide[: len(shared)]
     np.take(buffers.total, shared >> 1, axis=0, out=wide, mode="clip")
     _encode(None, wide, (shared & 1).astype(np.uint8), voices, buffers)
+
+
+def _parts(groups: Groups) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the spans of `groups` in parts of `BLOCK` rows, or one row of each group if larger."""
+    for row, end, group, last in groups.spans:  # bounded: see `arrange`
+        members = last - group
+        step = max(BLOCK // members, 1) * members
+        for at in range(row, end, step):  # bounded by the legs, divided by BLOCK
+            yield at, min(at + step, end), group, last
 
 
 def _take(groups: Groups, voices: Voices, buffers: MixBuffers) -> NDArray[np.bool_]:

@@ -22,6 +22,9 @@ from bridge.media.shape import FRAME
 BLOCK: Final = 256
 """Rows subtracted and encoded at a time: all at once drives the rest out of the core's cache."""
 
+_NEARLY_ALL: Final = 0.8
+"""Share of legs that say something from which shared frames for the rest save nothing."""
+
 RANKS: Final = 64
 """Legs up to which a group is summed member by member beside the others."""
 
@@ -58,7 +61,9 @@ def arrange(group_of: NDArray[np.int64], also: NDArray[np.int64] | None = None) 
     """
     inside = np.flatnonzero(group_of >= 0)
     inside = inside[np.argsort(group_of[inside], kind="stable")]
-    numbers, first, size = np.unique(group_of[inside], return_index=True, return_counts=True)
+    sorted_by = group_of[inside]
+    first = np.flatnonzero(np.diff(sorted_by, prepend=-1))
+    numbers, size = sorted_by[first], np.diff(first, append=len(inside))
     # Dense numbers: small groups by size, largest first, then the large ones.
     large = size > RANKS
     ranking = np.lexsort((-size, large))
@@ -158,7 +163,7 @@ def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
         return
     talk = buffers.talk[: len(groups.order)]
     codec = voices.codec[groups.order]
-    if speaks.all():
+    if np.count_nonzero(speaks) >= len(speaks) * _NEARLY_ALL:
         for at, to, group, last in _parts(groups):
             wide = buffers.wide[: to - at]
             shape = (-1, last - group, FRAME)

@@ -16,7 +16,8 @@ _AF_INET = 2
 _ROOM = 16
 """Places of the table for each key."""
 
-_MULTIPLIER = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2^64 by the golden ratio: spreads what is alike
+_MULTIPLIER = 0x9E37_79B9_7F4A_7C15  # 2^64 by the golden ratio: spreads what is alike
+_MASK = (1 << 64) - 1
 
 
 def source_of(host: str, port: int) -> int:
@@ -68,24 +69,52 @@ class _Table:
     """
 
     def __init__(self, owner: Mapping[int, int]) -> None:
-        keys = np.fromiter(owner.keys(), np.uint64, len(owner))
-        slots = np.fromiter(owner.values(), np.int64, len(owner))
-        bits = max(len(owner) * _ROOM, _ROOM).bit_length()
-        self._shift = np.uint64(64 - bits)
+        bits = max(2 * len(owner) * _ROOM, _ROOM).bit_length()
+        self._shift = 64 - bits
         self._keys: NDArray[np.uint64] = np.zeros(1 << bits, np.uint64)
         self._slots: NDArray[np.int64] = np.full(1 << bits, -1)
-        place = self._place(keys)
-        self._keys[place], self._slots[place] = keys, slots
-        crowded = self._keys[place] != keys
-        order = np.argsort(keys[crowded])
-        self._more, self._more_slots = keys[crowded][order], slots[crowded][order]
+        self._crowded: dict[int, int] = {}
+        for key, slot in owner.items():  # when the table doubles, bounded by the legs
+            self._put(key, slot)
+        self._lay_aside()
 
-    def _place(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        return (keys * _MULTIPLIER >> self._shift).view(np.int64)
+    @property
+    def room(self) -> int:
+        """How many keys it serves well."""
+        return len(self._keys) // _ROOM
+
+    def put(self, key: int, slot: int) -> None:
+        """Add a key that is not there."""
+        self._put(key, slot)
+        if key in self._crowded:
+            self._lay_aside()
+
+    def drop(self, key: int) -> None:
+        """Remove a key that is there."""
+        if self._crowded.pop(key, None) is not None:
+            self._lay_aside()
+        else:
+            place = self._place_of(key)
+            self._keys[place], self._slots[place] = 0, -1
+
+    def _put(self, key: int, slot: int) -> None:
+        place = self._place_of(key)
+        if self._slots[place] < 0:
+            self._keys[place], self._slots[place] = key, slot
+        else:
+            self._crowded[key] = slot
+
+    def _lay_aside(self) -> None:
+        keys = sorted(self._crowded)
+        self._more = np.array(keys, np.uint64)
+        self._more_slots = np.array([self._crowded[key] for key in keys], np.int64)
+
+    def _place_of(self, key: int) -> int:
+        return (key * _MULTIPLIER & _MASK) >> self._shift
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each key, -1 where there is none."""
-        place = self._place(keys)
+        place = (keys * np.uint64(_MULTIPLIER) >> np.uint64(self._shift)).view(np.int64)
         found = self._slots.take(place, mode="clip")
         other = self._keys.take(place, mode="clip") != keys
         if other.any():
@@ -111,7 +140,6 @@ class Sources:
         self._legs: dict[int, _Remote] = {}
         self._owner: dict[int, int] = {}  # key -> slot
         self._unheard: dict[int, set[int]] = {}  # port index -> slots not latched yet
-        self._stale = False
 
     # --- joins, leaves, commands ----------------------------------------------------------
 
@@ -164,8 +192,6 @@ class Sources:
 
     def find(self, port: NDArray[np.int64], source: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each packet, -1 for a source that no leg has."""
-        if self._stale:
-            self._table, self._stale = _Table(self._owner), False
         return self._table.find(source - np.uint64(_AF_INET) + port.view(np.uint64))
 
     def heard(self, slot: int, source: int) -> bool:
@@ -206,16 +232,21 @@ class Sources:
         """Give a source on the leg's port to the leg, unless another leg has it."""
         if not source:
             return False
-        owner = self._owner.setdefault(self._key(slot, source), slot)
-        self._stale = True
-        return owner == slot
+        key = self._key(slot, source)
+        if key not in self._owner:
+            self._owner[key] = slot
+            if len(self._owner) > self._table.room:
+                self._table = _Table(self._owner)
+            else:
+                self._table.put(key, slot)
+        return self._owner[key] == slot
 
     def _release(self, slot: int, leg: _Remote) -> None:
         for source in (leg.expected, leg.latched):  # two at most
             key = source - _AF_INET + leg.port
             if source and self._owner.get(key) == slot:
                 del self._owner[key]
-        self._stale = True
+                self._table.drop(key)
 
     def _mark(self, slot: int) -> None:
         leg = self._legs[slot]

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import Any, Final
 
-from bridge.bench.media import SERVER_CPU, SETTLE_S, Load, Statuses, join
+from bridge.bench.media import SERVER_CPU, SETTLE_S, Load, Statuses, beside, join
 from bridge.link import CloseLeg, WorkerSettings
 from bridge.units import NS_PER_S
 from bridge.worker_link import MediaWorker
@@ -63,4 +63,5 @@ async def _measure(participants: int, rate: int, seconds: float) -> dict[str, An
 
 def run(participants: int, rate: int, seconds: float) -> dict[str, Any]:
     """Measure the ticks of a worker without and with joins and leaves."""
-    return asyncio.run(_measure(participants, rate, seconds))
+    with beside():
+        return asyncio.run(_measure(participants, rate, seconds))

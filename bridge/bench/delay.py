@@ -5,7 +5,6 @@ so the listener's packet names the talker's. Times of arrival are the kernel's.
 """
 
 import asyncio
-import os
 import secrets
 import selectors
 import socket
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bridge.bench.media import CALLERS_CPU, SERVER_CPU
+from bridge.bench.media import SERVER_CPU, beside
 from bridge.link import LegOpened, OpenLeg, SetGroup, SetRemote, WorkerSettings
 from bridge.net.batch import stamp
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
@@ -111,12 +110,8 @@ def _talk(pairs: list[Pair], seconds: float) -> None:
 
 def run(participants: int = 200, seconds: float = 10.0) -> dict[str, Any]:
     """Measure the delay that the bridge adds, without jitter in the network."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {CALLERS_CPU} & before or before)  # the worker has the other core
-    try:
+    with beside():
         return asyncio.run(_measure(participants, seconds))
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 async def _measure(participants: int, seconds: float) -> dict[str, Any]:

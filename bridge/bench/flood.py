@@ -21,6 +21,7 @@ from bridge.bench.media import (
     SETTLE_S,
     Load,
     Statuses,
+    beside,
     cpu_ns,
     end,
     join,
@@ -90,7 +91,8 @@ async def _measure(participants: int, packets_per_s: int, seconds: float) -> dic
 
 def run(participants: int, packets_per_s: int, seconds: float) -> dict[str, Any]:
     """Measure the ticks of a worker whose first port is flooded."""
-    return asyncio.run(_measure(participants, packets_per_s, seconds))
+    with beside():
+        return asyncio.run(_measure(participants, packets_per_s, seconds))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from bridge.bench.media import bridge
+from bridge.bench.media import beside, bridge
 
 LEGS: Final = (200, 500, 1_000, 2_000, 3_000, 4_000)
 LEGS_OF_A_CONFERENCE: Final = 10
@@ -19,7 +19,8 @@ def run(
     rows: list[dict[str, Any]] = []
     for participants in legs:
         groups = conferences or max(participants // LEGS_OF_A_CONFERENCE, 1)
-        found = asyncio.run(bridge(participants, groups, seconds))
+        with beside():
+            found = asyncio.run(bridge(participants, groups, seconds))
         per_leg = found["cores"] / participants * 1_000
         first = rows[0]["leg_core_milli"] if rows else per_leg
         rows.append(

@@ -26,6 +26,9 @@ BACKOFF_MAX_S: Final = 300.0
 TRIES_MAX: Final = 20
 """About an hour; then the event is given up and the next one is tried."""
 
+ONLY_WHEN_NAMED: Final = frozenset({"speaker.changed"})
+"""Some a second in every conference: a target that wants them says so."""
+
 WEBHOOKS_MAX: Final = 50
 """Of one account."""
 
@@ -49,6 +52,13 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
     """
     digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     return f"t={timestamp},v1={digest.hexdigest()}"
+
+
+def _wants(webhook: Webhook, event: Event) -> bool:
+    """Say whether a target is to be sent an event: what is too many goes only to who names it."""
+    if webhook.types:
+        return event.type in webhook.types
+    return event.type not in ONLY_WHEN_NAMED
 
 
 class Sender:
@@ -117,7 +127,7 @@ class Sender:
             async for event in self._feed.follow(account, webhook.last_id):
                 if event.type == MISSED:
                     continue
-                if not webhook.types or event.type in webhook.types:
+                if _wants(webhook, event):
                     await self._deliver(client, delivery, event)
                 if event.fact:
                     await asyncio.to_thread(self._store.taken, webhook.id, event.id)

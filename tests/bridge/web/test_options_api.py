@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import wave
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,19 @@ async def test_levels_come_with_the_events_and_quality_with_the_roster(tmp_path:
         await until(measured)
         legs = (await rig.ask("GET", "/now")).json()["legs"]
         quality = next(one["quality"] for one in legs if one["leg"] == leg)
+        told: list[str] = []
+        rig.bridge.subscribe(lambda item: told.append(item.type))
+        for on, name in ((True, "participant.held"), (False, "participant.resumed")):
+            await ann.hold(on=on)
+            await until(partial(heard, told, name))
+            legs = (await rig.ask("GET", "/now")).json()["legs"]
+            assert next(one["held"] for one in legs if one["leg"] == leg) is on
         assert 0 <= quality["loss"] < 0.2
         assert 0 <= quality["jitter_ms"] < 200
+
+
+async def heard(told: list[str], name: str) -> bool:
+    return name in told
 
 
 async def test_tick_times_are_a_histogram_that_adds_up(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from bridge.session_store import Webhook
+from bridge.units import ConfMs
 from bridge.web import webhooks
+from bridge.web.feed import Event
 from bridge.web.webhooks import signature
 from tests.bridge.web.rig import OTHER, Rig, running, until
 
@@ -170,3 +173,20 @@ def test_the_signature_is_over_the_time_and_the_body() -> None:
     assert signature("s", 1, b"{}") != signature("s", 2, b"{}")
     assert signature("s", 1, b"{}") != signature("t", 1, b"{}")
     assert signature("s", 1, b"{}").startswith("t=1,v1=")
+
+
+@pytest.mark.parametrize(
+    ("types", "type_", "wanted"),
+    [
+        ((), "leg.joined", True),
+        ((), "speaker.changed", False),
+        (("speaker.changed",), "speaker.changed", True),
+        (("leg.joined",), "leg.left", False),
+    ],
+)
+def test_what_comes_some_a_second_goes_only_to_who_names_it(
+    types: tuple[str, ...], type_: str, wanted: bool
+) -> None:
+    target = Webhook("w1", "acme", "http://127.0.0.1:9/", "secret", types, ConfMs(0))
+    event = Event("n1", type_, "", "acme", "s1", None, {}, fact=False)
+    assert webhooks._wants(target, event) is wanted

@@ -46,6 +46,10 @@ def rates(
             for tier in rate["tiers"]:
                 extra += f", {tier['rate']} above {tier['above_minutes']} min"
             typer.echo(f"  {rate['kind']:<10} {rate['key']:<6} {rate['rate']}/min{extra}")
+        for kind, minutes in found["included_minutes"].items():
+            typer.echo(f"  {kind:<10} {minutes} min a month included")
+        if found["monthly_minimum"] != "0.00":
+            typer.echo(f"  monthly minimum {found['monthly_minimum']}")
 
 
 @admin.command(

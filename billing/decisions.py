@@ -110,6 +110,8 @@ def choose(store: Store, number: int, *, newer: bool, note: str) -> None:
                 subjects.add(identity.rpartition("/")[0])
         for subject in sorted(subjects):
             _fold_again(connection, source, subject)
+        _close(connection, number)  # settling opens it again should anything be left of it
+        connection.execute(sa.update(legs).where(legs.c.no == problem.leg_no).values(hold=None))
 
 
 def dismiss(store: Store, number: int, *, note: str) -> None:

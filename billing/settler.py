@@ -148,7 +148,11 @@ class Settler:
 
 
 def _due_select() -> Any:
-    """Legs that are due and whose outcome is final: they left, and their occurrence closed."""
+    """Legs that are due and whose outcome is final: they left, and their occurrence closed.
+
+    One whose facts contradict each other is set aside at once: which occurrence it waits for is
+    part of what is not known, and may never have been.
+    """
     both = sa.and_(
         occurrences.c.source == legs.c.source, occurrences.c.occurrence == legs.c.occurrence
     )
@@ -161,7 +165,11 @@ def _due_select() -> Any:
             legs.c.state == sa.literal_column(str(DUE)),
             legs.c.no > sa.bindparam("after"),
             legs.c.left_ms.is_not(None),
-            sa.or_(legs.c.occurrence.is_(None), occurrences.c.ended_ms.is_not(None)),
+            sa.or_(
+                legs.c.occurrence.is_(None),
+                occurrences.c.ended_ms.is_not(None),
+                legs.c.clash != sa.literal_column("0"),
+            ),
         )
         .order_by(legs.c.no)
         .limit(sa.bindparam("chunk"))

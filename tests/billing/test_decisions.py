@@ -143,6 +143,25 @@ def test_of_two_places_the_chosen_one_holds_for_all_facts(billing: Billing, newe
     assert billing.replay()[1:] == (0, 0)
 
 
+def test_a_leg_whose_chosen_place_is_still_going_on_is_no_problem_any_more(
+    billing: Billing,
+) -> None:
+    story = one_leg()
+    left = left_of(story)
+    left["data"] = {**left["data"], "session": "s2", "occurrence": "s2.o1"}
+    billing.ingest(story.events)
+    billing.settle()
+    billing.choose(numbers(billing, "contradictory_facts")[0], newer=True)
+    assert (reasons(billing), total(billing)) == ([], "0.00")
+    assert "not final" in billing.explain("leg-a").to_text()
+    elsewhere = Story(session="s2", occurrence="s2.o1")
+    elsewhere.organizer(0)
+    elsewhere.ended(2 * MINUTE)
+    billing.ingest(elsewhere.events)
+    billing.settle()
+    assert (reasons(billing), total(billing)) == ([], "0.06")
+
+
 def test_a_contradiction_of_the_occurrence_is_decided_for_all_its_legs(billing: Billing) -> None:
     story = one_leg()
     story.leg("leg-b", 0, MINUTE)

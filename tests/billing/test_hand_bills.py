@@ -190,6 +190,15 @@ def test_each_seller_numbers_its_own_invoices_and_takes_back_what_was_too_much(
         assert billing.invoice("berlin", "2026-02").status == "adjusted"
 
 
+def test_the_rates_say_all_that_the_bills_were_worked_by(store: str) -> None:
+    words = ["rates", "--account", "incl", "--at", "2026-02-10", "--store", store]
+    assert CliRunner().invoke(app, words).stdout.splitlines()[1:] == [
+        "  toll_free  US     0.10/min, connect fee 0.25",
+        "  toll_free  20 min a month included",
+        "  monthly minimum 2.00",
+    ]
+
+
 def test_a_file_with_a_byte_order_mark_loses_no_fact(tmp_path: Path) -> None:
     path = tmp_path / "facts.ndjson"
     lines = "".join(json.dumps(event) + "\n" for event in meeting(*MEETINGS[3]))

@@ -5,6 +5,7 @@ every story where that is asked for; of the others it forgets all. Judges nothin
 """
 
 import asyncio
+import glob
 import json
 import shutil
 import time
@@ -243,7 +244,7 @@ def _new_folder(where: Path, story: Story) -> Path:
 
 def clear(where: Path, stories: Iterable[Story]) -> None:
     """Remove what earlier runs of these stories left; nothing else is touched."""
-    for name in {folder_name(story) for story in stories}:
+    for name in {glob.escape(folder_name(story)) for story in stories}:
         for folder in (*where.glob(name), *where.glob(f"{name}.[0-9]*")):
             if (folder / PAGE).is_file() or (folder / PCAP).is_file():
                 shutil.rmtree(folder)

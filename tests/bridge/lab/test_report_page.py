@@ -36,7 +36,7 @@ BEGAN_NS = 50 * NS_PER_S
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     """Return a story whose sentence wants to be an element."""
-    file = tmp_path / "a story.yaml"
+    file = tmp_path / "a [story].yaml"
     file.write_text(TEMPLATE.replace("Two callers meet and hear each other", f"'{BAD}'"))
     return load_story(file)
 

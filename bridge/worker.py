@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bridge import link, prompts
 from bridge.errors import InputError
-from bridge.media import rtcp, rtp, tones, voice
+from bridge.media import codecs, rtcp, rtp, tones, voice
 from bridge.media.plays import Clips
 from bridge.media.shape import HEADER_AT, LEGS_MAX, ROW_BYTES, SPILL_BYTES
 from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
@@ -484,6 +484,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.cpu is not None:
         os.sched_setaffinity(0, {options.cpu})
     sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
+    codecs.load()
     control = socket.socket(fileno=options.fd)
     spoken = prompts.load_all(options.prompts, options.own_prompts)
     worker = Worker(control, Clips(spoken | tones.clips()))

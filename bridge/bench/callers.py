@@ -2,8 +2,9 @@
 
     python -m bridge.bench.callers PORT
 
-Reads one line of JSON, the list of server ports in order of the callers, then sends every
-caller's packet each 20 ms, in slices spread over it. At each further line it writes one line of
+Reads one line of JSON, `{"ports": [...], "codec": "PCMU"}` with the server ports in order of the
+callers, then sends every caller's packet each 20 ms, in slices spread over it: noise in G.711,
+speech in the others, everybody at another place of it. At each further line it writes one line of
 JSON, what was received since the last; at the end of its standard input it ends.
 """
 
@@ -16,6 +17,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.bench.speech import Payloads, payloads_of
 from bridge.net.batch import Batch
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S
 
@@ -37,11 +39,12 @@ def host_of(caller: int) -> str:
 class Callers:
     """All callers: what they send next, and who received how much."""
 
-    def __init__(self, sock: socket.socket, ports: list[int]) -> None:
+    def __init__(self, sock: socket.socket, ports: list[int], voice: Payloads) -> None:
         count = len(ports)
-        self._socket = sock
+        self._socket, self._voice = sock, voice
         self._rx = Batch(np.zeros((_ROWS, _ROW_BYTES), np.uint8), at=0)
-        data = np.zeros((count, _ROW_BYTES), np.uint8)
+        data = np.zeros((count, 12 + voice.data.shape[1]), np.uint8)
+        self._data = data
         self._tx = Batch(data, at=0)
         self._tx.send_from(np.arange(_FIRST_HOST, _FIRST_HOST + count, dtype=np.uint32))
         loopback = int.from_bytes(socket.inet_aton("127.0.0.1"), "little")
@@ -49,7 +52,10 @@ class Callers:
         self._tx.source[:] = port << np.uint64(16) | np.uint64(int(socket.AF_INET) | loopback << 32)
         self._head = data[:, :12].view(">u4")
         self._head[:, 2] = np.arange(count)
-        data[:, 12:] = np.random.default_rng(1).integers(0, 256, (count, FRAME_SAMPLES))
+        rng = np.random.default_rng(1)
+        self._place = rng.integers(0, len(voice.data), count)
+        if voice.noise:
+            data[:, 12:] = rng.integers(0, 256, (count, FRAME_SAMPLES))
         self._edges = np.linspace(0, count, _SLICES + 1).astype(int).tolist()
         self._seen: list[NDArray[np.uint32]] = []
 
@@ -57,8 +63,13 @@ class Callers:
         """Send slice `number`: slices of one frame carry the same sequence number."""
         seq, part = divmod(number, _SLICES)
         first, end = self._edges[part : part + 2]
-        self._head[first:end, 0] = 0x8000_0000 | seq & 0xFFFF
-        self._head[first:end, 1] = seq * FRAME_SAMPLES & 0xFFFF_FFFF
+        voice = self._voice
+        self._head[first:end, 0] = 0x8000_0000 | voice.payload_type << 16 | seq & 0xFFFF
+        self._head[first:end, 1] = seq * FRAME_SAMPLES * voice.clock_steps & 0xFFFF_FFFF
+        if not voice.noise:
+            frame = (self._place[first:end] + seq) % len(voice.data)
+            self._data[first:end, 12:] = voice.data[frame]
+            self._tx.size[first:end] = 12 + voice.size[frame]
         self._tx.send(self._socket, first, end - first)
 
     def receive(self) -> None:
@@ -79,13 +90,14 @@ def main(port: int) -> int:
     """Talk until standard input ends."""
     # Unbuffered: a request that came with the first line must still be seen by `select`.
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  # open until the end
-    ports = json.loads(orders.readline())
+    order = json.loads(orders.readline())
+    voice = payloads_of(order["codec"])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for option in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
             sock.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
         sock.bind(("0.0.0.0", port))
         sock.setblocking(False)
-        callers = Callers(sock, ports)
+        callers = Callers(sock, order["ports"], voice)
         due = time.monotonic_ns()
         number = 0
         while True:

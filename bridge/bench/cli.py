@@ -1,17 +1,43 @@
 """`tollbridge bench`: measures this machine and prints ratios taken in one run."""
 
 import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from bridge.errors import InputError
 from bridge.media.shape import LEGS_MAX
 
 app = typer.Typer(no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+class BenchCodec(StrEnum):
+    """Codecs that can be measured."""
+
+    PCMU = "PCMU"
+    G722 = "G722"
+    L16 = "L16"
+    OPUS = "OPUS"
+
+
+def _there(codec: BenchCodec) -> str:
+    """Return a codec's name.
+
+    Raises:
+        InputError: its library is not installed.
+    """
+    from bridge.media.codecs import missing_library
+
+    if missing := missing_library(codec):
+        raise InputError(
+            f"--codec {codec}", f"no module {missing}", "pip install 'tollbridge[wideband]'"
+        )
+    return str(codec)
 
 
 @app.callback()
@@ -25,17 +51,19 @@ def media(
     conferences: Annotated[int, typer.Option(min=0, help="0: one for each ten legs.")] = 0,
     seconds: Annotated[float, typer.Option(min=1, help="How long each half is measured.")] = 5.0,
     pairs: Annotated[int, typer.Option(min=1, help="Floor and bridge take turns so often.")] = 5,
+    codec: Annotated[BenchCodec, typer.Option(help="What everybody talks in.")] = BenchCodec.PCMU,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the media worker with a bare batched echo of the same packets (the floor)."""
     from bridge.bench.media import run
 
     groups = conferences or max(participants // 10, 1)
-    result = run(participants, groups, seconds, pairs=pairs)
+    name = _there(codec)
+    result = run(participants, groups, seconds, pairs=pairs, codec=name)
     if as_json:
         typer.echo(json.dumps(result))
     else:
-        _print(f"{participants} legs in {groups} conferences, {pairs} pairs", result)
+        _print(f"{participants} {name} legs in {groups} conferences, {pairs} pairs", result)
 
 
 @app.command(epilog="Example: tollbridge bench growth --legs 200,1000,2000 --json")

@@ -1,6 +1,6 @@
 """The floor: batched receive and batched send of the same packets, nothing else.
 
-    python -m bridge.bench.echo_floor PORT
+    python -m bridge.bench.echo_floor PORT PAYLOAD_BYTES
 
 What the kernel takes for the packets; the media plane is measured against it. Ends at the end of
 its standard input.
@@ -17,17 +17,17 @@ from bridge.net.batch import Batch
 from bridge.units import FRAME_NS, NS_PER_S
 
 _ROWS = 8_192
-_ROW_BYTES = 172
+_HEADER_BYTES = 12
 
 
-def main(port: int) -> int:
+def main(port: int, payload_bytes: int) -> int:
     """Echo until standard input ends."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for option in (32, 33):  # SO_SNDBUFFORCE, SO_RCVBUFFORCE
             sock.setsockopt(socket.SOL_SOCKET, option, 64 << 20)
         sock.bind(("127.0.0.1", port))
         sock.setblocking(False)
-        batch = Batch(np.zeros((_ROWS, _ROW_BYTES), np.uint8), at=0)
+        batch = Batch(np.zeros((_ROWS, _HEADER_BYTES + payload_bytes), np.uint8), at=0)
         due = time.monotonic_ns() + FRAME_NS
         while not select.select([sys.stdin], [], [], 0)[0]:
             time.sleep(max(due - time.monotonic_ns(), 0) / NS_PER_S)
@@ -40,4 +40,4 @@ def main(port: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

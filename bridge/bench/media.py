@@ -1,5 +1,8 @@
 """The media worker against the floor: CPU per participant, tick times, memory.
 
+The floor is a bare echo of the same packets; of codecs with a library, what that takes by itself
+is measured on the same core in turn, and counted with the floor.
+
 Worker (or floor) and callers run on a core each. The load runs before, during and after what is
 measured. Floor and bridge take turns, and the median of the pairs' ratios is given.
 """
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.bench.callers import host_of
+from bridge.bench.speech import PAYLOAD_TYPES, payloads_of
 from bridge.link import (
     FromWorker,
     LegOpened,
@@ -27,6 +31,7 @@ from bridge.link import (
     Status,
     WorkerSettings,
 )
+from bridge.media.codecs import WIDE
 from bridge.units import FRAME_NS, NS_PER_S
 from bridge.worker_link import MediaWorker
 
@@ -58,11 +63,12 @@ class Load:
         self._process = process
 
     @classmethod
-    async def start(cls, ports: list[int]) -> "Load":
+    async def start(cls, ports: list[int], codec: str = "PCMU") -> "Load":
         """Start calling these server ports."""
         process = await start("bridge.bench.callers", CALLER_PORT, cpu=CALLERS_CPU)
         assert process.stdin is not None
-        process.stdin.write(json.dumps(ports).encode() + b"\n")
+        order = {"ports": ports, "codec": codec}
+        process.stdin.write(json.dumps(order).encode() + b"\n")
         return cls(process)
 
     async def report(self) -> dict[str, int]:
@@ -133,17 +139,31 @@ async def _measured(pid: int, load: Load, seconds: float) -> tuple[float, dict[s
     return cores, await load.report()
 
 
-async def floor(participants: int, seconds: float) -> float:
-    """Return the cores that the bare batched echo takes."""
-    process = await start("bridge.bench.echo_floor", FLOOR_PORT, cpu=SERVER_CPU)
-    load = await Load.start([FLOOR_PORT] * participants)
+async def floor(participants: int, seconds: float, codec: str = "PCMU") -> float:
+    """Return the cores that the bare batched echo takes, of packets as long as the codec's."""
+    size = int(payloads_of(codec).size.max())
+    process = await start("bridge.bench.echo_floor", FLOOR_PORT, size, cpu=SERVER_CPU)
+    load = await Load.start([FLOOR_PORT] * participants, codec)
     cores, _ = await _measured(process.pid, load, seconds)
     await load.stop()
     await end(process)
     return cores
 
 
-async def bridge(participants: int, conferences: int, seconds: float) -> dict[str, Any]:
+async def codec_alone(participants: int, seconds: float, codec: str) -> float:
+    """Return the cores that a codec's library takes for so many legs; 0 for G.711's tables."""
+    if codec not in WIDE:
+        return 0.0
+    process = await start("bridge.bench.codec_alone", codec, seconds, cpu=SERVER_CPU)
+    assert process.stdout is not None
+    said = await process.stdout.readline()
+    await end(process)
+    return float(said) * participants
+
+
+async def bridge(
+    participants: int, conferences: int, seconds: float, codec: str = "PCMU"
+) -> dict[str, Any]:
     """Return cores, ticks and what was received, of a worker with everybody talking.
 
     What is measured is one interval of the worker's `Status`, long after the last leg has joined.
@@ -153,12 +173,13 @@ async def bridge(participants: int, conferences: int, seconds: float) -> dict[st
     worker = await MediaWorker.start(settings, statuses.keep, print, cpu=SERVER_CPU)
     bare_kb = rss_kb(worker.pid)
     ports = [
-        await join(worker, leg, leg * conferences // participants) for leg in range(participants)
+        await join(worker, leg, leg * conferences // participants, codec)
+        for leg in range(participants)
     ]
     with tempfile.TemporaryDirectory() as directory:
         for group in range(0, conferences, RECORDED):
             worker.send(StartRecording(group, f"{directory}/{group}.wav"))
-        load = await Load.start(ports)
+        load = await Load.start(ports, codec)
         await asyncio.sleep(2 * SETTLE_S)
         first = await statuses.following()
         await load.report()
@@ -182,28 +203,38 @@ async def bridge(participants: int, conferences: int, seconds: float) -> dict[st
     }
 
 
-async def join(worker: MediaWorker, leg: int, group: int) -> int:
+async def join(worker: MediaWorker, leg: int, group: int, codec: str = "PCMU") -> int:
     """Open a leg that is proven and in a conference; return its port."""
     host = host_of(leg)
     opened = await worker.open_leg(OpenLeg(leg, host, CALLER_PORT))
     assert isinstance(opened, LegOpened), opened
-    worker.send(SetRemote(leg, "PCMU", 0, 101, 20, host, CALLER_PORT, proven=True))
+    kind = PAYLOAD_TYPES[codec]
+    worker.send(SetRemote(leg, codec, kind, 101, 20, host, CALLER_PORT, proven=True))
     worker.send(SetGroup(leg, group))
     return opened.port
 
 
-async def _pairs(participants: int, conferences: int, seconds: float, pairs: int) -> dict[str, Any]:
-    floors, runs = [], []
+async def _pairs(
+    participants: int, conferences: int, seconds: float, pairs: int, codec: str
+) -> dict[str, Any]:
+    floors, alone, runs = [], [], []
     for _ in range(pairs):
-        floors.append(await floor(participants, seconds))
-        runs.append(await bridge(participants, conferences, seconds))
-    ratios = [run["cores"] / bare for run, bare in zip(runs, floors, strict=True)]
+        floors.append(await floor(participants, seconds, codec))
+        alone.append(await codec_alone(participants, seconds, codec))
+        runs.append(await bridge(participants, conferences, seconds, codec))
+    ratios = [
+        run["cores"] / (bare + own) for run, bare, own in zip(runs, floors, alone, strict=True)
+    ]
     worst = max(runs, key=lambda run: run["tick_ms"]["p99"])
+    cores = statistics.median(run["cores"] for run in runs)
     return {
+        "codec": codec,
         "participants": participants,
         "conferences": conferences,
         "floor_core_milli": round(statistics.median(floors) * 1_000, 1),
-        "bridge_core_milli": round(statistics.median(run["cores"] for run in runs) * 1_000, 1),
+        "codec_core_milli": round(statistics.median(alone) * 1_000, 1),
+        "bridge_core_milli": round(cores * 1_000, 1),
+        "leg_core_milli": round(cores / participants * 1_000, 3),
         "ratio_to_floor": round(statistics.median(ratios), 3),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "tick_ms": {name: round(value, 2) for name, value in worst["tick_ms"].items()},
@@ -215,7 +246,9 @@ async def _pairs(participants: int, conferences: int, seconds: float, pairs: int
     }
 
 
-def run(participants: int, conferences: int, seconds: float, *, pairs: int = 5) -> dict[str, Any]:
+def run(
+    participants: int, conferences: int, seconds: float, *, pairs: int = 5, codec: str = "PCMU"
+) -> dict[str, Any]:
     """Measure worker and floor in turn; `seconds` each, `pairs` times."""
     with beside():
-        return asyncio.run(_pairs(participants, conferences, seconds, pairs))
+        return asyncio.run(_pairs(participants, conferences, seconds, pairs, codec))

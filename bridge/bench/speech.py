@@ -2,14 +2,16 @@
 
 import shutil
 import subprocess
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.errors import InputError
+from bridge.media.codecs import WIDE
 from bridge.media.g711 import ENCODE
-from bridge.media.shape import PCMU
+from bridge.media.shape import FRAME, PCMU
 from bridge.units import FRAME_MS, MS_PER_S, SAMPLE_RATE_HZ
 
 TEXT: Final = (
@@ -54,3 +56,40 @@ def spoken(
 def payloads(frames: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Return frames as µ-law, (n, S) uint8."""
     return np.asarray(ENCODE[PCMU][frames.view(np.uint16)])
+
+
+PAYLOAD_TYPES: Final = {"PCMU": 0, "G722": 9, "L16": 107, "OPUS": 111}
+"""What measurements send each codec as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """What callers say in one codec, frame by frame. n = frames, B = bytes of the longest.
+
+    Attributes:
+        data: (n, B) uint8, payloads, each from byte 0 on.
+        size: (n,) int64, bytes of each.
+        clock_steps: of the RTP clock in 1/8,000 s.
+        noise: not worth a look: any bytes are as good (G.711).
+    """
+
+    payload_type: int
+    data: NDArray[np.uint8]
+    size: NDArray[np.int64]
+    clock_steps: int = 1
+    noise: bool = False
+
+
+def payloads_of(codec: str) -> Payloads:
+    """Return speech in a codec; of PCMU only the length, for which no program is needed."""
+    kind = PAYLOAD_TYPES[codec]
+    if codec not in WIDE:
+        return Payloads(kind, np.zeros((1, FRAME), np.uint8), np.array([FRAME]), noise=True)
+    wide = WIDE[codec]
+    encoder = wide.encoder()
+    said = [encoder.encode(frame) for frame in spoken(rate_hz=wide.rate_hz)]
+    size = np.array([len(payload) for payload in said])
+    data = np.zeros((len(said), size.max()), np.uint8)
+    for row, payload in enumerate(said):  # bounded by the frames of the text
+        data[row, : len(payload)] = np.frombuffer(payload, np.uint8)
+    return Payloads(kind, data, size, wide.clock_steps)

@@ -6,7 +6,7 @@ taken for a caller. What is left is fitted with sines at all callers' tones at o
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bridge.lab.sounds import Pcm, Reals, SoundReport, report, take_out
 from bridge.lab.voice import FULL_SCALE, level_dbfs
-from bridge.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from bridge.lab.wideband import NARROW_HZ_MAX, halved, mirrored
+from bridge.units import FRAME_MS, FRAME_SAMPLES, MS_PER_S, SAMPLE_RATE_HZ
 
 BLOCK: Final = SAMPLE_RATE_HZ // 5
 """Samples of one level measurement: 200 ms tell tones 40 Hz apart."""
@@ -47,27 +48,36 @@ GAP_MS_MAX: Final = 60
 class Window:
     """What one caller received in a span of real time, on his own 20 ms timeline.
 
-    N = frames of the span, S = 160 samples.
+    N = frames of the span, S = samples of one: 160, or 320 at 16 kHz.
 
     Attributes:
         pcm: (N * S,) int16, linear PCM by RTP timestamp; zero where nothing arrived.
         present: (N,) bool, whether the frame arrived.
+        rate_hz: 8,000, or 16,000 of a wideband caller.
     """
 
     pcm: Pcm
     present: NDArray[np.bool_]
+    rate_hz: int = SAMPLE_RATE_HZ
 
     @property
     def seconds(self) -> float:
         """Length of the window."""
-        return len(self.pcm) / SAMPLE_RATE_HZ
+        return len(self.pcm) / self.rate_hz
+
+    def narrow(self) -> "Window":
+        """Return what is heard of it at 8 kHz."""
+        if self.rate_hz == SAMPLE_RATE_HZ:
+            return self
+        return Window(halved(self.pcm), self.present)
 
     def last(self, seconds: float) -> "Window":
         """Return the last part of this window."""
         frames = min(round(seconds * 1_000) // FRAME_MS, len(self.present))
         if not frames:
-            return Window(self.pcm[:0], self.present[:0])
-        return Window(self.pcm[-frames * FRAME_SAMPLES :], self.present[-frames:])
+            return Window(self.pcm[:0], self.present[:0], self.rate_hz)
+        samples = frames * self.rate_hz * FRAME_MS // MS_PER_S
+        return Window(self.pcm[-samples:], self.present[-frames:], self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,11 @@ def analyse(
             which ends or begins at the edge is still recognised.
         likely: sounds to look for first; the others only where these leave something.
     """
+    high = {name: hertz for name, hertz in tones.items() if hertz > NARROW_HZ_MAX}
+    if high or window.rate_hz != SAMPLE_RATE_HZ:
+        low = {name: hertz for name, hertz in tones.items() if name not in high}
+        heard = analyse(window.narrow(), low, sounds, context_frames=context_frames, likely=likely)
+        return _with_high_tones(heard, window, high, context_frames)
     clips = sounds or {}
     samples = window.pcm.astype(np.float64)
     if only_tones(samples, tones):  # nothing is left that a sound could be in
@@ -163,6 +178,28 @@ def analyse(
             name: report(matched[context_frames:last], clips[name])
             for name, matched in found.items()
         },
+    )
+
+
+def _with_high_tones(
+    heard: Hearing, window: Window, tones: Mapping[str, int], context_frames: int
+) -> Hearing:
+    """Add what only wideband callers hear; to the others such tones are absent."""
+    last = len(window.present) - context_frames
+    inner = slice(context_frames * FRAME_SAMPLES, last * FRAME_SAMPLES)
+    present = window.present[context_frames:last]
+    wide = window.rate_hz != SAMPLE_RATE_HZ
+    pcm = mirrored(window.pcm) if wide else np.zeros_like(window.pcm)
+    lower = {name: SAMPLE_RATE_HZ - hertz for name, hertz in tones.items()}
+    found = measure_tones(pcm[inner].astype(np.float64), lower, present)
+    if not wide:
+        return replace(heard, tones={**heard.tones, **found})
+    whole = window.pcm[inner.start * 2 : inner.stop * 2]
+    return replace(
+        heard,
+        tones={**heard.tones, **found},
+        level_dbfs=level_dbfs(whole),
+        peak_dbfs=max(heard.peak_dbfs, _peak_dbfs(pcm[inner])),
     )
 
 

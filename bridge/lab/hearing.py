@@ -161,7 +161,7 @@ class Listener:
         """Return the keys that were heard as tones since the story's last action began."""
         if DTMF not in self.audio.not_hears:
             return []
-        window = await self.caller.heard(self.acted_ns, end_ns)
+        window = (await self.caller.heard(self.acted_ns, end_ns)).narrow()
         pcm = window.pcm.astype(np.float64)
         rest = pcm
         if not only_tones(pcm, self.tones):

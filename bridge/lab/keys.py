@@ -32,10 +32,12 @@ class KeySender:
     Attributes:
         waiting: keys not begun, each with the number of the order that it ends, or 0.
         frame: frames since the present key began.
+        clock_steps: of the codec's RTP clock in 1/8,000 s; events are on that (RFC 4733 §2.1).
     """
 
     waiting: deque[tuple[str, int]] = field(default_factory=deque)
     frame: int = 0
+    clock_steps: int = 1
 
     def press(self, digits: str, order: int) -> None:
         """Queue keys; the last one completes `order`."""
@@ -71,7 +73,8 @@ class KeySender:
                 self.frame = 0
                 return None, order
             return None, 0
-        duration = min(frame + 1, HELD_FRAMES) * FRAME_SAMPLES
+        step = FRAME_SAMPLES * self.clock_steps
+        duration = min(frame + 1, HELD_FRAMES) * step
         ending = 0x80 if frame >= HELD_FRAMES - 1 else 0
         payload = struct.pack("!BBH", EVENT_OF[key], ending | VOLUME, duration)
-        return EventPacket(payload, marker=frame == 0, ts_back=frame * FRAME_SAMPLES), 0
+        return EventPacket(payload, marker=frame == 0, ts_back=frame * step), 0

@@ -34,6 +34,9 @@ from bridge.units import LegId
 CODECS: Final = {
     "PCMU": Codec("PCMU", 0),
     "PCMA": Codec("PCMA", 8),
+    "G722": Codec("G722", 9),
+    "L16": Codec("L16", 107, 16_000),
+    "OPUS": Codec("OPUS", 111, 48_000, 2, "useinbandfec=1"),
     "GSM": Codec("GSM", 3),
     "G729": Codec("G729", 18),
 }

@@ -110,8 +110,8 @@ class RtpEngine:
 
     async def window(self, port: RtpPort, from_ns: int, to_ns: int) -> Window:
         """Return what the caller received in a span of monotonic time."""
-        pcm, present = await self._order("window", port.row, from_ns, to_ns)
-        return Window(np.frombuffer(pcm, np.int16), np.frombuffer(present, np.bool_))
+        pcm, present, rate_hz = await self._order("window", port.row, from_ns, to_ns)
+        return Window(np.frombuffer(pcm, np.int16), np.frombuffer(present, np.bool_), rate_hz)
 
     async def close(self, port: RtpPort) -> None:
         """End the caller's stream."""

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from bridge.lab.capture import Capture, Packet
 from bridge.lab.keys import KeySender
 from bridge.lab.network import Impairment, Line
-from bridge.lab.recording import CODEC_OF, RING_FRAMES, Recording
+from bridge.lab.recording import RING_FRAMES, Recording
 from bridge.lab.voice import SILENCE_CODE, tone_codes
+from bridge.lab.wideband import Mouth, clock_steps
+from bridge.media import codecs
 from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 ROWS_MAX: Final = 5_000
@@ -49,6 +51,7 @@ class Callers:
         codec: (R,) uint8, index into CODECS.
         payload_type: (R,) uint8, of the codec.
         dtmf_type: (R,) int16, of telephone-event; -1 when not agreed.
+        clock_steps: (R,) uint32, of the codec's RTP clock in 1/8,000 s.
         seq: (R,) uint16 and ts: (R,) uint32, of the next packet.
         ssrc: (R,) uint32.
     """
@@ -58,6 +61,7 @@ class Callers:
     codec: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
     payload_type: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
     dtmf_type: NDArray[np.int16] = field(default_factory=lambda: np.full(ROWS_MAX, -1, np.int16))
+    clock_steps: NDArray[np.uint32] = field(default_factory=lambda: np.ones(ROWS_MAX, np.uint32))
     seq: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint16))
     ts: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
     ssrc: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
@@ -72,6 +76,8 @@ class Engine:
         self.sockets: dict[int, socket.socket] = {}
         self.remotes: dict[int, tuple[str, int]] = {}
         self.keys: dict[int, KeySender] = {}
+        self.mouths: dict[int, Mouth] = {}
+        """Wideband callers' coders, by row."""
         self.recordings: dict[int, Recording] = {}
         self.lines: dict[int, Line] = {}
         self.capture = Capture()
@@ -127,7 +133,13 @@ class Engine:
     ) -> None:
         """Say where and how the caller sends from now on."""
         self.remotes[row] = (host, port)
-        self.callers.codec[row] = CODECS.index(codec)
+        if codec in CODECS:
+            self.callers.codec[row] = CODECS.index(codec)
+        elif self.recordings[row].wide_type != payload_type:
+            frames = self.recordings[row].ring_frames
+            self.mouths[row] = Mouth(codec)
+            self.recordings[row] = Recording(frames, codec, payload_type)
+        self.callers.clock_steps[row] = self.keys[row].clock_steps = clock_steps(codec)
         self.callers.payload_type[row] = payload_type
         self.callers.dtmf_type[row] = dtmf_type
         self.callers.sending[row] = bool(host)
@@ -153,10 +165,10 @@ class Engine:
             return
         self.keys[row].press(digits, number)
 
-    def do_window(self, row: int, from_ns: int, to_ns: int) -> tuple[bytes, bytes]:
-        """Return what the caller received in a span: int16 samples and one byte a frame."""
+    def do_window(self, row: int, from_ns: int, to_ns: int) -> tuple[bytes, bytes, int]:
+        """Return what the caller received in a span: samples, one byte a frame, and the rate."""
         window = self.recordings[row].window(from_ns, to_ns)
-        return window.pcm.tobytes(), window.present.tobytes()
+        return window.pcm.tobytes(), window.present.tobytes(), window.rate_hz
 
     def do_close(self, row: int) -> None:
         """End a caller's stream and free his row."""
@@ -175,6 +187,8 @@ class Engine:
         heapq.heapify(self.under_way)
         self._drop_keys(row)
         del self.recordings[row], self.keys[row]
+        self.mouths.pop(row, None)
+        self.callers.clock_steps[row] = 1
         self.free.append(row)
 
     def _drop_keys(self, row: int) -> None:
@@ -226,10 +240,15 @@ class Engine:
         place = {row: index for index, row in enumerate(rows.tolist())}
         for row in rows.tolist():
             if self.keys[row].busy:
-                self._send_key_frame(row, frames[place[row]])
+                self._send_key_frame(row, self._said(row, frames[place[row]]))
         for row in plain:
-            self._send(row, frames[place[row]].tobytes())
-        callers.ts[rows] += FRAME_SAMPLES
+            self._send(row, self._said(row, frames[place[row]]))
+        callers.ts[rows] += np.uint32(FRAME_SAMPLES) * callers.clock_steps[rows]
+
+    def _said(self, row: int, frame: NDArray[np.uint8]) -> bytes:
+        """Return the payload of a caller's frame; that of a wideband caller is made here."""
+        mouth = self.mouths.get(row)
+        return mouth.payload(int(self.callers.tone_hz[row])) if mouth else frame.tobytes()
 
     def _frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (n, 160) codes: what each of the callers says in this frame."""
@@ -245,10 +264,10 @@ class Engine:
         kind, ts = int(callers.payload_type[row]), int(callers.ts[row])
         self._put_on_wire(row, kind, ts, payload)
 
-    def _send_key_frame(self, row: int, frame: NDArray[np.uint8]) -> None:
+    def _send_key_frame(self, row: int, frame: bytes) -> None:
         packet, order = self.keys[row].next_frame()
         if packet is None:
-            self._send(row, frame.tobytes())
+            self._send(row, frame)
         else:
             kind = int(self.callers.dtmf_type[row]) | (0x80 if packet.marker else 0)
             ts = (int(self.callers.ts[row]) - packet.ts_back) % (1 << 32)
@@ -308,7 +327,7 @@ class Engine:
         kind &= 0x7F
         if not expected:
             self.counters["rx_other_source"] += 1
-        elif kind not in CODEC_OF:
+        elif not recording.takes(kind):
             self.counters["rx_event"] += 1
         else:
             self.counters["rx"] += 1
@@ -350,7 +369,8 @@ class Engine:
             skips = self.callers.sending.copy()
             # A key under way keeps its timestamp (RFC 4733 §2.3): moved, it would be two keys.
             skips[[row for row, keys in self.keys.items() if keys.busy]] = False
-            self.callers.ts[skips] += np.uint32(behind * FRAME_SAMPLES)
+            skipped = np.uint32(behind * FRAME_SAMPLES)
+            self.callers.ts[skips] += skipped * self.callers.clock_steps[skips]
             due_ns += behind * FRAME_NS
         self.tick()
         if len(self.sockets) > WATCHED_MAX:
@@ -363,6 +383,7 @@ def main() -> None:
     """Run the engine on the control socket that the lab handed over."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    codecs.load()
     Engine(Connection(int(sys.argv[1]))).run()
 
 

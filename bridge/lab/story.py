@@ -45,6 +45,7 @@ from bridge.lab.words import (
     fault,
     known_word,
 )
+from bridge.media.codecs import WIDE, missing_library
 from bridge.units import ConfMs, conf_ms_of
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -56,10 +57,10 @@ FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
 PJSIP_CALLERS_MAX: Final = 12
 """In one crowd: three processes of four phones."""
 
-PJSIP_LACKS: Final = ("G729", "OPUS")
+PJSIP_LACKS: Final = ("G729", "L16", "OPUS")
 """Codecs that the wheel's PJSIP is built without."""
 
-UNBUILT_CODECS: Final = ("G722", "OPUS")
+SPOKEN_CODECS: Final = ("PCMU", "PCMA", "G722", "L16", "OPUS")
 CALL_ME_CODEC: Final = "PCMU"
 REFUSED_CODECS: Final = ("G729", "GSM")
 """Codecs that a caller may offer to be refused with 488: nobody here speaks them."""
@@ -84,10 +85,10 @@ def _starts_at(value: Any) -> datetime:
 
 
 def _codec(value: Any) -> str:
-    text = str(value)
-    if text.upper() in UNBUILT_CODECS:
-        raise fault(f"codec {text!r} is part of the format and not built yet: PCMU or PCMA")
-    return known_word(text, ("PCMU", "PCMA", *REFUSED_CODECS), "codec")
+    name = known_word(str(value), (*SPOKEN_CODECS, *REFUSED_CODECS), "codec")
+    if missing := missing_library(name):
+        raise fault(f"codec {name} needs the module {missing}: pip install 'tollbridge[wideband]'")
+    return name
 
 
 def _via(value: Any) -> str:
@@ -153,6 +154,9 @@ class CallerSpec(Part):
             raise fault("a crowd cannot call from one number", key="from")
         if self.count > 1 and self.voice and self.voice.tone_hz:
             raise fault("a crowd listens: give single callers a voice", key="voice")
+        if self.voice and (self.voice.tone_hz or 0) > TONE_HZ_MAX and self.codec not in WIDE:
+            text = f"a caller in {self.codec} can say no tone above {TONE_HZ_MAX} Hz"
+            raise fault(text, key="voice")
         return self
 
     def _can_be_pjsip(self) -> None:

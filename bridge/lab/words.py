@@ -53,6 +53,8 @@ FACT_TYPES: Final = (
 )
 TONE_HZ_MIN: Final = 300
 TONE_HZ_MAX: Final = 3_400
+TONE_HZ_WIDE_MAX: Final = 7_000
+"""What a wideband codec carries; from 3,400 Hz on only such a caller can say it."""
 TONE_APART_HZ: Final = 40
 """Two callers' tones nearer than this cannot be told apart within a fifth of a second."""
 
@@ -176,7 +178,7 @@ class Voice(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    tone_hz: int | None = Field(default=None, ge=TONE_HZ_MIN, le=TONE_HZ_MAX)
+    tone_hz: int | None = Field(default=None, ge=TONE_HZ_MIN, le=TONE_HZ_WIDE_MAX)
 
     def __str__(self) -> str:
         return f"tone {self.tone_hz}" if self.tone_hz else "silence"
@@ -197,8 +199,8 @@ def parse_voice(value: Any) -> Voice:
     match = re.fullmatch(r"tone (\d{1,5})", text)
     if match:
         tone_hz = int(match[1])
-        if not TONE_HZ_MIN <= tone_hz <= TONE_HZ_MAX:
-            raise fault(f"tone {tone_hz} is out of range: {TONE_HZ_MIN} to {TONE_HZ_MAX} Hz")
+        if not TONE_HZ_MIN <= tone_hz <= TONE_HZ_WIDE_MAX:
+            raise fault(f"tone {tone_hz} is out of range: {TONE_HZ_MIN} to {TONE_HZ_WIDE_MAX} Hz")
         return Voice(tone_hz=tone_hz)
     if text == "silence":
         return SILENT

@@ -16,9 +16,18 @@ from numpy.typing import NDArray
 from bridge.media.g722 import G722Decoder, G722Encoder
 from bridge.media.opus import BadPacket, OpusDecoder, OpusEncoder
 from bridge.media.shape import G722, L16, OPUS, PCMA, PCMU
-from bridge.units import SAMPLE_RATE_HZ
+from bridge.units import FRAME_MS, MS_PER_S, SAMPLE_RATE_HZ
 
-__all__ = ["NUMBERS", "WIDE", "BadPacket", "Decoder", "Encoder", "WideCodec", "missing_library"]
+__all__ = [
+    "NUMBERS",
+    "WIDE",
+    "BadPacket",
+    "Decoder",
+    "Encoder",
+    "WideCodec",
+    "load",
+    "missing_library",
+]
 
 
 class Decoder(Protocol):
@@ -102,6 +111,14 @@ WIDE: Final = {
 """By the name in `bridge.link.SetRemote`."""
 
 NUMBERS: Final = {"PCMU": PCMU, "PCMA": PCMA, **{name: wide.number for name, wide in WIDE.items()}}
+
+
+def load() -> None:
+    """Load the libraries that are there and make each coder once: no tick is to wait for that."""
+    for name, wide in WIDE.items():  # three
+        if not missing_library(name):
+            silence = np.zeros(wide.rate_hz * FRAME_MS // MS_PER_S, np.int16)
+            wide.decoder().decode(wide.encoder().encode(silence))
 
 
 def missing_library(name: str) -> str:

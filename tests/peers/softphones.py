@@ -25,6 +25,9 @@ TONE_S: Final = 90
 TONE_SIZE: Final = 5_193  # -16 dBFS
 WINDOW: Final = 800
 PATIENCE_S: Final = 15.0
+BARESIP_CODECS: Final = {"g711": (RATE_HZ, 1), "g722": (16_000, 1), "opus": (48_000, 2)}
+"""Modules, and the sample rate and channels that they want of a file."""
+
 BARESIP_MODULES: Final = "/usr/lib/baresip/modules"
 
 
@@ -67,20 +70,25 @@ class Softphone:
 
 def _read_wav(path: Path) -> NDArray[np.float64]:
     with wave.open(str(path)) as file:
-        assert (file.getframerate(), file.getsampwidth()) == (RATE_HZ, 2)
+        assert file.getsampwidth() == 2
+        channels, step = file.getnchannels(), file.getframerate() // RATE_HZ
         data = file.readframes(file.getnframes())
-    return np.frombuffer(data, "<i2").astype(np.float64)
+    samples = np.frombuffer(data, "<i2").astype(np.float64)[::channels]
+    kept = samples[: len(samples) // step * step]
+    return np.asarray(
+        kept.reshape(-1, step).mean(axis=1)
+    )  # of a wideband phone: tones here are low ones
 
 
-def write_tone(path: Path, tone_hz: int) -> None:
-    """Write a WAV file of one tone."""
-    at = np.arange(RATE_HZ * TONE_S)
-    pcm = (TONE_SIZE * np.sin(2 * np.pi * tone_hz * at / RATE_HZ)).astype("<i2")
+def write_tone(path: Path, tone_hz: int, *, rate_hz: int = RATE_HZ, channels: int = 1) -> None:
+    """Write a WAV file of one tone, the same in each channel."""
+    at = np.arange(rate_hz * TONE_S)
+    pcm = (TONE_SIZE * np.sin(2 * np.pi * tone_hz * at / rate_hz)).astype("<i2")
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(2)
-        file.setframerate(RATE_HZ)
-        file.writeframes(pcm.tobytes())
+        file.setframerate(rate_hz)
+        file.writeframes(np.repeat(pcm, channels).tobytes())
 
 
 def seconds_of_tone(pcm: NDArray[np.float64], tone_hz: int) -> float:
@@ -132,11 +140,16 @@ def baresip(
     rtp_port: int,
     transport: str = "udp",
     answers: bool = False,
+    codec: str = "g711",
 ) -> Iterator[Softphone]:
-    """Run baresip with one account that registers; `answers` makes it answer at once."""
+    """Run baresip with one account that registers; `answers` makes it answer at once.
+
+    `codec` is the module of the only codec that it has.
+    """
     (home / "heard").mkdir(parents=True)
-    write_tone(home / "tone.wav", tone_hz)
-    modules = ("stdio", "cons", "g711", "aufile", "sndfile", "account", "menu")
+    rate_hz, channels = BARESIP_CODECS[codec]
+    write_tone(home / "tone.wav", tone_hz, rate_hz=rate_hz, channels=channels)
+    modules = ("stdio", "cons", codec, "aufile", "sndfile", "account", "menu")
     lines = [
         f"sip_listen {HOST}:0",
         f"audio_source aufile,{home / 'tone.wav'}",

@@ -131,6 +131,43 @@ def test_linphone_waits_and_baresip_starts_the_session_and_both_talk(
     assert seconds_of_tone(heard, BEN_HZ) == pytest.approx(0, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("module", "said"), [("opus", "decoder: opus 48000Hz 2ch"), ("g722", "decoder: G722 16000Hz")]
+)
+def test_a_baresip_with_one_wideband_codec_and_one_with_g711_hear_each_other(
+    bridge: Bridge, tmp_path: Path, module: str, said: str
+) -> None:
+    need("baresip")
+    with (
+        baresip(
+            tmp_path / "ann", user="ann", bridge=bridge.address, tone_hz=ANN_HZ,
+            rtp_port=21_220, codec=module,
+        ) as ann,
+        baresip(
+            tmp_path / "ben", user="ben", bridge=bridge.address, tone_hz=BEN_HZ, rtp_port=21_240
+        ) as ben,
+    ):  # fmt: skip
+        ann.type(f"/dial sip:{CODE}@{bridge.address}")
+        ann.says("Call established")
+        ann.says(said)
+        ann.type("*0771144#")
+        bridge.until("session.started")
+        ben.type(f"/dial sip:{CODE}@{bridge.address}")
+        bridge.until("leg.joined", 2)
+        time.sleep(TALK_S)
+        for phone in (ann, ben):
+            phone.type("/hangup")
+        bridge.until("leg.left", 2)
+        ann.quit("/quit")
+        ben.quit("/quit")
+    heard = ann.heard()
+    assert seconds_of_tone(heard, BEN_HZ) > TALK_S / 2
+    assert seconds_of_tone(heard, ANN_HZ) == pytest.approx(0, abs=0.5)
+    heard = ben.heard()
+    assert seconds_of_tone(heard, ANN_HZ) > TALK_S / 2
+    assert seconds_of_tone(heard, BEN_HZ) == pytest.approx(0, abs=0.5)
+
+
 @pytest.mark.parametrize(("digest", "tcp"), [("MD5", True), ("SHA-256", False)])
 async def test_a_strict_pjsip_phone_registers_and_is_let_in(
     tmp_path: Path, digest: str, tcp: bool

@@ -1,6 +1,5 @@
 """The report of a load test as one page with plots over time; nothing is loaded from elsewhere."""
 
-import bisect
 import itertools
 import shlex
 from collections import defaultdict
@@ -73,7 +72,7 @@ def _steps(result: Result) -> Markup:
 
 
 def _plots(result: Result) -> Markup:
-    seconds, delays = result.book.seconds, _delays(result)
+    seconds, delay = result.book.seconds, result.summary.delay_ms.get("p50", 0.0)
 
     def line(name: str, key: str, *, steady: bool = False) -> Line:
         return Line(
@@ -91,7 +90,6 @@ def _plots(result: Result) -> Markup:
         share = gone / max(row["packets"] + gone, 1)
         if row["steady"] and row["at_ns"] <= result.ended_ns:
             at = seconds_since(result, row["at_ns"])
-            delay = _last_before(delays[0].points, at)
             losses.append((at, 100 * share))
             scores.append((at, mos(min(share + late / max(row["packets"], 1), 1), delay)))
     figures = [
@@ -104,7 +102,7 @@ def _plots(result: Result) -> Markup:
         ),
         ("Lost, %", [Line("lost", losses)], 1),
         ("Faults in the ears examined", _faults(result), 1),
-        ("Delay through the bridge, ms", delays, 50),
+        ("Delay through the bridge, ms", _delays(result), 50),
         ("Longest gap between two packets, ms", [line("gap", "gap_ms_max", steady=True)], 50),
         ("MOS estimate", [Line("mean", scores)], 5),
         (
@@ -119,12 +117,6 @@ def _plots(result: Result) -> Markup:
     ]
     end = max(seconds_since(result, result.ended_ns), 1.0)
     return join(plot(title, lines, end=end, least_top=top) for title, lines, top in figures)
-
-
-def _last_before(points: Sequence[tuple[float, float]], at: float) -> float:
-    """Return the value at a time: the last one known by then, 0 before the first."""
-    known = bisect.bisect_right(points, at, key=lambda point: point[0])
-    return points[known - 1][1] if known else 0.0
 
 
 def _setups(result: Result) -> list[Line]:

@@ -92,12 +92,13 @@ def growth(
 @app.command(epilog="Example: tollbridge bench quality --seeds 6 --json")
 def quality(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each case with loss or jitter.")] = 6,
+    codec: Annotated[BenchCodec, typer.Option(help="What is spoken in.")] = BenchCodec.PCMU,
     as_json: JsonOption = False,
 ) -> None:
     """Judge speech through the media plane by PESQ, against the codec alone."""
     from bridge.bench.quality import run
 
-    result = run(seeds)
+    result = run(seeds, _there(codec))
     if as_json:
         typer.echo(json.dumps(result))
     else:

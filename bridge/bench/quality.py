@@ -1,7 +1,8 @@
 """How the plane sounds: speech through it with jitter and loss, judged by PESQ (ITU-T P.862).
 
 The plane is driven tick by tick in simulated time, so that a figure depends on its seed and on
-nothing else. The reference is what the codec alone gives: 4.549 is the scale's end, no difference.
+nothing else. The reference is what the codec alone gives: 4.549 is the scale's end, no difference;
+of wideband codecs, judged by P.862.2 at 16 kHz, 4.644 is.
 """
 
 import importlib
@@ -11,18 +12,21 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.bench.speech import payloads, spoken
+from bridge.bench.speech import PAYLOAD_TYPES, Payloads, payloads_of, spoken_payloads
 from bridge.errors import InputError
 from bridge.media import rtp
+from bridge.media.codecs import WIDE
 from bridge.media.g711 import ITU_DECODE
 from bridge.media.plays import Clips
-from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PCMU, ROW_BYTES
+from bridge.media.resample import Resampler
+from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PCMU, ROW_BYTES, SPILL_BYTES
 from bridge.media.sources import source_of
 from bridge.media.tick import Plane
 from bridge.media.values import Remote
 from bridge.units import FRAME_MS, FRAME_NS, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 SEEDS: Final = 6
+WIDE_HZ: Final = 16_000
 _TALKER, _LISTENER = 0, 1
 
 
@@ -42,33 +46,49 @@ CASES: Final = (
 )
 
 
-def through(codes: NDArray[np.uint8], case: Case, seed: int) -> NDArray[np.int16]:
-    """Return what the listener of a conference of two hears of `codes`, (n, S) µ-law frames."""
+def through(said: Payloads, case: Case, seed: int, codec: str = "PCMU") -> NDArray[np.int16]:
+    """Return what the listener of a conference of two hears of a talker's payloads.
+
+    He listens in G.711 to G.711, bit-exact, and in L16 to the others, so that nothing is coded
+    twice: at 16 kHz.
+    """
     rng = np.random.default_rng(seed)
+    count = len(said.data)
     phase_ms = rng.uniform(0, FRAME_MS)  # of the ticks against the sender's packets
-    sent = np.arange(len(codes)) * float(FRAME_MS)
-    arrival = sent + rng.uniform(0, case.jitter_ms, len(codes))
-    arrival[rng.random(len(codes)) < case.loss] = np.inf
+    sent = np.arange(count) * float(FRAME_MS)
+    arrival = sent + rng.uniform(0, case.jitter_ms, count)
+    arrival[rng.random(count) < case.loss] = np.inf
     order = np.argsort(arrival, kind="stable")
-    plane = _two()
+    plane = _two(codec)
     heard, taken = [], 0
-    for tick in range(len(codes) + 15):
+    for tick in range(count + 15):
         now_ms = tick * FRAME_MS + phase_ms
         until = int(np.searchsorted(arrival[order], now_ms, side="right"))
-        plane.tick(_packets(codes, order[taken:until]), int(now_ms * NS_PER_MS))
+        plane.tick(_packets(said, order[taken:until]), int(now_ms * NS_PER_MS))
         taken = until
-        row = int(np.flatnonzero(plane.out.slots == _LISTENER)[0])
-        heard.append(ITU_DECODE[PCMU][plane.out.data[row, PAYLOAD_AT:]])
+        heard.append(_heard(plane))
     return np.concatenate(heard)
 
 
-def _two() -> Plane:
+def _heard(plane: Plane) -> NDArray[np.int16]:
+    """Return the frame that the listener was sent in this tick."""
+    wide = plane.wide.out
+    rows = np.flatnonzero(wide.slots == _LISTENER)
+    if len(rows):
+        frame = wide.data[rows[0], PAYLOAD_AT : HEADER_AT + wide.length[rows[0]]]
+        return np.frombuffer(frame.tobytes(), ">i2").astype(np.int16)
+    row = int(np.flatnonzero(plane.out.slots == _LISTENER)[0])
+    return np.asarray(ITU_DECODE[PCMU][plane.out.data[row, PAYLOAD_AT:]])
+
+
+def _two(codec: str) -> Plane:
     """Return a plane with a talker and a listener in one conference."""
     plane = Plane(Clips({}), silence_ns=NS_PER_S * 3_600, legs_max=2)
-    for slot in (_TALKER, _LISTENER):
+    ears = "L16" if codec in WIDE else "PCMU"
+    for slot, name in ((_TALKER, codec), (_LISTENER, ears)):
         source = _source(slot)
         plane.open_leg(slot, port=0, expected=source, numbers=(slot, 0, 0), now_ns=0)
-        plane.set_remote(slot, Remote("PCMU", 0, 101, source, True), 0)
+        plane.set_remote(slot, Remote(name, PAYLOAD_TYPES[name], 101, source, True), 0)
         plane.set_group(slot, 1)
     return plane
 
@@ -77,22 +97,39 @@ def _source(slot: int) -> int:
     return source_of(f"192.0.2.{slot + 1}", 4_000)
 
 
-def _packets(codes: NDArray[np.uint8], which: NDArray[np.intp]) -> rtp.Packets:
+def _packets(said: Payloads, which: NDArray[np.intp]) -> rtp.Packets:
     """Lay the talker's packets out as sockets would."""
     count = len(which)
-    data = np.zeros((count, ROW_BYTES), np.uint8)
+    data = np.zeros((count, ROW_BYTES + SPILL_BYTES), np.uint8)
     words = data.view(">u4")
-    words[:, HEADER_AT // 4] = 0x8000_0000 | which
-    words[:, HEADER_AT // 4 + 1] = which * FRAME
+    words[:, HEADER_AT // 4] = 0x8000_0000 | said.payload_type << 16 | which
+    words[:, HEADER_AT // 4 + 1] = which * FRAME * said.clock_steps
     words[:, HEADER_AT // 4 + 2] = 1
-    data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME] = codes[which]
+    data[:, PAYLOAD_AT : PAYLOAD_AT + said.data.shape[1]] = said.data[which]
     return rtp.Packets(
-        data,
-        np.full(count, PAYLOAD_AT - HEADER_AT + FRAME, np.uint32),
+        data[:, :ROW_BYTES].copy(),
+        (PAYLOAD_AT - HEADER_AT + said.size[which]).astype(np.uint32),
         np.zeros(count, np.int32),
         np.full(count, _source(_TALKER), np.uint64),
         np.zeros(count, np.int64),
+        spill=data[:, ROW_BYTES:].copy(),
     )
+
+
+def alone(said: Payloads, codec: str) -> NDArray[np.int16]:
+    """Return what the codec makes of the payloads by itself, at the listener's rate."""
+    if codec not in WIDE:
+        return np.asarray(ITU_DECODE[PCMU][said.data].ravel())
+    wide = WIDE[codec]
+    decoder = wide.decoder()
+    frames = [
+        decoder.decode(row[:size].tobytes())
+        for row, size in zip(said.data, said.size.tolist(), strict=True)
+    ]  # bounded by the frames of the text
+    if wide.rate_hz != WIDE_HZ:
+        one, steps = np.array([0]), Resampler(wide.rate_hz, WIDE_HZ, 1)
+        frames = [np.rint(steps.convert(one, frame[None])[0]).astype(np.int16) for frame in frames]
+    return np.concatenate(frames)
 
 
 def _judge() -> Any:
@@ -102,15 +139,17 @@ def _judge() -> Any:
         raise InputError("pesq", "not installed", "pip install 'tollbridge[bench]'") from None
 
 
-def run(seeds: int = SEEDS) -> dict[str, Any]:
+def run(seeds: int = SEEDS, codec: str = "PCMU") -> dict[str, Any]:
     """Return the PESQ of each case: mean, least and greatest over the seeds."""
     pesq = _judge()
-    codes = payloads(spoken())
-    codec_alone = ITU_DECODE[PCMU][codes].ravel()
+    wide = codec in WIDE
+    said = payloads_of(codec) if wide else spoken_payloads()
+    rate, mode = (WIDE_HZ, "wb") if wide else (SAMPLE_RATE_HZ, "nb")
+    codec_alone = alone(said, codec)
     cases = []
     for case in CASES:
         scores = [
-            float(pesq(SAMPLE_RATE_HZ, codec_alone, through(codes, case, seed), "nb"))
+            float(pesq(rate, codec_alone, through(said, case, seed, codec), mode))
             for seed in range(seeds if case != CASES[0] else 1)
         ]
         cases.append(
@@ -122,8 +161,9 @@ def run(seeds: int = SEEDS) -> dict[str, Any]:
             }
         )
     return {
-        "codec": "PCMU",
+        "codec": codec,
+        "band": mode,
         "seeds": seeds,
-        "speech_s": round(len(codes) * FRAME_NS / NS_PER_S, 1),
+        "speech_s": round(len(said.data) * FRAME_NS / NS_PER_S, 1),
         "cases": cases,
     }

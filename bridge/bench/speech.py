@@ -93,3 +93,9 @@ def payloads_of(codec: str) -> Payloads:
     for row, payload in enumerate(said):  # bounded by the frames of the text
         data[row, : len(payload)] = np.frombuffer(payload, np.uint8)
     return Payloads(kind, data, size, wide.clock_steps)
+
+
+def spoken_payloads() -> Payloads:
+    """Return speech as µ-law."""
+    codes = payloads(spoken())
+    return Payloads(PAYLOAD_TYPES["PCMU"], codes, np.full(len(codes), FRAME))

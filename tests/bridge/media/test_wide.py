@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bridge.bench.speech import spoken
 from bridge.media.codecs import WIDE, missing_library
 from bridge.media.rtcp import REPORT_BYTES_MAX
 from bridge.media.shape import FRAME
@@ -265,6 +266,17 @@ def test_keys_as_tones_are_heard_from_wideband_legs_and_not_by_the_others(codec:
         else:
             keys += rig.tick(rig.hums(0, n, 30)).keys
     assert [key.key for key in keys] == ["5"]
+
+
+@pytest.mark.parametrize("codec", WIDEBAND)
+def test_no_talk_off_on_wideband_speech(codec: str) -> None:
+    """What one says is no key, also by way of the codec and down to 8 kHz."""
+    rig = conference(codec, "PCMU")
+    rig.remote(0, codec, events=False)
+    keys = []
+    for n, frame in enumerate(spoken(voice="en", rate_hz=WIDE[codec].rate_hz)):
+        keys += rig.tick(rig.says(0, n, frame)).keys
+    assert not keys
 
 
 @pytest.mark.parametrize("codec", WIDEBAND)

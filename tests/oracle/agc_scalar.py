@@ -18,8 +18,7 @@ class Leg:
     since: int = 0
 
     def frame(self, samples: list[int]) -> list[int]:
-        part = samples[::2]
-        power = sum(value * value for value in part) / len(part)
+        power = sum(value * value for value in samples) / len(samples)
         speech = power > max(self.noise * 8, SPEECH)
         if power < self.noise:
             self.noise += (power - self.noise) * 0.25

@@ -138,7 +138,7 @@ class RtpSettings(_Table):
         list[Annotated[int, Field(ge=1_024, le=PORT_MAX)]], Field(min_length=2, max_length=2)
     ] = [40_000, 44_999]
     timeout_s: Annotated[Seconds, Field(gt=0)] = 30
-    workers: Annotated[int, Field(ge=0, le=WORKERS_MAX)] = 0
+    workers: Annotated[int, Field(ge=0, le=WORKERS_MAX)] = 1
     worker_legs: Annotated[int, Field(ge=1, le=4_096)] = 4_000
     codecs: Annotated[
         list[Literal["opus", "G722", "L16", "PCMU", "PCMA"]], AfterValidator(_codecs)
@@ -158,14 +158,19 @@ class RtpSettings(_Table):
 
     @property
     def workers_count(self) -> int:
-        """Media workers to start: what is set, else one for each core but one, at least one."""
-        return self.workers or min(max(len(os.sched_getaffinity(0)) - 1, 1), WORKERS_MAX)
+        """Media workers to start; 0 is one for each core but one, if there are ports for them."""
+        cores = len(os.sched_getaffinity(0))
+        return self.workers or max(min(cores - 1, WORKERS_MAX, self._pairs), 1)
+
+    @property
+    def _pairs(self) -> int:
+        first, last = self.port_range
+        return (last - first - first % 2 + 1) // 2
 
     @property
     def pairs_each(self) -> int:
         """Port pairs, RTP and RTCP, that each worker gets."""
-        first, last = self.port_range
-        return (last - first - first % 2 + 1) // 2 // self.workers_count
+        return self._pairs // self.workers_count
 
     def ports_of(self, worker: int) -> tuple[int, int]:
         """Return a worker's part of the range, both ends included.

@@ -185,6 +185,8 @@ def test_each_worker_needs_a_part_of_the_ports() -> None:
         (40_006, 40_009),
     ]
     assert [(part.index, part.link_dir) for part in parts] == [(0, "/tmp/x"), (1, "/tmp/x")]
+    few = parse_settings({"rtp": {"port_range": [40_000, 40_003], "workers": 0}})
+    assert 1 <= few.rtp.workers_count <= 2
     alone = parse_settings({"rtp": {"workers": 1}}).worker_settings(0, "/tmp/x")
     assert (alone.port_first, alone.port_last, alone.link_dir) == (40_000, 44_999, "")
 

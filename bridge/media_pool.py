@@ -5,6 +5,7 @@ another for one that died. What a leg's end means is the server's business.
 """
 
 import asyncio
+import contextlib
 import tempfile
 import time
 from collections import Counter
@@ -97,7 +98,7 @@ class MediaPool:
         self._placement = Placement(settings.rtp.worker_legs, [False] * len(self._workers))
         self._links = tempfile.TemporaryDirectory(prefix="tollbridge-links-")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._recorded: dict[int, _Recording] = {}
         self._ending: dict[int, _Ending] = {}
         self._levels: dict[int, dict[str, int]] = {}
@@ -115,20 +116,20 @@ class MediaPool:
         """
         if own := self._settings.prompts.own:
             prompts.check(own)
-        try:
-            await asyncio.gather(*(self._start_one(index) for index in range(len(self._workers))))
-        except OperatingTrouble:
+        starting = (self._start_one(index) for index in range(len(self._workers)))
+        faults = [one for one in await asyncio.gather(*starting, return_exceptions=True) if one]
+        if faults:
             await self.stop()
-            raise
+            raise faults[0]
         surplus, self._warm = self._warm, []
         for worker in surplus:
             await worker.stop()
 
     async def stop(self, *, keep: bool = False) -> tuple[MediaWorker, ...]:
         """End the workers; with `keep` return them running, for the next bridge."""
-        self._stopping = True
-        for task in self._tasks:
-            task.cancel()
+        self._stopping.set()
+        # Whoever is being started is started, and then stopped: no process is left behind.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         running = tuple(worker for worker in self._workers if worker is not None)
         if not keep:
             await asyncio.gather(*(worker.stop() for worker in running))
@@ -352,7 +353,7 @@ class MediaPool:
 
     def _lost(self, index: int, reason: str) -> None:
         """Tell of a worker's end, and start another in its place."""
-        if self._workers[index] is None or self._stopping:
+        if self._workers[index] is None or self._stopping.is_set():
             return
         self._workers[index] = None
         self._levels.pop(index, None)
@@ -388,8 +389,11 @@ class MediaPool:
 
     async def _restart(self, index: int) -> None:
         tries = 0
-        while True:
-            await asyncio.sleep(RESTART_WAITS_S[min(tries, len(RESTART_WAITS_S) - 1)])
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                wait_s = RESTART_WAITS_S[min(tries, len(RESTART_WAITS_S) - 1)]
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+                return
             tries += 1
             try:
                 await self._start_one(index)

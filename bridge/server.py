@@ -195,7 +195,7 @@ class Bridge:
     async def _await_byes(self) -> None:
         """Give the BYEs that are on their way time to be answered or repeated."""
         for _ in range(BYE_POLLS_MAX):
-            if not self._sip.sizes["client_transactions"]:
+            if not self._sip.sizes["unanswered"]:
                 return
             await asyncio.sleep(BYE_POLL_S)
 

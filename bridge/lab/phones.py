@@ -85,7 +85,7 @@ class Phone:
     @property
     def busy(self) -> bool:
         """Whether a request of these phones still waits for its answer."""
-        return self._sip.sizes["client_transactions"] > 0
+        return self._sip.sizes["unanswered"] > 0
 
     def dial(self, order: Dial, owner: CallOwner) -> None:
         """Make a call; the owner is told all that happens to it."""

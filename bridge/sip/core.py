@@ -103,6 +103,7 @@ class SipCore:
             "dialogs": len(self._exchange.dialogs),
             "server_transactions": len(self._transactions.servers),
             "client_transactions": len(self._transactions.clients),
+            "unanswered": self._transactions.unanswered,
             "merges": len(self._transactions.merges),
             "timers": len(self._desk.timers),
         }

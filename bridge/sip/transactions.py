@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bridge.sip import compose, limits
 from bridge.sip.api import Address
-from bridge.sip.client_tx import ClientKey, ClientTx
+from bridge.sip.client_tx import ClientKey, ClientState, ClientTx
 from bridge.sip.desk import Desk, Flow
 from bridge.sip.headers import bracketed
 from bridge.sip.messages import Request, Response
@@ -47,6 +47,12 @@ class Transactions:
     def full(self) -> bool:
         """True when no further server transaction may be kept."""
         return len(self.servers) >= limits.TRANSACTIONS_MAX
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests of ours have no final answer yet."""
+        waits = (ClientState.CALLING, ClientState.PROCEEDING)
+        return sum(tx.state in waits for tx in self.clients.values())
 
     def open_server(
         self, key: ServerKey, request: Request, flow: Flow, source: Address

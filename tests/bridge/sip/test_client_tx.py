@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.errors import IllegalTransition
-from bridge.sip.api import SipConfig
+from bridge.sip.api import HangUp, SipConfig
 from bridge.sip.call import Call, CallState
 from bridge.sip.client_tx import (
     INVITE_CLIENT,
@@ -215,3 +215,14 @@ def test_an_answer_to_nothing_is_counted() -> None:
                    b"To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 INVITE", PEER)  # fmt: skip
     assert bench.hear(response(request, 200)) == []
     assert bench.dropped == ["stray_response"]
+
+
+def test_a_request_is_unanswered_until_its_final_answer() -> None:
+    bench = Bench()
+    bench.confirmed_call()
+    (bye,) = bench.step(HangUp(bench.leg))
+    assert bench.core.sizes["unanswered"] == 1
+    bench.hear(response(bye, 100))
+    assert bench.core.sizes["unanswered"] == 1
+    bench.hear(response(bye, 200))
+    assert (bench.core.sizes["unanswered"], bench.core.sizes["client_transactions"]) == (0, 1)

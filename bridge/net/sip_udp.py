@@ -46,8 +46,10 @@ READ_BATCH_MAX: Final = 64
 
 BEHIND_NS: Final = 100 * NS_PER_MS
 LATE_MAX: Final = 100
-"""When more than `LATE_MAX` datagrams in a row have waited `BEHIND_NS` in the socket, more come
-than can be carried: new calls are refused until one has waited less. Fewer are a hiccup."""
+LATE_FOR_NS: Final = NS_PER_S
+"""When for `LATE_FOR_NS` every datagram, and more than `LATE_MAX`, has waited `BEHIND_NS` in the
+socket, more come than can be carried: new calls are refused until one has waited less. What is less
+than that is a hiccup, and made up for."""
 
 _STAMP: Final = struct.Struct("qq")
 NOTES_BYTES: Final = socket.CMSG_SPACE(_STAMP.size)
@@ -115,7 +117,7 @@ class SipUdp:
         self._timer_ns = 0
         self._notices: deque[SipNotice] = deque()
         self._delivering = False
-        self._late = 0
+        self._late = self._late_since_ns = 0
         self._closed = False
         self._streams: SipStreams | None = None
         self._loop.add_reader(sock, self._read)
@@ -187,9 +189,18 @@ class SipUdp:
                 self._count("receive_error")
                 return
             message = Received(data, Address(source[0], source[1]), self.address)
-            self._late = self._late + 1 if _age_ns(notes) > BEHIND_NS else 0
-            if self._late <= LATE_MAX or not self._shed(message):
+            if not (self._overloaded(_age_ns(notes)) and self._shed(message)):
                 self._take(message)
+
+    def _overloaded(self, age_ns: int) -> bool:
+        """Take how long a datagram has waited; return whether that was too long for too long."""
+        if age_ns <= BEHIND_NS:
+            self._late = 0
+            return False
+        if not self._late:
+            self._late_since_ns = self._now_ns()
+        self._late += 1
+        return self._late > LATE_MAX and self._now_ns() - self._late_since_ns >= LATE_FOR_NS
 
     def _shed(self, message: Received) -> bool:
         """Refuse a new call that has waited too long already; true when that was done.

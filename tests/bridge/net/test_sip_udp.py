@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from bridge.net import addresses
+from bridge.net import addresses, sip_udp
 from bridge.net.addresses import routed_host
 from bridge.net.sip_udp import (
     BEHIND_NS,
@@ -289,8 +289,9 @@ async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
 
 
 async def test_calls_that_waited_too_long_are_refused_and_those_under_way_are_not(
-    ends: Ends,
+    monkeypatch: pytest.MonkeyPatch, ends: Ends
 ) -> None:
+    monkeypatch.setattr(sip_udp, "LATE_FOR_NS", 0)
     bridge = ends.bridge
     host, port = bridge.address
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -312,3 +313,17 @@ async def test_calls_that_waited_too_long_are_refused_and_those_under_way_are_no
         bridge._read()
         assert bridge.counters["drop.overload"] == 20
         assert bridge.sizes["legs"] == LATE_MAX + 2
+
+
+async def test_a_hiccup_refuses_nobody(ends: Ends) -> None:
+    bridge = ends.bridge
+    host, port = bridge.address
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for number in range(LATE_MAX + 20):
+            name = f"late{number}"
+            s.sendto(request("INVITE", call_id=name, branch=name).encode(), (host, port))
+        time.sleep(BEHIND_NS / NS_PER_S + 0.05)  # noqa: ASYNC251  # the loop is what is late
+        while bridge.counters.get("in.INVITE", 0) < LATE_MAX + 20:
+            bridge._read()
+    assert "drop.overload" not in bridge.counters
+    assert bridge.sizes["legs"] == LATE_MAX + 20

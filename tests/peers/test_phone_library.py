@@ -188,6 +188,22 @@ async def test_live_audio_goes_in_and_out_as_blocks(pair: Pair) -> None:
     assert np.sqrt(np.mean(pcm**2)) > 1_000  # the tone at -16 dBFS is 3,672
 
 
+async def test_early_media_are_heard_before_the_answer(pair: Pair) -> None:
+    async with pair.ann.call(pair.uri) as call, await pair.come() as other:
+        await other.answer(183)
+        await other.play(tone(BEN_HZ), loop=True)
+        await until(lambda: call.media is Media.ACTIVE)
+        await asyncio.sleep(1)
+        assert await level_dbfs(call, BEN_HZ) > -20
+        assert not any(isinstance(event, Answered) for event in call.so_far)
+        await other.answer()
+        await call.answered()
+    kinds = [type(event) for event in call.so_far]
+    assert kinds.index(MediaChanged) < kinds.index(Answered)
+    statuses = [event.status for event in call.so_far if isinstance(event, Ringing)]
+    assert statuses == [180, 183]
+
+
 async def test_a_call_is_refused_not_answered_or_given_up(pair: Pair) -> None:
     async with pair.ann.call(pair.uri) as call:
         other = await pair.come()

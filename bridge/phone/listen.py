@@ -101,6 +101,7 @@ def listen(
             sinks.append(stack.enter_context(WavFile(record, RATE_HZ)).write)
         if record is None or device is not None:
             sinks.append(_loudspeaker(stack, device))
+        stack.callback(lambda: _report(screen, got, levels))
         stack.enter_context(screen.meters(line))
         for samples in _whole(pieces):
             for sink in sinks:
@@ -108,8 +109,12 @@ def listen(
             got += len(samples)
             if seconds is not None and got >= seconds * RATE_HZ:
                 break
-    screen.tell(f"{got / RATE_HZ:.1f} s, loudest {levels.heard_max:.0f} dBFS")
     return got / RATE_HZ
+
+
+def _report(screen: Screen, got: int, levels: Levels) -> None:
+    if got:
+        screen.tell(f"{got / RATE_HZ:.1f} s, loudest {levels.heard_max:.0f} dBFS")
 
 
 def _loudspeaker(

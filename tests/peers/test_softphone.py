@@ -71,6 +71,18 @@ def share_of_tone(pcm: Samples, rate_hz: int, tone_hz: int) -> float:
     return float(spectrum[np.abs(at - tone_hz) < 10].sum() / max(spectrum.sum(), 1.0))
 
 
+async def hears(call: Call, tone_hz: int) -> bool:
+    """Wait until a call has heard a tone, and nothing else, for half a second."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+        now = time.monotonic_ns()
+        pcm = (await call.heard(now - NS_PER_S // 2, now)).samples
+        if len(pcm) > SAMPLE_RATE_HZ // 3 and share_of_tone(pcm, SAMPLE_RATE_HZ, tone_hz) > 0.9:
+            return True
+    return False
+
+
 def write_tone(path: Path, seconds: float) -> Path:
     at = np.arange(int(RATE_HZ * seconds))
     with WavFile(path, RATE_HZ) as file:
@@ -89,10 +101,7 @@ async def test_a_tone_in_the_microphone_arrives_and_theirs_is_played(
     loudspeaker = None
     try:
         call = await answered(ben)
-        await asyncio.sleep(2)
-        now = time.monotonic_ns()
-        heard = await call.heard(now - NS_PER_S, now)
-        assert share_of_tone(heard.samples, SAMPLE_RATE_HZ, OURS_HZ) > 0.9
+        assert await hears(call, OURS_HZ)
         loudspeaker = sound.record_loudspeaker(tmp_path / "speaker.wav")
         assert phone.stdin
         phone.stdin.write(b"5mh")
@@ -128,21 +137,18 @@ async def test_files_need_no_sound_card(other: tuple[Endpoint, Account], tmp_pat
     tone, heard = write_tone(tmp_path / "tone.wav", 30), tmp_path / "heard.wav"
     phone = await softphone(
         "call", "ben", "--via", endpoint.address, "--wav", str(tone), "--record", str(heard),
-        "--seconds", "2.5", env=without_sound(tmp_path),
+        "--seconds", "4", env=without_sound(tmp_path),
     )  # fmt: skip
     call = await answered(ben)
     assert "sip:" in call.uri
-    await asyncio.sleep(1.5)
-    now = time.monotonic_ns()
-    pcm = (await call.heard(now - NS_PER_S, now)).samples
-    assert share_of_tone(pcm, SAMPLE_RATE_HZ, OURS_HZ) > 0.9
+    assert await hears(call, OURS_HZ)
     told, _ = await asyncio.wait_for(phone.communicate(), 20)
     assert phone.returncode == 0
     assert "answered\n" in told.decode()
-    assert "over after 2." in told.decode()
+    assert "over after " in told.decode()
     recorded, rate_hz = wav.read(heard)
     assert rate_hz == RATE_HZ
-    assert 2 < len(recorded) / rate_hz < 3
+    assert 3 < len(recorded) / rate_hz < 5
     assert share_of_tone(recorded[rate_hz:], rate_hz, THEIRS_HZ) > 0.9
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Final, Self
@@ -87,6 +88,7 @@ class OwnBridge:
     port: int
     _folder: tempfile.TemporaryDirectory[str]
     _log: IO[str]
+    _reader: threading.Thread | None = None
 
     @classmethod
     async def start(
@@ -118,10 +120,17 @@ class OwnBridge:
         return own
 
     def _listens(self) -> int:
-        """Return the port that the bridge says, 0 when it ended without."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        """Return the port that the bridge says, 0 when it ended without.
+
+        What it says after that is read too, by a thread: of some hundred sessions it says more
+        than a pipe holds, and would wait for ever.
+        """
+        said = self.process.stdout
+        assert said is not None
+        for line in said:
             if found := LISTENING.search(line):
+                self._reader = threading.Thread(target=said.read, daemon=True)
+                self._reader.start()
                 return int(found[1])
         return 0
 
@@ -135,10 +144,14 @@ class OwnBridge:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.to_thread(self.process.communicate, None, STOP_TIMEOUT_S)
+            await asyncio.to_thread(self.process.wait, STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
+        if self._reader is not None:
+            self._reader.join(STOP_TIMEOUT_S)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self._log.close()
         self._folder.cleanup()
 

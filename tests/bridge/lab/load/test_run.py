@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.lab.load.host import OwnBridge
 from bridge.lab.load.limits import Limits
 from bridge.lab.load.plan import LoadPlan
 from bridge.lab.load.run import Load, Result, run
@@ -99,6 +100,12 @@ async def test_a_search_for_the_capacity_adds_callers_step_by_step() -> None:
     assert [step.participants for step in result.steps] == [10, 20]
     assert result.capacity == 20
     assert [step.summary.calls for step in result.steps] == [10, 10]
+
+
+async def test_a_bridge_with_more_sessions_than_a_pipe_can_name_still_serves() -> None:
+    own = await OwnBridge.start(LoadPlan(participants=1_000, conferences=500), frozenset())
+    await own.stop()
+    assert own.process.returncode == 0, "it was killed, since it waited for its banner to be read"
 
 
 def command(*words: str) -> list[str]:

@@ -47,7 +47,7 @@ def test_each_command_prints_what_was_measured(
 ) -> None:
     case = {"case": "clean", "pesq": 4.321}
     found = {"codec": "PCMU", "speech_s": 1, "cases": [case]}
-    monkeypatch.setattr(quality, "run", lambda _seeds: found)
+    monkeypatch.setattr(quality, "run", lambda _seeds, _codec: found)
     assert "4.321" in RUNNER.invoke(app, ["quality", *flags]).stdout
     monkeypatch.setattr(delay, "run", lambda _legs, _seconds: {"delay_ms": {"p50": 23.5}})
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout

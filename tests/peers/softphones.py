@@ -152,6 +152,7 @@ def baresip(
     modules = ("stdio", "cons", codec, "aufile", "sndfile", "account", "menu")
     lines = [
         f"sip_listen {HOST}:0",
+        f"net_interface {HOST}",  # also on a machine that has no other
         f"audio_source aufile,{home / 'tone.wav'}",
         "audio_alert aufile,/dev/null",
         f"rtp_ports {rtp_port}-{rtp_port + 9}",

@@ -147,7 +147,7 @@ class Caller:
             self.phone.hang_up(self._leg)
             raise CallFailed(f"not answered within {ANSWER_TIMEOUT_S:.0f} s") from None
         await self.engine.connect(self._port, answered.remote)
-        await self.engine.speak(self._port, self.voice.tone_hz)
+        await self.engine.speak(self._port, self.voice)
 
     def await_calls(self) -> None:
         """Let his phone ring when the bridge calls his number (R14)."""
@@ -184,7 +184,7 @@ class Caller:
         except TimeoutError:
             raise CallFailed(f"no ACK within {ANSWER_TIMEOUT_S:.0f} s") from None
         await self.engine.connect(self._port, remote)
-        await self.engine.speak(self._port, self.voice.tone_hz)
+        await self.engine.speak(self._port, self.voice)
 
     async def refuse(self, status: int) -> None:
         """Refuse the call that rings: 486 is busy, 603 declines."""
@@ -225,7 +225,7 @@ class Caller:
         """Say something else from now on."""
         if self._port is None:
             raise CallFailed(f"{self.name} is in no call: {self._why()}")
-        await self.engine.speak(self._port, voice.tone_hz)
+        await self.engine.speak(self._port, voice)
 
     async def mute(self) -> None:
         """Mute himself on the bridge with `*2` (R18)."""

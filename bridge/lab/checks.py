@@ -12,12 +12,15 @@ from bridge.lab.audibility import Window, analyse
 from bridge.lab.bills import Bill
 from bridge.lab.callers import Caller
 from bridge.lab.expectations import Audio, Expect, Recording
-from bridge.lab.hearing import Heard, Listened, Listener, sound_pcm, window_of
+from bridge.lab.hearing import ABSENT_MS, Heard, Listened, Listener, sound_pcm, window_of
 from bridge.lab.host import Host
 from bridge.lab.invoices import bill_of, compare, shown_counts
+from bridge.lab.sounds import Pcm
+from bridge.lab.spoken import samples_said
 from bridge.lab.times import show_duration
 from bridge.lab.verdicts import Verdict, bill_name
 from bridge.lab.voice import level_dbfs
+from bridge.lab.words import Voice
 from bridge.units import SAMPLE_RATE_HZ
 
 PATIENCE_S: Final = 8.0
@@ -31,7 +34,8 @@ class Judge:
 
     Attributes:
         callers: all callers by name; a crowd has several.
-        tones: the speaking callers' tones.
+        tones: the callers' tones.
+        said: what the others say, (n,) int16.
         acted_ns: when the last action began: prompts are looked for from there.
         languages: what is spoken to the callers beside English.
         recording: the recorded file, once the story has closed it.
@@ -41,17 +45,20 @@ class Judge:
     host: Host
     callers: dict[str, Sequence[Caller]]
     tones: dict[str, int]
+    said: dict[str, Pcm] = field(default_factory=dict)
     acted_ns: int = 0
     languages: frozenset[str] = frozenset()
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     listened: list[Listened] = field(default_factory=list)
 
-    def meet(self, name: str, callers: Sequence[Caller], tone_hz: int | None) -> None:
-        """Know one more caller, and his tone when he speaks."""
+    def meet(self, name: str, callers: Sequence[Caller], voice: Voice) -> None:
+        """Know one more caller, and his tone or what he says."""
         self.callers[name] = callers
-        if tone_hz:
-            self.tones[name] = tone_hz
+        if voice.tone_hz:
+            self.tones[name] = voice.tone_hz
+        elif voice.sound:
+            self.said[name] = samples_said(voice)
 
     async def judge(self, expect: Expect, line: int) -> None:
         """Evaluate everything that an `expect` says."""
@@ -124,7 +131,7 @@ class Judge:
             self.note(line, name, worst.ok, shown_audio(one), worst.observed)
 
     async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:
-        listener = Listener(caller, audio, self.tones, self.acted_ns, self.languages)
+        listener = Listener(caller, audio, self.tones, self.acted_ns, self.languages, self.said)
         return name, await listener.listen()
 
     # --- facts ----------------------------------------------------------------------------
@@ -188,8 +195,11 @@ class Judge:
             )
             self.note(line, "recording.silent", ok, "silence", shown)
         if wanted.voices is not None:
-            hearing = await asyncio.to_thread(analyse, window, self.tones, sound_pcm())
+            hearing = await asyncio.to_thread(
+                analyse, window, self.tones, {**sound_pcm(), **self.said}
+            )
             there = {name for name, tone in hearing.tones.items() if not tone.absent}
+            there |= {name for name in self.said if hearing.sounds[name].matched_ms > ABSENT_MS}
             ok = there == set(wanted.voices)
             expected = ", ".join(wanted.voices)
             self.note(line, "recording.voices", ok, expected, ", ".join(sorted(there)) or "none")
@@ -221,6 +231,8 @@ def shown_audio(audio: Audio) -> str:
         parts.append("hears " + ", ".join(audio.hears))
     if audio.not_hears:
         parts.append("does not hear " + ", ".join(audio.not_hears))
+    if audio.quality is not None:
+        parts.append(f"with a PESQ of {audio.quality} or more")
     if audio.silence:
         parts.append("hears silence")
     return "; ".join(parts)

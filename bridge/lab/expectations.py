@@ -27,11 +27,13 @@ class Audio(Part):
         hears: callers and sounds that must be heard, all at once and without gaps.
         not_hears: callers and sounds that must not be heard at any moment while we listen.
         silence: nothing at all is heard, at no moment since the listening began.
+        quality: the least PESQ of the one voice in `hears`, that of somebody who speaks.
     """
 
     hears: Names = ()
     not_hears: Names = ()
     silence: bool = False
+    quality: Annotated[float, Field(ge=1, le=4.6, strict=False)] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> "Audio":
@@ -40,6 +42,8 @@ class Audio(Part):
             raise fault(f"{sorted(both)[0]!r} stands in hears and in not_hears")
         if self.silence and self.hears:
             raise fault("who hears something does not hear silence")
+        if self.quality is not None and len(self.hears) != 1:
+            raise fault("one voice is scored: give one name in hears", key="quality")
         if not (self.hears or self.not_hears or self.silence):
             raise fault("says nothing: give hears, not_hears or silence")
         return self

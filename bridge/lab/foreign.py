@@ -25,6 +25,8 @@ from bridge.lab.hearing import Heard, Listened, Listener
 from bridge.lab.phones import Phone
 from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
+from bridge.lab.sounds import Pcm
+from bridge.lab.spoken import samples_said
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
@@ -105,6 +107,7 @@ class ForeignRun:
     agents: Agents
     callers: dict[str, list[Caller]] = field(default_factory=dict)
     tones: dict[str, int] = field(default_factory=dict)
+    said: dict[str, Pcm] = field(default_factory=dict)
     phones: list[Phone] = field(default_factory=list)
     listened: list[Listened] = field(default_factory=list)
     acted_ns: int = 0
@@ -137,6 +140,8 @@ class ForeignRun:
         voice = self.story.voices()[name]
         if voice.tone_hz:
             self.tones[name] = voice.tone_hz
+        elif voice.sound:
+            self.said[name] = samples_said(voice)
         self.callers[name] = [
             make(
                 name=name if spec.count == 1 else f"{name} {member + 1}",
@@ -200,7 +205,9 @@ class ForeignRun:
         for name, audio in step.expect.audio.items():
             for caller in self.callers[name]:
                 names.append(name)
-                waits.append(Listener(caller, audio, self.tones, self.acted_ns, others).listen())
+                waits.append(
+                    Listener(caller, audio, self.tones, self.acted_ns, others, self.said).listen()
+                )
         worst: dict[str, Heard] = {}
         for name, heard in zip(names, await asyncio.gather(*waits), strict=True):
             if name not in worst or not heard.ok:

@@ -14,11 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from bridge.errors import InputError
 from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse, only_tones
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.dtmf import keys_heard
 from bridge.lab.expectations import DTMF, Audio
 from bridge.lab.sounds import Pcm, SoundReport, take_out
+from bridge.lab.spoken import SCORED_S, pesq, score
 from bridge.prompts import load, load_all, read_wav
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 
@@ -101,6 +103,7 @@ class Listener:
         tones: all callers' tones, by name.
         acted_ns: when the last action of the story was: prompts are looked for from there.
         languages: what is spoken to the story's callers beside English (R19).
+        said: what callers say who sound no tone, by name.
     """
 
     caller: Caller
@@ -108,6 +111,7 @@ class Listener:
     tones: Mapping[str, int]
     acted_ns: int
     languages: frozenset[str] = frozenset()
+    said: Mapping[str, Pcm] = field(default_factory=dict)
 
     async def listen(self) -> Heard:
         """Listen until what must be heard is heard or patience ends; then judge all of it."""
@@ -127,9 +131,10 @@ class Listener:
                 break
             end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
         asked = self._sounds((*self.audio.not_hears, *self.audio.hears))
-        named = {name: known_pcm()[name] for name in asked}
-        whole = await self._analyse(begin_ns, end_ns, {**sounds_in(self.languages), **named})
-        wrong = self._wrong(whole) + await self._leaked_keys(end_ns)
+        named = {name: self._clip(name) for name in asked}
+        sounds = {**sounds_in(self.languages), **self.said, **named}
+        whole = await self._analyse(begin_ns, end_ns, sounds)
+        wrong = self._wrong(whole) + await self._leaked_keys(end_ns) + await self._poor(end_ns)
         faults = list(dict.fromkeys(missing + wrong))
         return Heard(
             ok=not faults,
@@ -143,13 +148,17 @@ class Listener:
 
     def _asked(self) -> Mapping[str, Pcm]:
         """Return the sounds to look for while we wait: a search for all of them takes long."""
-        return {HOLD_MUSIC: sound_pcm()[HOLD_MUSIC]} if HOLD_MUSIC in self.audio.hears else {}
+        music = {HOLD_MUSIC: sound_pcm()[HOLD_MUSIC]} if HOLD_MUSIC in self.audio.hears else {}
+        return {**music, **self.said}
+
+    def _clip(self, name: str) -> Pcm:
+        return self.said[name] if name in self.said else known_pcm()[name]
 
     async def _analyse(self, from_ns: int, to_ns: int, clips: Mapping[str, Pcm]) -> Hearing:
         window = await self.caller.heard(from_ns - CONTEXT_NS, to_ns + CONTEXT_NS)
         frames = CONTEXT_NS // FRAME_NS
         likely = [f"{language}/waiting" for language in self.languages]
-        likely += self._sounds(self.audio.hears)
+        likely += [*self._sounds(self.audio.hears), *self.said]
         return await asyncio.to_thread(
             analyse, window, self.tones, clips, context_frames=frames, likely=likely
         )
@@ -165,9 +174,26 @@ class Listener:
         pcm = window.pcm.astype(np.float64)
         rest = pcm
         if not only_tones(pcm, self.tones):
-            rest, _ = await asyncio.to_thread(take_out, pcm, sounds_in(self.languages))
+            sounds = {**sounds_in(self.languages), **self.said}
+            rest, _ = await asyncio.to_thread(take_out, pcm, sounds)
         keys = keys_heard(rest, self.tones.values())
         return [f"the tones of keys {keys} are heard"] if keys else []
+
+    async def _poor(self, end_ns: int) -> list[str]:
+        """Return what is wrong with how well the one voice is heard, if that was asked for."""
+        least = self.audio.quality
+        if least is None:
+            return []
+        (name,) = self.audio.hears
+        from_ns = time.monotonic_ns()
+        window = await self.caller.heard(from_ns, from_ns + int((SCORED_S + 0.5) * NS_PER_S))
+        try:
+            got = await asyncio.to_thread(score, window, self.said[name], pesq())
+        except InputError as missing:
+            return [str(missing)]
+        if got is None:
+            return [f"{name} is not heard for {SCORED_S:.0f} s without anybody else"]
+        return [] if got >= least else [f"{name} is heard with a PESQ of {got:.2f}"]
 
     async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
         """Return the prompts that were heard since the story's last action."""
@@ -175,7 +201,7 @@ class Listener:
         if not wanted:
             return {}
         window = await self.caller.heard(self.acted_ns, end_ns)
-        clips = {name: known_pcm()[name] for name in wanted}
+        clips = {name: self._clip(name) for name in wanted}
         return (await asyncio.to_thread(analyse, window, {}, clips)).sounds
 
     def _missing(self, latest: Hearing, prompts: Mapping[str, SoundReport]) -> list[str]:

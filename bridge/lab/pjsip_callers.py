@@ -17,9 +17,10 @@ import numpy as np
 
 from bridge.lab.audibility import Window
 from bridge.lab.callers import ANSWER_TIMEOUT_S, SETTLE_NS, Caller, CallFailed
+from bridge.lab.spoken import samples_said
 from bridge.lab.story import CallerSpec
 from bridge.lab.voice import sine
-from bridge.lab.words import Voice
+from bridge.lab.words import SILENT, Voice
 from bridge.phone import (
     Account,
     Answered,
@@ -161,7 +162,7 @@ class PjsipCaller(Caller):
         """Say something else from now on."""
         call = self._call_up()
         with suppress(PhoneTrouble):  # the bridge has hung up meanwhile: the story sees that
-            await call.play(samples_of(voice), loop=bool(voice.tone_hz))
+            await call.play(samples_of(voice), loop=voice != SILENT)
 
     async def hold(self, *, on: bool) -> None:
         """Put the call on hold by PJSIP's re-INVITE, or take it off."""
@@ -246,6 +247,8 @@ def _rung(event: CallEvent) -> str:
 
 def samples_of(voice: Voice) -> Samples:
     """Return what a caller says, to be repeated: a second of his tone, nothing for silence."""
+    if voice.sound:
+        return samples_said(voice)
     return sine(voice.tone_hz, SAMPLE_RATE_HZ) if voice.tone_hz else np.zeros(0, np.int16)
 
 

@@ -15,6 +15,8 @@ from bridge.errors import OperatingTrouble
 from bridge.lab.audibility import Window
 from bridge.lab.capture import Packet
 from bridge.lab.network import Impairment
+from bridge.lab.spoken import samples_said
+from bridge.lab.words import Voice
 from bridge.sip.api import RemoteMedia
 
 END_TIMEOUT_S: Final = 5.0
@@ -92,9 +94,16 @@ class RtpEngine:
         codec = remote.codec
         await self._order("remote", port.row, host, number, codec.name, codec.payload_type, dtmf)
 
-    async def speak(self, port: RtpPort, tone_hz: int | None) -> None:
-        """Change what the caller says."""
-        await self._order("voice", port.row, tone_hz or 0)
+    async def speak(self, port: RtpPort, voice: Voice) -> None:
+        """Change what the caller says.
+
+        Raises:
+            InputError: a voice whose file cannot be said.
+        """
+        if voice.sound:
+            await self._order("sound", port.row, samples_said(voice).tobytes())
+        else:
+            await self._order("voice", port.row, voice.tone_hz or 0)
 
     async def impair(self, port: RtpPort, impairment: Impairment, seed: str) -> None:
         """Send the caller's packets over a bad network from now on."""

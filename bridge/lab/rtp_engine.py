@@ -25,7 +25,7 @@ from bridge.lab.capture import Capture, Packet
 from bridge.lab.keys import KeySender
 from bridge.lab.network import Impairment, Line
 from bridge.lab.recording import RING_FRAMES, Recording
-from bridge.lab.voice import SILENCE_CODE, tone_codes
+from bridge.lab.voice import SILENCE_CODE, encode, tone_codes
 from bridge.lab.wideband import Mouth, clock_steps
 from bridge.media import codecs
 from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -86,6 +86,10 @@ class Engine:
         self.under_way: list[tuple[int, int, int, bytes]] = []
         """Packets on bad lines: when each arrives, a number that keeps order, row, bytes."""
         self.numbers = itertools.count()
+        self.sounds: dict[int, NDArray[np.int16]] = {}
+        """(n, 160) int16 of who speaks instead of sounding a tone."""
+        self.begun: dict[int, int] = {}
+        """RTP timestamp at which such a caller began."""
         self.free = list(range(ROWS_MAX - 1, -1, -1))
         self.poller = select.poll()
         self.row_of_fd: dict[int, int] = {}
@@ -147,6 +151,13 @@ class Engine:
     def do_voice(self, row: int, tone_hz: int) -> None:
         """Say what the caller says: a tone, or silence with 0."""
         self.callers.tone_hz[row] = tone_hz
+        self.sounds.pop(row, None)
+
+    def do_sound(self, row: int, pcm: bytes) -> None:
+        """Let the caller say these int16 samples, whole frames, again and again."""
+        self.callers.tone_hz[row] = 0
+        self.sounds[row] = np.frombuffer(pcm, np.int16).reshape(-1, FRAME_SAMPLES)
+        self.begun[row] = int(self.callers.ts[row])
 
     def do_impair(self, row: int, impairment: Impairment, seed: str) -> None:
         """Send the caller's packets over a bad network from now on."""
@@ -186,6 +197,7 @@ class Engine:
         self.under_way = [packet for packet in self.under_way if packet[2] != row]
         heapq.heapify(self.under_way)
         self._drop_keys(row)
+        self.sounds.pop(row, None)
         del self.recordings[row], self.keys[row]
         self.mouths.pop(row, None)
         self.callers.clock_steps[row] = 1
@@ -247,6 +259,10 @@ class Engine:
 
     def _said(self, row: int, frame: NDArray[np.uint8]) -> bytes:
         """Return the payload of a caller's frame; that of a wideband caller is made here."""
+        if (sound := self.sounds.get(row)) is not None:
+            callers = self.callers
+            at = (int(callers.ts[row]) - self.begun[row]) % (1 << 32) // FRAME_SAMPLES % len(sound)
+            return encode(sound[at], CODECS[callers.codec[row]]).tobytes()
         mouth = self.mouths.get(row)
         return mouth.payload(int(self.callers.tone_hz[row])) if mouth else frame.tobytes()
 

@@ -240,7 +240,7 @@ class StoryRun:
         ]
         if called:
             self.callers[name][0].await_calls()
-        self.judge.meet(name, self.callers[name], voice.tone_hz)
+        self.judge.meet(name, self.callers[name], voice)
         language = language_of(spec.country or "", LANGUAGES[0])
         if language != LANGUAGES[0]:
             self.judge.languages |= {language}

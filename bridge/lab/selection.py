@@ -9,8 +9,9 @@ from bridge.config import SettingsError
 from bridge.errors import InputError
 from bridge.lab.hearing import known_pcm
 from bridge.lab.host import settings_of
+from bridge.lab.reading import load_story
 from bridge.lab.source import StoryRefused
-from bridge.lab.story import Story, load_story
+from bridge.lab.story import Story
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:

@@ -261,7 +261,7 @@ class StepReader:
             voice, for_, time = rest.rpartition(" for ")
             if not for_:
                 raise ValueError(f"{value!r}: write `say tone 440 for 2s`")
-            said = parse_voice(voice)
+            said = parse_voice(voice).beside(self.source.file.parent)
             return CallerStep(**place, who=who, verb="say", voice=said, for_ms=parse_duration(time))
         raise ValueError(f"unknown step {value!r}{suggestion(value, CALLER_VERBS)}")
 

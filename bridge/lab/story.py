@@ -1,40 +1,25 @@
-"""A story: the models of one scenario file, how it is read, and what is impossible in it.
+"""A story: the models of one scenario file.
 
 Knows the format; starts nothing. Every fault is told with file, line and, where a word is near
 a known one, a suggestion.
 """
 
-import itertools
 import re
-from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from bridge.lab.account import CONTRACTS, Account, contract_table
-from bridge.lab.expectations import DTMF, Audio, Expect
+from bridge.lab.account import Account
+from bridge.lab.expectations import Expect
 from bridge.lab.network import Impairment
-from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
+from bridge.lab.source import Source
 from bridge.lab.steps import (
-    STEP_KEYS,
-    AddNumbersStep,
-    CallerStep,
-    CallMeStep,
-    ExpectStep,
-    KillStep,
-    MigrateStep,
-    OrganizerStep,
-    RestartStep,
     Step,
-    StepReader,
-    TogetherStep,
-    WaitStep,
-    complain_of,
 )
 from bridge.lab.words import (
+    SILENT,
     TONE_APART_HZ,
     TONE_HZ_MAX,
     Country,
@@ -152,7 +137,7 @@ class CallerSpec(Part):
             raise fault("a crowd cannot be the organizer", key="role")
         if self.count > 1 and self.number:
             raise fault("a crowd cannot call from one number", key="from")
-        if self.count > 1 and self.voice and self.voice.tone_hz:
+        if self.count > 1 and self.voice not in {None, SILENT}:
             raise fault("a crowd listens: give single callers a voice", key="voice")
         if self.voice and (self.voice.tone_hz or 0) > TONE_HZ_MAX and self.codec not in WIDE:
             text = f"a caller in {self.codec} can say no tone above {TONE_HZ_MAX} Hz"
@@ -206,6 +191,10 @@ class Story(Part):
         """The file that tells it."""
         return self._source.file
 
+    def tell_from(self, source: Source) -> None:
+        """Say where its parts stand."""
+        self._source = source
+
     @property
     def source(self) -> Source:
         """Where its parts stand."""
@@ -219,11 +208,11 @@ class Story(Part):
     def voices(self) -> dict[str, Voice]:
         """Return every caller's voice; who has none given gets a tone of his own."""
         taken = {spec.voice.tone_hz for spec in self.callers.values() if spec.voice}
-        given = (tone for tone in _tones() if all(_apart(tone, other) for other in taken))
+        given = (tone for tone in _tones() if all(apart(tone, other) for other in taken))
         result: dict[str, Voice] = {}
         for name, spec in self.callers.items():
             if spec.voice is not None:
-                result[name] = spec.voice
+                result[name] = spec.voice.beside(self.file.parent)
             else:
                 result[name] = Voice() if spec.count > 1 else Voice(tone_hz=next(given, None))
         return result
@@ -241,247 +230,6 @@ def _tones() -> range:
     return range(FIRST_TONE_HZ, TONE_HZ_MAX, TONE_STEP_HZ)
 
 
-def _apart(one_hz: int, other_hz: int | None) -> bool:
+def apart(one_hz: int, other_hz: int | None) -> bool:
+    """Return whether two tones can be told apart."""
     return other_hz is None or abs(one_hz - other_hz) >= TONE_APART_HZ
-
-
-def load_story(file: Path, *, sounds: Collection[str] | None = None) -> Story:
-    """Read one story, or raise StoryRefused with every fault that was found.
-
-    `sounds` are the prompts that a story may name in `hears`; None skips that check.
-    """
-    source = read_source(file)
-    raw = source.value
-    if not isinstance(raw, dict):
-        source.complain((), "a story is a mapping: scenario, callers, steps, expect")
-        raise StoryRefused(file, source.problems)
-    names = _names(raw.get("callers"), source)
-    steps = StepReader(source, names).read_all(raw.get("steps"))
-    contracts = _contracts(raw.get("contracts"), source)
-    known = list(Story.model_fields)
-    for key in raw:
-        if key not in known:
-            source.complain((key,), f"unknown key {key!r}{suggestion(str(key), known)}")
-    try:
-        values = {key: raw[key] for key in Story.model_fields if key in raw} | {
-            "steps": steps,
-            "contracts": contracts,
-        }
-        story = Story.model_validate(values, context={"callers": names})
-    except ValidationError as error:
-        complain_of(source, error, ())
-        raise StoryRefused(file, source.problems) from None
-    _check(story, source, sounds)
-    if source.problems:
-        raise StoryRefused(file, source.problems)
-    story._source = source
-    return story
-
-
-def _names(callers: Any, source: Source) -> tuple[str, ...]:
-    reserved = {*STEP_KEYS, *Expect.model_fields, "all", "together"}
-    names = [str(name) for name in callers] if isinstance(callers, dict) else []
-    for name in names:
-        if not NAME.fullmatch(name) or name in reserved:
-            text = f"{name!r} cannot be a caller's name: small letters, digits, _, no word of ours"
-            source.complain(("callers", name), text)
-    return tuple(names)
-
-
-def _contracts(raw: Any, source: Source) -> dict[str, dict[str, Any]]:
-    """Return the contracts that a story gives itself; faults go to the source."""
-    result: dict[str, dict[str, Any]] = {}
-    if raw is not None and not isinstance(raw, dict):
-        source.complain(("contracts",), "must be a mapping from names to contracts")
-        return result
-    for name, value in (raw or {}).items():
-        try:
-            result[name] = contract_table(str(name), value)
-        except PydanticCustomError as error:
-            source.complain(("contracts", name), str(error.message()))
-    return result
-
-
-def _check_contracts(story: Story, source: Source) -> None:
-    known = [*CONTRACTS, *story.contracts]
-    named: list[tuple[KeyPath, str]] = [(("account", "contract"), story.account.contract)]
-    named += [
-        (("steps", index), step.contract)
-        for index, step in enumerate(story.steps)
-        if isinstance(step, MigrateStep) and step.contract
-    ]
-    for path, name in named:
-        if name not in known:
-            source.complain(path, f"unknown contract {name!r}{suggestion(name, known)}")
-
-
-def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None:
-    """Note what is impossible although every part of it is well formed."""
-    _check_tones(story, source)
-    _check_contracts(story, source)
-    _check_codecs(story, source)
-    _check_called(story, source)
-    _check_kills(story, source)
-    for name in story.network:
-        _check_name(story, name, source, ("network", name))
-    _check_pjsip(story, source)
-    _check_crowds(story, source)
-    offered = set(story.session.toll_free)
-    for index, step in enumerate(story.steps):
-        path = ("steps", index)
-        if isinstance(step, ExpectStep):
-            _check_expect(story, step.expect, source, (*path, "expect"), sounds)
-            if step.expect.recording:
-                text = "the recording is complete at the end: expect it there"
-                source.complain((*path, "expect", "recording"), text)
-        if isinstance(step, AddNumbersStep):
-            offered |= set(step.countries)
-    if story.expect is not None:
-        for key in sorted(story.expect.model_fields_set - {*FINAL_KEYS, "audio"}):
-            source.complain(("expect", key), f"{key!r} is over at the end: expect it in a step")
-        for name in story.expect.audio:
-            source.complain(("expect", name), f"{name!r} has left at the end: expect it in a step")
-        _check_expect(story, story.expect, source, ("expect",), sounds)
-    if story.expect is None and not any(_checks(step) for step in story.steps):
-        source.complain((), "expects nothing: a story that checks nothing cannot fail")
-
-
-def _checks(step: Step) -> bool:
-    return isinstance(step, ExpectStep) or (
-        isinstance(step, CallerStep) and step.verb == "is refused"
-    )
-
-
-def _check_codecs(story: Story, source: Source) -> None:
-    """Who offers what nobody speaks can only be refused."""
-    for index, step in enumerate(story.steps):
-        steps = step.steps if isinstance(step, TogetherStep) else (step,)
-        for part in steps:
-            if isinstance(part, CallerStep) and part.verb in {"join", "dial"}:
-                for name in part.who:
-                    if story.callers[name].codec in REFUSED_CODECS:
-                        text = f"{name} offers {story.callers[name].codec} alone: he `is refused`"
-                        source.complain(("steps", index), text)
-
-
-def _check_called(story: Story, source: Source) -> None:
-    """Whom Call Me calls does not dial, and only he has a phone to answer."""
-    called = {name for name, spec in story.callers.items() if spec.via == "call-me"}
-    for index, step in enumerate(story.steps):
-        if isinstance(step, CallMeStep) and step.who not in called:
-            text = f"Call Me calls who is `via: call-me`, not {step.who}"
-            source.complain(("steps", index), text)
-        for part in step.steps if isinstance(step, TogetherStep) else (step,):
-            if not isinstance(part, CallerStep):
-                continue
-            if part.verb in {"join", "dial", "is refused"} and set(part.who) & called:
-                text = f"{part.who[0]} is called: `call-me {part.who[0]}`, then `answer`"
-                source.complain(("steps", index), text)
-            if part.verb in {"answer", "refuse"} and not set(part.who) <= called:
-                text = f"nobody calls {part.who[0]}: he is not via call-me"
-                source.complain(("steps", index), text)
-
-
-def _check_kills(story: Story, source: Source) -> None:
-    """While the control process is dead only callers do things, until `restart`."""
-    dead: int | None = None
-    for index, step in enumerate(story.steps):
-        if isinstance(step, RestartStep):
-            dead = None
-        elif dead is not None and not isinstance(step, CallerStep | TogetherStep | WaitStep):
-            source.complain(("steps", index), "the bridge is dead: `restart` comes first")
-            return
-        if isinstance(step, KillStep) and step.what == "control":
-            dead = index
-    if dead is not None:
-        source.complain(("steps", dead), "a killed bridge gives no bill: `restart` it")
-
-
-def _check_tones(story: Story, source: Source) -> None:
-    voices = [(name, v.tone_hz) for name, v in story.voices().items() if v.tone_hz]
-    for (name, one_hz), (other, other_hz) in itertools.combinations(voices, 2):
-        if not _apart(one_hz, other_hz):
-            text = f"tones of {name} ({one_hz} Hz) and {other} ({other_hz} Hz)"
-            text += f" must be {TONE_APART_HZ} Hz apart to be told apart"
-            source.complain(("callers", other, "voice"), text)
-
-
-def _check_pjsip(story: Story, source: Source) -> None:
-    """What is done to a vector caller's packets cannot be done to PJSIP's."""
-    phones = {name for name, spec in story.callers.items() if spec.agent == "pjsip"}
-    for name in sorted(phones & set(story.network)):
-        text = f"{name} is a PJSIP caller: only packets of agent 'vector' go over a bad network"
-        source.complain(("network", name), text)
-    for index, step in enumerate(story.steps):
-        steps = step.steps if isinstance(step, TogetherStep) else (step,)
-        for part in steps:
-            if isinstance(part, CallerStep) and part.verb == "drop" and phones & set(part.who):
-                text = "a PJSIP caller cannot vanish without BYE: use agent 'vector'"
-                source.complain(("steps", index), text)
-
-
-def _check_crowds(story: Story, source: Source) -> None:
-    total = sum(spec.count for spec in story.callers.values())
-    if total > CALLERS_MAX:
-        source.complain(("callers",), f"{total} callers, at most {CALLERS_MAX}")
-    crowds = {name for name, spec in story.callers.items() if spec.count > 1}
-    for index, step in enumerate(story.steps):
-        steps = step.steps if isinstance(step, TogetherStep) else (step,)
-        for part in steps:
-            said = isinstance(part, CallerStep) and part.verb == "say" and set(part.who) & crowds
-            if said or (isinstance(part, OrganizerStep) and part.who in crowds):
-                source.complain(("steps", index), "a crowd cannot do this: name single callers")
-
-
-def _check_expect(
-    story: Story,
-    expect: Expect,
-    source: Source,
-    path: tuple[str | int, ...],
-    sounds: Collection[str] | None,
-) -> None:
-    for key in ("waiting", "hosting", "joined"):
-        for name in getattr(expect, key) or ():
-            _check_name(story, name, source, (*path, key))
-    for name in expect.left:
-        _check_name(story, name, source, (*path, "left", name))
-    for name, audio in expect.audio.items():
-        _check_audio(story, name, audio, source, (*path, name), sounds)
-    if expect.recording:
-        for name in expect.recording.voices or ():
-            _check_name(story, name, source, (*path, "recording", "voices"))
-        recorded = any(isinstance(s, OrganizerStep) and s.verb == "record" for s in story.steps)
-        if not recorded:
-            source.complain((*path, "recording"), "nothing is recorded: add `organizer: record`")
-
-
-def _check_name(story: Story, name: str, source: Source, path: tuple[str | int, ...]) -> None:
-    try:
-        known_word(name, story.callers, "caller")
-    except ValueError as error:
-        source.complain(path, str(error))
-
-
-def _check_audio(
-    story: Story,
-    listener: str,
-    audio: Audio,
-    source: Source,
-    path: tuple[str | int, ...],
-    sounds: Collection[str] | None,
-) -> None:
-    voices = story.voices()
-    for key in ("hears", "not_hears"):
-        for name in getattr(audio, key):
-            if name in voices:
-                if voices[name].tone_hz is None:
-                    source.complain((*path, key), f"{name!r} is silent: give him a voice")
-            elif name == DTMF and key == "not_hears":
-                continue
-            elif sounds is not None:
-                try:
-                    known_word(name, (*voices, *sounds), "caller or sound")
-                except ValueError as error:
-                    source.complain((*path, key), str(error))
-    if story.callers[listener].count > 1 and audio.hears == ():
-        source.complain(path, "a crowd is checked by what it hears: give hears")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import phonenumbers
@@ -174,16 +175,28 @@ PlainAmount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_typ
 
 
 class Voice(BaseModel):
-    """What a caller's microphone picks up: `tone 440`, or `silence`."""
+    """What a caller's microphone picks up: `tone 440`, `speech`, a WAV file, or `silence`.
+
+    Attributes:
+        sound: "speech", or the path of a mono 8 kHz WAV file; said again and again.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tone_hz: int | None = Field(default=None, ge=TONE_HZ_MIN, le=TONE_HZ_WIDE_MAX)
+    sound: str = ""
 
     def __str__(self) -> str:
-        return f"tone {self.tone_hz}" if self.tone_hz else "silence"
+        return self.sound or (f"tone {self.tone_hz}" if self.tone_hz else "silence")
+
+    def beside(self, folder: Path) -> "Voice":
+        """Return it with the path of its file, which is given from the story's folder."""
+        if self.sound in {"", SPEECH}:
+            return self
+        return Voice(sound=str(folder / self.sound))
 
 
+SPEECH: Final = "speech"
 SILENT: Final = Voice()
 
 
@@ -204,9 +217,9 @@ def parse_voice(value: Any) -> Voice:
         return Voice(tone_hz=tone_hz)
     if text == "silence":
         return SILENT
-    if text == "speech" or text.endswith(".wav"):
-        raise fault(f"voice {text!r} is part of the format and not built yet: use 'tone 440'")
-    raise fault(f"unknown voice {text!r}: write 'tone 440' or 'silence'")
+    if text == SPEECH or text.endswith(".wav"):
+        return Voice(sound=text)
+    raise fault(f"unknown voice {text!r}: write 'tone 440', 'speech', 'hello.wav' or 'silence'")
 
 
 VoiceText = Annotated[Voice, BeforeValidator(parse_voice, json_schema_input_type=str)]

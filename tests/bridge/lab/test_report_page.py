@@ -17,8 +17,9 @@ from bridge.lab.cli import TEMPLATE
 from bridge.lab.evidence import Done, Evidence, SipSeen, clear, folder_name
 from bridge.lab.expectations import Audio
 from bridge.lab.hearing import Heard, Listened
+from bridge.lab.reading import load_story
 from bridge.lab.report_page import card, report
-from bridge.lab.story import Story, load_story
+from bridge.lab.story import Story
 from bridge.lab.tracks import Track
 from bridge.lab.verdicts import StoryResult, Verdict
 from bridge.lab.voice import sine

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.lab.audibility import analyse
 from bridge.lab.rtp import EngineLost, RtpEngine, RtpPort
+from bridge.lab.words import Voice
 from bridge.sip.api import Address, Codec, RemoteMedia
 from bridge.units import NS_PER_S
 
@@ -47,7 +48,7 @@ async def listen(engine: RtpEngine, port: RtpPort, seconds: float) -> tuple[int,
 @pytest.mark.parametrize("codec", [Codec("PCMU", 0), Codec("PCMA", 8)])
 async def test_a_callers_tone_arrives_whole_and_alone(engine: RtpEngine, codec: Codec) -> None:
     ann, ben = await connected(engine, codec)
-    await engine.speak(ann, 440)
+    await engine.speak(ann, Voice(tone_hz=440))
     window = await engine.window(ben, *await listen(engine, ben, 1.0))
     hearing = analyse(window, TONES)
     assert hearing.heard() == ("ann",)
@@ -115,4 +116,4 @@ async def test_an_engine_that_dies_fails_what_is_asked(engine: RtpEngine) -> Non
     engine._process.kill()
     engine._process.wait()
     with pytest.raises(EngineLost):
-        await engine.speak(ann, 440)
+        await engine.speak(ann, Voice(tone_hz=440))

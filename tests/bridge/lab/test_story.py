@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from billing import words as billing_words
+from bridge.lab.reading import load_story
 from bridge.lab.schema import story_schema
 from bridge.lab.selection import load_checked
 from bridge.lab.source import NODES_MAX, StoryRefused
 from bridge.lab.steps import STEP_KEYS, AdvanceStep, CallerStep, TogetherStep
-from bridge.lab.story import Story, load_story
+from bridge.lab.story import Story
 from bridge.lab.verdicts import Check, StoryResult, Verdict, add_unreached, checks_of
 from bridge.lab.words import SETTLED_REASONS
 
@@ -94,7 +95,10 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("PCMU", "g722", "7: unknown codec 'g722'"),
         ("tone 440", "tone 6200", "7: a caller in PCMU can say no tone above 3400 Hz"),
         ("PCMU", "PCMX", "7: unknown codec 'PCMX', did you mean 'PCMU'?"),
-        ("tone 440", "speech", "7: voice 'speech' is part of the format and not built yet: "),
+        ("tone 440", "nowhere.wav", "7: voice: "),
+        ("tone 440", "speach", "7: unknown voice 'speach': write 'tone 440', 'speech'"),
+        ("hears: [hold-music], not", "hears: [hold-music], quality: 4, not", "14: only who speaks"),
+        ("hears: [hold-music], not", "quality: 4, not", "14: one voice is scored"),
         ("tone 440", "tone 44", "7: tone 44 is out of range: 300 to 7000 Hz"),
         ("country: US", "country: UX", "7: unknown country 'UX'"),
         ("country: US, ", "", "7: a toll-free caller needs the country whose number he dials"),

@@ -39,7 +39,13 @@ class Stage:
         await self.bridge.advance_to(ConfMs(self.bridge.now_conf() + ms))
 
     def types(self) -> list[str]:
-        return [e.type for e in self.told if isinstance(e, Notice) or e.subject == ANN]
+        """Return what was told of the call: its notices, and the facts of its leg."""
+        calls = [e for e in self.told if e.type.startswith("call_me.") or is_fact_of_ann(e)]
+        return [event.type for event in calls]
+
+
+def is_fact_of_ann(event: Fact | Notice) -> bool:
+    return isinstance(event, Fact) and event.subject == ANN
 
 
 @pytest.fixture

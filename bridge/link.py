@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Final, get_args
 
-MESSAGE_BYTES_MAX: Final = 200_000
+MESSAGE_BYTES_MAX: Final = 400_000
 
 TICK_BUCKETS_MS: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 40.0, 100.0)
 """Upper bounds of the tick time histogram; one more bucket takes what is longer."""

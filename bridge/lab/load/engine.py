@@ -282,7 +282,8 @@ class Engine:
         if behind:
             self.counters["late_ticks"] += behind
         if behind > CATCH_UP_TICKS:
-            rows = self.rows
+            # A key under way keeps its timestamp (RFC 4733 §2.3): moved, it would be two keys.
+            rows = self.rows[~np.isin(self.rows, list(self.keys))]
             self.crowd.ts[rows] = (self.crowd.ts[rows] + behind * FRAME_SAMPLES) & 0xFFFF_FFFF
             self.tick += behind
             self.sampler.drop()

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,9 @@ from bridge.config import SessionSettings, Settings, load_settings
 from bridge.errors import InputError, StoreUnavailable
 from bridge.media.codecs import missing_library
 from bridge.metering import Outbox
+from bridge.net.sip_tls import valid_until
 from bridge.prompts import check
+from bridge.sip_side import tls_of
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -55,6 +58,7 @@ def _in_force(settings: Settings) -> Iterator[str]:
 def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "Linux, for batched sockets", "" if sys.platform == "linux" else sys.platform
     yield f"SIP port {settings.sip.listen}", _bind(*settings.sip.address)
+    yield from _tls(settings)
     yield f"RTP address {settings.rtp.address}", _bind(settings.rtp.address, 0)
     if settings.web_listens:
         yield f"web address {settings.web.listen}", _bind(*settings.web.address, tcp=True)
@@ -77,6 +81,22 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     ):
         found = importlib.util.find_spec(module) is not None
         yield f"extra tollbridge[{extra}]: {'installed' if found else 'not installed'}", ""
+
+
+def _tls(settings: Settings) -> Iterator[tuple[str, str]]:
+    sip = settings.sip
+    if not sip.tls:
+        yield "SIP over TLS: off", ""
+        return
+    yield f"SIP over TLS {sip.tls}", _bind(*sip.tls_address, tcp=True)
+    try:
+        tls_of(settings)
+        until = valid_until(Path(sip.tls_certificate))
+    except InputError as error:
+        yield "certificate of TLS", str(error)
+        return
+    fault = "it has expired: phones refuse it" if until <= datetime.now(UTC) else ""
+    yield f"certificate {sip.tls_certificate}, valid until {until:%Y-%m-%d %H:%M} UTC", fault
 
 
 def _codecs(settings: Settings) -> str:

@@ -97,7 +97,9 @@ def banner(bridge: Bridge) -> str:
     """Return what somebody with a phone needs: address, numbers, codes."""
     host, port = bridge.sip_address
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"tollbridge is listening for SIP over UDP on {place}", ""]
+    sip = bridge.settings.sip
+    secure = f", over TLS on {sip.tls}" if sip.tls else ""
+    lines = [f"tollbridge is listening for SIP over UDP on {place}{secure}", ""]
     for spec in bridge.sessions():
         lines += [*_session(bridge, spec, place), ""]
     if not bridge.sessions():

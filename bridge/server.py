@@ -44,7 +44,7 @@ from bridge.conference.numberplan import NumberPlan
 from bridge.conference.prompts import CLIP
 from bridge.config import Settings
 from bridge.dispatch import Dispatcher
-from bridge.errors import OperatingTrouble
+from bridge.errors import InputError, OperatingTrouble
 from bridge.ids import new_id
 from bridge.incoming import invited
 from bridge.invoicing import invoice_of
@@ -146,7 +146,7 @@ class Bridge:
         await self._media.pool.start()
         try:
             self._sip = await open_sip(self.settings, self._on_sip, self.stories.on_sip)
-        except OperatingTrouble:
+        except (OperatingTrouble, InputError):
             await self._media.pool.stop()
             await self._stepper.close()
             raise

@@ -58,6 +58,10 @@ def _listen(value: str) -> str:
     return value
 
 
+def _listen_or_off(value: str) -> str:
+    return _listen(value) if value else value
+
+
 def _advertised(value: str) -> str:
     try:
         _split(value)
@@ -72,6 +76,9 @@ class SipSettings(_Table):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:5060"
     advertise: Annotated[str, AfterValidator(_advertised)] = ""
     tcp: bool = False
+    tls: Annotated[str, AfterValidator(_listen_or_off)] = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
     allow_anonymous: bool = True
     calls_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     realm: Annotated[
@@ -80,10 +87,23 @@ class SipSettings(_Table):
     digest: Annotated[list[Literal["MD5", "SHA-256"]], Field(min_length=1)] = ["MD5"]
     require_auth: bool = False
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.tls and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls_certificate and tls_key, a PEM file each, as tls is set")
+        if not self.tls and (self.tls_certificate or self.tls_key):
+            raise ValueError('tls = "address:port", as its certificate or key is set')
+        return self
+
     @property
     def address(self) -> Address:
         """The address to bind."""
         return _split(self.listen)
+
+    @property
+    def tls_address(self) -> Address:
+        """The address to bind for TLS, when `tls` is set."""
+        return _split(self.tls)
 
     @property
     def advertised(self) -> Address:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from bridge.config import Settings
@@ -10,6 +11,7 @@ from bridge.ids import new_id
 from bridge.link import LegOpened
 from bridge.media.codecs import missing_library
 from bridge.net.addresses import told_host
+from bridge.net.sip_tls import Tls, server_context
 from bridge.net.sip_udp import SipUdp, Tap
 from bridge.sip.api import Address, Codec, EndCause, SipConfig, SipNotice
 
@@ -46,6 +48,7 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
     host, port = settings.sip.advertised
     return SipConfig(
         contact=Address(told_host(bound.host, host), port or bound.port),
+        tls_contact=Address(host, 0),
         codecs=codecs_of(settings),
         calls_max=settings.sip.calls_max,
         trying_after_ns=TRYING_AFTER_NS,
@@ -57,6 +60,14 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
     )
 
 
+def tls_of(settings: Settings) -> Tls | None:
+    """Return what TLS is served with, None when it is off. Raises `InputError` as `open_sip`."""
+    sip = settings.sip
+    if not sip.tls:
+        return None
+    return Tls(sip.tls_address, server_context(Path(sip.tls_certificate), Path(sip.tls_key)))
+
+
 async def open_sip(
     settings: Settings, on_event: Callable[[SipNotice], None], tap: Tap | None = None
 ) -> SipUdp:
@@ -64,8 +75,10 @@ async def open_sip(
 
     Raises:
         OperatingTrouble: the port is taken or the address is not this machine's.
+        InputError: the certificate or the key of TLS cannot be used.
     """
     listen = settings.sip.listen
+    tls = tls_of(settings)
     try:
         return await SipUdp.open(
             settings.sip.address,
@@ -73,6 +86,7 @@ async def open_sip(
             on_event,
             ids=new_id,
             tcp=settings.sip.tcp,
+            tls=tls,
             tap=tap,
         )
     except OSError as fault:

@@ -1,4 +1,4 @@
-"""SIP over TCP: connections, and messages cut out of their bytes by Content-Length.
+"""SIP over TCP and TLS: connections, and messages cut out of their bytes by Content-Length.
 
 Decides nothing about SIP: a whole message goes to the core, and what the core sends goes out on
 the connection that the other side opened, else on one that is opened for it. Everything a peer
@@ -8,10 +8,13 @@ can make grow has a limit, and what breaks one is counted under a named reason.
 import asyncio
 import re
 import resource
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Literal, Self
 
+from bridge.net.sip_tls import TlsDoor
 from bridge.sip.api import Address, Received, Send
 
 HEAD_BYTES_MAX: Final = 65_536
@@ -107,7 +110,7 @@ def _body_length(head: bytes) -> int | str:
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP connection, whoever opened it."""
+    """One connection, whoever opened it."""
 
     def __init__(self, streams: "SipStreams") -> None:
         self._streams = streams
@@ -164,18 +167,23 @@ class _Connection(asyncio.Protocol):
 
 
 class SipStreams:
-    """All TCP connections of one bridge: those that came in and those it made.
+    """All TCP, or all TLS, connections of one bridge: those that came in and those it made.
 
-    `on_message` gets each whole message; `count` is told what happened by name.
+    `on_message` gets each whole message; `count` is told what happened by name. Over TLS none are
+    made: a phone has no certificate to be known by (RFC 5922), so it is called on its own.
     """
 
     def __init__(
-        self, on_message: Callable[[Received], None], count: Callable[[str], None]
+        self,
+        on_message: Callable[[Received], None],
+        count: Callable[[str], None],
+        transport: Literal["TCP", "TLS"] = "TCP",
     ) -> None:
         self.count = count
+        self._transport: Literal["TCP", "TLS"] = transport
         self.address: Address
         self._on_message = on_message
-        self._server: asyncio.Server
+        self._server: asyncio.Server | TlsDoor
         self._connections: dict[Address, _Connection] = {}
         self._pending: dict[Address, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -197,11 +205,29 @@ class SipStreams:
         """
         streams = cls(on_message, count)
         loop = asyncio.get_running_loop()
-        streams._server = await loop.create_server(
-            lambda: _Connection(streams), listen.host, listen.port
-        )
-        streams.address = Address(*streams._server.sockets[0].getsockname()[:2])
+        server = await loop.create_server(lambda: _Connection(streams), listen.host, listen.port)
+        streams._server = server
+        streams.address = Address(*server.sockets[0].getsockname()[:2])
         return streams
+
+    @classmethod
+    def secured(
+        cls,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        on_message: Callable[[Received], None],
+        count: Callable[[str], None],
+    ) -> Self:
+        """Listen on a bound socket for TLS; the socket is closed with the streams."""
+        streams = cls(on_message, count, "TLS")
+        streams.address = Address(*sock.getsockname()[:2])
+        streams._server = TlsDoor(
+            sock, context, lambda: _Connection(streams), room=streams._room, count=count
+        )
+        return streams
+
+    def _room(self, waiting: int) -> bool:
+        return len(self._connections) + waiting < self._connections_max
 
     def close(self) -> None:
         """Close every connection at once."""
@@ -217,12 +243,18 @@ class SipStreams:
         return len(self._connections)
 
     def send(self, send: Send) -> None:
-        """Send on the connection to the destination; without one, open one and send on that."""
+        """Send on the connection to the destination; without one, open one and send on that.
+
+        Over TLS none is opened, and what cannot be sent is counted.
+        """
         connection = self._connections.get(send.destination)
         if connection is None and send.instead is not None:
             connection = self._connections.get(send.instead)
         if connection is not None and not connection.transport.is_closing():
             connection.write(send.data)
+            return
+        if self._transport == "TLS":
+            self.count("send_error")
             return
         target = send.instead or send.destination
         if target in self._pending:
@@ -267,4 +299,4 @@ class SipStreams:
     def deliver(self, data: bytes, peer: Address) -> None:
         """Hand a whole message on."""
         if not self._closed:
-            self._on_message(Received(data, peer, self.address, "TCP"))
+            self._on_message(Received(data, peer, self.address, self._transport))

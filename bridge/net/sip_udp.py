@@ -2,7 +2,7 @@
 
 Decides nothing and reads no message but for its counters. One socket, one timer; every packet
 that is waiting is read in batches, so that a burst costs one turn of the loop, not one each.
-TCP, when it is on, is `sip_tcp` on the same port, before the same core.
+TCP, when it is on, is `sip_tcp` on the same port, before the same core; TLS is on one of its own.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Self
 
+from bridge.errors import OperatingTrouble
+from bridge.net import sip_tls
 from bridge.net.addresses import ANY_HOST, told_host
 from bridge.net.batch import stamp
 from bridge.net.sip_tcp import SipStreams
@@ -72,13 +74,19 @@ def fresh_token() -> str:
     return secrets.token_hex(TOKEN_BYTES)
 
 
-def configured(core_config: CoreConfig, bound: Address) -> SipConfig:
+def configured(
+    core_config: CoreConfig, bound: Address, tls_bound: Address | None = None
+) -> SipConfig:
     """Return the core's configuration; a contact without host or port gets the bound one."""
     bound = Address(told_host(bound.host), bound.port)
     config = core_config if isinstance(core_config, SipConfig) else core_config(bound)
     host, port = config.contact
     contact = Address(bound.host if host in ANY_HOST else host, port or bound.port)
-    return replace(config, contact=contact)
+    if tls_bound is None:
+        return replace(config, contact=contact)
+    host, port = config.tls_contact or Address("", 0)
+    tls_contact = Address(host or told_host(tls_bound.host), port or tls_bound.port)
+    return replace(config, contact=contact, tls_contact=tls_contact)
 
 
 class SipUdp:
@@ -120,6 +128,7 @@ class SipUdp:
         self._late = self._late_since_ns = 0
         self._closed = False
         self._streams: SipStreams | None = None
+        self._tls: SipStreams | None = None
         self._loop.add_reader(sock, self._read)
 
     @classmethod
@@ -132,20 +141,32 @@ class SipUdp:
         ids: Callable[[], str] = fresh_token,
         now_ns: Callable[[], int] = time.monotonic_ns,
         tcp: bool = False,
+        tls: sip_tls.Tls | None = None,
         tap: Tap | None = None,
     ) -> Self:
         """Bind `listen`, a literal IPv4 or IPv6 address (port 0: any), and start to serve.
 
-        With `tcp` the same port is served over TCP too.
+        With `tcp` the same port is served over TCP too, with `tls` another one over TLS.
+
+        Raises:
+            OSError: the port is taken or the address is not this machine's.
+            OperatingTrouble: the same of the port of TLS.
         """
         with contextlib.ExitStack() as undo:
             sock = bind_udp(listen)
             undo.callback(sock.close)
-            config = configured(core_config, Address(*sock.getsockname()[:2]))
+            secure = None if tls is None else _bind_tls(tls.listen)
+            tls_bound = None
+            if secure is not None:
+                undo.callback(secure.close)
+                tls_bound = Address(*secure.getsockname()[:2])
+            config = configured(core_config, Address(*sock.getsockname()[:2]), tls_bound)
             shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns, tap=tap)
             undo.callback(shell.close)
             if tcp:
                 shell._streams = await SipStreams.open(shell.address, shell._take, shell._count)
+            if tls is not None and secure is not None:
+                shell._tls = SipStreams.secured(secure, tls.context, shell._take, shell._count)
             undo.pop_all()
         return shell
 
@@ -161,8 +182,9 @@ class SipUdp:
         self._closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        if self._streams is not None:
-            self._streams.close()
+        for streams in (self._streams, self._tls):
+            if streams is not None:
+                streams.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -243,7 +265,7 @@ class SipUdp:
     def _send(self, send: Send) -> None:
         if self._tap is not None:
             self._tap(send.data, send.destination, True)
-        if send.transport == "TCP":
+        if send.transport != "UDP":
             self._send_stream(send)
             return
         try:
@@ -255,11 +277,12 @@ class SipUdp:
             self._count(f"out.{_kind(send.data)}")
 
     def _send_stream(self, send: Send) -> None:
-        if self._streams is None:
+        streams = self._tls if send.transport == "TLS" else self._streams
+        if streams is None:
             self._count("send_error")
             return
         self._count(f"out.{_kind(send.data)}")
-        self._streams.send(send)
+        streams.send(send)
 
     def _set_timer(self, deadline_ns: NowNs | None) -> None:
         if deadline_ns is None or (self._timer is not None and self._timer_ns <= deadline_ns):
@@ -301,6 +324,15 @@ def bind_udp(listen: Address) -> socket.socket:
         sock.bind(listen)
         undo.pop_all()
     return sock
+
+
+def _bind_tls(listen: Address) -> socket.socket:
+    try:
+        return sip_tls.bind(listen)
+    except OSError as fault:
+        host, port = listen
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise OperatingTrouble(f"sip.tls {place}: {fault.strerror or fault}") from fault
 
 
 def _age_ns(notes: list[tuple[int, int, bytes]]) -> int:

@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple
 
 from bridge.units import LegId, NowNs
 
+Transport = Literal["UDP", "TCP", "TLS"]
+"""What carries SIP, as a Via names it."""
+
 
 class Address(NamedTuple):
     """Where a datagram came from or goes to: a literal IP address and a port."""
@@ -95,7 +98,7 @@ class Received(NamedTuple):
     data: bytes
     source: Address
     local: Address
-    transport: Literal["UDP", "TCP"] = "UDP"
+    transport: Transport = "UDP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Dial:
     media: LocalMedia
     display_name: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    transport: Literal["UDP", "TCP"] = "UDP"
+    transport: Transport = "UDP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class Send(NamedTuple):
     data: bytes
     destination: Address
     local: Address | None = None
-    transport: Literal["UDP", "TCP"] = "UDP"
+    transport: Transport = "UDP"
     instead: Address | None = None
 
 
@@ -350,7 +353,7 @@ class Binding(NamedTuple):
     user: str
     contact: str
     destination: Address
-    transport: Literal["UDP", "TCP"]
+    transport: Transport
     expires_ns: NowNs
 
 
@@ -366,6 +369,7 @@ class SipConfig:
 
     Attributes:
         contact: the address put into Via and Contact.
+        tls_contact: the same of what goes over TLS; None: `contact`.
         codecs: offered and accepted, in order of preference (the remote's order wins in answers).
         dtmf_payload_type: offered for telephone-event at 8 kHz; the next ones stand for the other
             clock rates of the codecs (RFC 4733 §2.1).
@@ -382,6 +386,7 @@ class SipConfig:
     """
 
     contact: Address
+    tls_contact: Address | None = None
     codecs: tuple[Codec, ...] = (Codec("PCMU", 0), Codec("PCMA", 8))
     dtmf_payload_type: int = 101
     user_agent: str = "tollbridge"

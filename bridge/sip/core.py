@@ -26,7 +26,7 @@ from bridge.sip.api import (
 from bridge.sip.call import Call
 from bridge.sip.client_tx import ClientTx, Fired
 from bridge.sip.compose import Pairs
-from bridge.sip.desk import ANY_PORT_OF_SIP, Desk, Flow
+from bridge.sip.desk import Desk, Flow, any_port
 from bridge.sip.doorman import Doorman
 from bridge.sip.exchange import Exchange
 from bridge.sip.headers import split_list
@@ -294,7 +294,7 @@ def _answer_flow(request: Request, event: Received) -> Flow:
     if event.transport == "UDP":
         destination = compose.answer_address(request.via, event.source)
         return Flow(destination, event.local, event.transport)
-    port = request.via.port or ANY_PORT_OF_SIP
+    port = request.via.port or any_port(event.transport)
     instead = Address(event.source.host, port)
     return Flow(event.source, event.local, event.transport, instead)
 

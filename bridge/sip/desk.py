@@ -6,10 +6,10 @@ that `SipCore.step` empties: messages to send and notices for the server.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.sip import limits
-from bridge.sip.api import Address, Dropped, Send, SipConfig, SipNotice
+from bridge.sip.api import Address, Dropped, Send, SipConfig, SipNotice, Transport
 from bridge.sip.timers import Timer, TimerOwner, Timers
 from bridge.units import NowNs
 
@@ -22,7 +22,7 @@ class Flow(NamedTuple):
 
     destination: Address
     local: Address | None
-    transport: Literal["UDP", "TCP"]
+    transport: Transport
     instead: Address | None = None
 
     @property
@@ -76,3 +76,11 @@ class Desk:
 
 ANY_PORT_OF_SIP: Final = 5_060
 """The port of a SIP URI that names none (RFC 3261 §19.1.2)."""
+
+ANY_PORT_OF_SIPS: Final = 5_061
+"""The same over TLS."""
+
+
+def any_port(transport: Transport) -> int:
+    """Return the port of a URI or Via that names none."""
+    return ANY_PORT_OF_SIPS if transport == "TLS" else ANY_PORT_OF_SIP

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bridge.sip.api import Address
 from bridge.sip.compose import Outgoing, is_port
-from bridge.sip.desk import ANY_PORT_OF_SIP, Flow
+from bridge.sip.desk import Flow, any_port
 from bridge.sip.headers import is_private, literal_ip, parse_name_addr, parse_uri
 from bridge.sip.messages import Request, Response
 
@@ -22,6 +22,7 @@ class Dialog:
         routes: raw values in the order our requests follow them.
         target: URI of the other side's Contact.
         flow: where the other side's messages come from; used when the target cannot be.
+        sips: it was opened with a sips URI, so our Contact is one too where TLS carries it.
     """
 
     call_id: str
@@ -34,6 +35,7 @@ class Dialog:
     routes: tuple[str, ...]
     target: str
     flow: Flow
+    sips: bool = False
 
     @property
     def key(self) -> DialogKey:
@@ -76,7 +78,7 @@ class Dialog:
         """
         uri = parse_uri(_uri(self.routes[0]) if self.routes else self.target)
         host = literal_ip(uri.host)
-        port = ANY_PORT_OF_SIP if uri.port is None else uri.port
+        port = any_port(self.flow.transport) if uri.port is None else uri.port
         if host is None or not is_port(port) or uri.scheme != "sip":
             return self.flow
         seen = self.flow.destination.host
@@ -111,7 +113,16 @@ def dialog_of_request(request: Request, local_tag: str, flow: Flow) -> Dialog:
         routes=request.record_route,
         target=request.contact,
         flow=flow,
+        sips=_is_sips(request),
     )
+
+
+def _is_sips(request: Request) -> bool:
+    """True when a sips URI opens the dialog: target, top Record-Route, or Contact without one."""
+    assert request.contact is not None
+    routes = request.record_route
+    last = _uri(routes[0]) if routes else request.contact
+    return "sips" in (request.target.scheme, parse_uri(last).scheme)
 
 
 def dialog_of_response(response: Response, sent: Outgoing, flow: Flow) -> Dialog:
@@ -127,4 +138,5 @@ def dialog_of_response(response: Response, sent: Outgoing, flow: Flow) -> Dialog
         routes=tuple(reversed(response.record_route)),
         target=response.contact or sent.uri,
         flow=flow,
+        sips=parse_uri(sent.uri).scheme == "sips",
     )

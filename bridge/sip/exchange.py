@@ -78,16 +78,23 @@ class Exchange:
 
     # --- our own requests -----------------------------------------------------------------
 
-    def contact(self, flow: Flow, user: str = "bridge") -> tuple[str, str]:
-        """Return our Contact header."""
-        address = self.desk.config.contact
-        suffix = ";transport=tcp" if flow.transport == "TCP" else ""
-        return ("Contact", f"<sip:{user}@{bracketed(address.host)}:{address.port}{suffix}>")
+    def contact(self, flow: Flow, dialog: Dialog, user: str = "bridge") -> tuple[str, str]:
+        """Return our Contact header; a sips URI where RFC 3261 §12.1.1 wants one."""
+        host, port = self._told(flow)
+        if dialog.sips and flow.transport == "TLS":
+            return ("Contact", f"<sips:{user}@{bracketed(host)}:{port}>")
+        suffix = f";transport={flow.transport.lower()}" if flow.reliable else ""
+        return ("Contact", f"<sip:{user}@{bracketed(host)}:{port}{suffix}>")
 
     def new_via(self, flow: Flow) -> tuple[str, str]:
         """Return a fresh branch and the Via that holds it."""
         branch = limits.BRANCH_COOKIE + self.desk.ids()
-        return branch, via_value(self.desk.config.contact, flow.transport, branch)
+        return branch, via_value(self._told(flow), flow.transport, branch)
+
+    def _told(self, flow: Flow) -> Address:
+        """Return the address of ours that the other side of a flow is told."""
+        config = self.desk.config
+        return (flow.transport == "TLS" and config.tls_contact) or config.contact
 
     def launch(
         self,

@@ -100,7 +100,7 @@ def _offer(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> Non
         return
     _refresh_target(call, message, tx, source)
     if call.media is None:  # an early UPDATE that offers nothing
-        exchange.reply(tx, 200, headers=_update_headers(exchange, tx))
+        exchange.reply(tx, 200, headers=_update_headers(exchange, call, tx))
         return
     _accept(exchange, call, tx, call.media, offer, chosen)
 
@@ -158,7 +158,7 @@ def _accept(
         late = offer is None
         uas.answer_invite(exchange, call, tx, body=body, offered=late, headers=headers)
     else:
-        headers = (*headers, *_update_headers(exchange, tx))
+        headers = (*headers, *_update_headers(exchange, call, tx))
         if body:
             headers = (*headers, ("Content-Type", limits.SDP_TYPE))
         exchange.reply(tx, 200, headers=headers, body=body)
@@ -168,8 +168,8 @@ def _accept(
         exchange.desk.notify(CallMedia(call.leg, call.remote, call.is_proven(call.remote)))
 
 
-def _update_headers(exchange: Exchange, tx: ServerTx) -> Pairs:
-    contact = exchange.contact(tx.flow)
+def _update_headers(exchange: Exchange, call: Call, tx: ServerTx) -> Pairs:
+    contact = exchange.contact(tx.flow, call.dialog)
     return (contact, ("Allow", limits.ALLOW), ("Supported", limits.SUPPORTED))
 
 

@@ -70,6 +70,7 @@ def dial(exchange: Exchange, order: Dial) -> None:
         routes=(),
         target=order.target,
         flow=flow,
+        sips=parse_uri(order.target).scheme == "sips",
     )
     call = Call(order.leg, CallState.DIALLING, dialog, exchange.new_sdp_id())
     call.dial = order
@@ -106,7 +107,7 @@ def _invite_headers(exchange: Exchange, call: Call, flow: Flow) -> Pairs:
         interval_s = before.interval_s
     user = _user(call.dial) if call.dial and call.dial.caller else "bridge"
     return (
-        exchange.contact(flow, user),
+        exchange.contact(flow, call.dialog, user),
         ("Allow", limits.ALLOW),
         ("Supported", limits.SUPPORTED),
         *session_timer.asked_headers(interval_s, call.min_se_s, before),

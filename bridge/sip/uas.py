@@ -146,7 +146,7 @@ def ring(exchange: Exchange, call: Call) -> None:
     """Send 180, reliably when the caller requires that (RFC 3262)."""
     call.go(CallEvent.RING)
     tx = _invite_of(call)
-    headers = (*_record_route(tx.request), exchange.contact(tx.flow))
+    headers = (*_record_route(tx.request), exchange.contact(tx.flow, call.dialog))
     if "100rel" not in tx.request.require:
         exchange.reply(tx, 180, headers=headers)
         return
@@ -190,7 +190,7 @@ def answer_invite(
     """Send the 200 of an INVITE or re-INVITE and repeat it until its ACK."""
     headers = (
         *headers,
-        exchange.contact(tx.flow),
+        exchange.contact(tx.flow, call.dialog),
         ("Allow", limits.ALLOW),
         ("Supported", limits.SUPPORTED),
         ("Content-Type", limits.SDP_TYPE),

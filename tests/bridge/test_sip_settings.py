@@ -1,14 +1,18 @@
 """Settings of SIP: addresses that are listened on and told, users, and what the core is told."""
 
 import hashlib
+import socket
+from pathlib import Path
 
 import pytest
 
 from bridge.config import SettingsError, parse_settings
 from bridge.doctor import examine
 from bridge.link import LegOpened
+from bridge.net.sip_tls import valid_until
 from bridge.sip.api import Address, SipUser
 from bridge.sip_side import sip_config, told_media
+from tests.certificates import expired, self_signed
 
 BOUND = Address("0.0.0.0", 5_060)
 MD5 = hashlib.md5(b"ann:tollbridge:secret").hexdigest()
@@ -44,6 +48,9 @@ def test_media_is_told_as_advertised() -> None:
         ({"sip": {"listen": "127.0.0.1"}}, "address:port such as 127.0.0.1:5060"),
         ({"sip": {"listen": "::1"}}, "address:port such as 127.0.0.1:5060"),
         ({"rtp": {"advertise": "here"}}, "an IPv4 or IPv6 address"),
+        ({"sip": {"tls": "127.0.0.1"}}, "address:port such as 127.0.0.1:5060"),
+        ({"sip": {"tls": "127.0.0.1:5061", "tls_key": "k"}}, "tls_certificate and tls_key, a PEM"),
+        ({"sip": {"tls_certificate": "c"}}, 'tls = "address:port", as its certificate or key'),
         ({"sip": {"realm": 'a"b'}}, "1 to 64 letters, digits"),
         ({"user": [{"name": "ann"}]}, "password: one, or ha1_md5 or ha1_sha256"),
         ({"user": [{"name": "a b", "password": "x"}]}, "1 to 64 letters, digits"),
@@ -80,6 +87,52 @@ def test_users_and_trunks_are_told_to_the_core() -> None:
     assert (config.realm, config.require_auth) == ("here", True)
     assert config.trusted("192.0.2.7")
     assert not config.trusted("198.51.100.7")
+
+
+def test_doctor_says_that_tls_is_off() -> None:
+    said: list[str] = []
+    examine(None, said.append)
+    assert "  fine   SIP over TLS: off" in said
+
+
+def tls_toml(folder: Path, certificate: Path, key: Path, port: int = 0) -> Path:
+    """Write a configuration with TLS."""
+    path = folder / "bridge.toml"
+    files = f'tls_certificate = "{certificate}"\ntls_key = "{key}"\n'
+    path.write_text(
+        f'[sip]\nlisten = "127.0.0.1:0"\ntls = "127.0.0.1:{port}"\n{files}'
+        f'[store]\nurl = "sqlite:///{folder}/store.db"\n'
+    )
+    return path
+
+
+def test_doctor_says_until_when_the_certificate_of_tls_is_valid(tmp_path: Path) -> None:
+    made = self_signed(tmp_path)
+    said: list[str] = []
+    examine(tls_toml(tmp_path, *made), said.append)
+    until = valid_until(made.certificate)
+    assert "  fine   SIP over TLS 127.0.0.1:0" in said
+    expected = f"  fine   certificate {made.certificate}, valid until {until:%Y-%m-%d %H:%M} UTC"
+    assert expected in said
+
+
+def test_doctor_names_a_certificate_that_has_expired(tmp_path: Path) -> None:
+    faults = examine(tls_toml(tmp_path, *expired(tmp_path)), lambda _: None)
+    assert faults == ["it has expired: phones refuse it"]
+
+
+def test_doctor_names_a_key_that_is_not_the_certificates(tmp_path: Path) -> None:
+    made, other = self_signed(tmp_path), self_signed(tmp_path, "other")
+    faults = examine(tls_toml(tmp_path, made.certificate, other.key), lambda _: None)
+    assert [fault.partition(":")[0] for fault in faults] == ["sip.tls_key"]
+
+
+def test_doctor_names_a_port_of_tls_that_is_taken(tmp_path: Path) -> None:
+    made = self_signed(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        faults = examine(tls_toml(tmp_path, *made, port), lambda _: None)
+    assert any("cannot be bound: Address already in use" in fault for fault in faults)
 
 
 def test_codecs_are_offered_in_the_order_of_the_settings() -> None:

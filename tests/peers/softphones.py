@@ -141,10 +141,12 @@ def baresip(
     transport: str = "udp",
     answers: bool = False,
     codec: str = "g711",
+    trusted: Path | None = None,
 ) -> Iterator[Softphone]:
     """Run baresip with one account that registers; `answers` makes it answer at once.
 
-    `codec` is the module of the only codec that it has.
+    `codec` is the module of the only codec that it has; `trusted` the certificate that it wants
+    to see over TLS.
     """
     (home / "heard").mkdir(parents=True)
     rate_hz, channels = BARESIP_CODECS[codec]
@@ -159,6 +161,7 @@ def baresip(
         f"snd_path {home / 'heard'}",
         f"module_path {BARESIP_MODULES}",
         *(f"module {name}.so" for name in modules),
+        *([f"sip_cafile {trusted}", "sip_verify_server yes"] if trusted else []),
     ]
     (home / "config").write_text("\n".join(lines) + "\n")
     account = f"<sip:{user}@{bridge};transport={transport}>;auth_user={user};auth_pass=secret"

@@ -1,4 +1,4 @@
-"""A registered softphone is called where it registered from, over UDP and back over its own TCP."""
+"""A registered softphone is called where it registered from: UDP, its own TCP, its own TLS."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.net.sip_tls import Tls, server_context
 from bridge.net.sip_udp import SipUdp
 from bridge.sip.api import (
     Address,
@@ -20,6 +21,7 @@ from bridge.sip.api import (
     SipUser,
 )
 from bridge.units import LegId
+from tests.certificates import self_signed
 from tests.peers.needs import need
 from tests.peers.sip_wire import HOST
 from tests.peers.softphones import baresip
@@ -32,20 +34,25 @@ POLLS_MAX = 200
 LEG = LegId("out-1")
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_a_registered_baresip_is_called_and_answers(tmp_path: Path, transport: str) -> None:
     need("baresip")
     notices: asyncio.Queue[SipNotice] = asyncio.Queue()
     config = SipConfig(Address("", 0), users=(SipUser("ann", "secret"),), digests=("MD5",))
-    sip = await SipUdp.open(Address(HOST, 0), config, notices.put_nowait, tcp=True)
+    made = self_signed(tmp_path)
+    tls = Tls(Address(HOST, 0), server_context(*made))
+    sip = await SipUdp.open(Address(HOST, 0), config, notices.put_nowait, tcp=True, tls=tls)
+    heard = sip.config.tls_contact if transport == "tls" else sip.address
+    assert heard
     phone = baresip(
         tmp_path / "ann",
         user="ann",
-        bridge=f"{HOST}:{sip.address.port}",
+        bridge=f"{HOST}:{heard.port}",
         tone_hz=440,
         rtp_port=21_300,
         transport=transport,
         answers=True,
+        trusted=made.certificate if transport == "tls" else None,
     )
 
     async def until(kind: type) -> SipNotice:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +14,10 @@ import pytest
 from tests.bridge.test_sip_settings import tls_toml
 from tests.certificates import SelfSigned, self_signed
 from tests.peers.bridge_process import ROOT, config, facts, serving
+from tests.peers.needs import need
 from tests.peers.probing import CODE, free_port
 from tests.peers.sip_wire import HOST, Message, Talk, Wire, parse
+from tests.peers.softphones import baresip, seconds_of_sound
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
 
@@ -101,6 +104,39 @@ def test_a_phone_dials_in_over_tls_keys_the_code_and_hangs_up(tmp_path: Path, pi
         "leg.answered", "leg.waiting", "leg.left"
     ]  # fmt: skip
     assert {f["reason"] for f in facts(store) if f["type"] == "leg.left"} == {"hung_up"}
+
+
+def test_a_baresip_that_checks_the_certificate_registers_hears_music_holds_and_hangs_up(
+    tmp_path: Path,
+) -> None:
+    need("baresip")
+    made, store, port = self_signed(tmp_path), tmp_path / "store.db", free_port()
+    text = tls_config(made, store, port).replace("[sip]\n", '[sip]\ndigest = ["MD5"]\n')
+    text += '[[user]]\nname = "ann"\npassword = "secret"\n'
+    with (
+        serving(text, tmp_path),
+        baresip(
+            tmp_path / "ann", user="ann", bridge=f"{HOST}:{port}", tone_hz=440, rtp_port=21_320,
+            transport="tls", trusted=made.certificate,
+        ) as ann,
+    ):  # fmt: skip
+        ann.type(f"/dial sip:{CODE}@{HOST}:{port};transport=tls")
+        ann.says("Call established")
+        time.sleep(2)  # of hold music
+        ann.type("/hold")
+        ann.says("call: hold")
+        time.sleep(0.5)
+        ann.type("/resume")
+        ann.says("call: resume")
+        time.sleep(0.5)
+        ann.type("/hangup")
+        ann.quit("/quit")
+        deadline = time.monotonic() + 10
+        while not (left := [f for f in facts(store) if f["type"] == "leg.left"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert [fact["reason"] for fact in left] == ["hung_up"]
+    assert seconds_of_sound(ann.heard()) > 1
 
 
 def test_srtp_is_declined_over_tls_too(tmp_path: Path) -> None:

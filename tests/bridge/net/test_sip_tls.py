@@ -305,6 +305,22 @@ async def test_who_leaves_during_the_handshake_is_counted(bridge: Bridge, reset:
     assert len(bridge.sip._tls) == 0
 
 
+async def test_handshakes_that_come_at_once_are_begun_in_turns(bridge: Bridge) -> None:
+    clients = [socket.create_connection(bridge.address) for _ in range(30)]
+    for client in clients:
+        client.sendall(b"no handshake")
+    steps, failed, turns = [], 0, 0
+    while failed < len(clients):
+        await asyncio.sleep(0)  # a turn of the loop
+        now = bridge.sip.counters.get("drop.tls_handshake_failed", 0)
+        steps.append(now - failed)
+        failed, turns = now, turns + 1
+        assert turns < 1_000_000
+    assert max(steps) <= 2
+    for client in clients:
+        client.close()
+
+
 async def test_a_client_of_tls_1_1_is_refused(
     bridge: Bridge, recwarn: pytest.WarningsRecorder
 ) -> None:

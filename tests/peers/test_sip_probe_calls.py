@@ -26,7 +26,7 @@ def test_a_late_offer_is_made_by_the_200_and_answered_by_the_ack(talk: Talk) -> 
     talk.wire.send(talk.text("INVITE"))
     answer = talk.wire.answer("INVITE")
     assert answer.status == 200
-    assert re.fullmatch(r"m=audio \d+ RTP/AVP 0 8 101", answer.media_lines()[0])
+    assert re.fullmatch(r"m=audio \d+ RTP/AVP 111 9 107 0 8 101 102 103", answer.media_lines()[0])
     talk.take(answer)
     talk.ack(body=talk.offer())
     assert talk.ask("OPTIONS").status == 200
@@ -53,7 +53,7 @@ OFFERS = {
         audio(4_000, formats="0 127", more="a=rtpmap:127 telephone-event/8000"),
         r"0 127",
     ),
-    "opus_first": (audio(4_000, formats="111 9 8 101", more="a=rtpmap:111 opus/48000/2"), r"8 101"),
+    "opus_first": (audio(4_000, formats="111 9 8 101", more="a=rtpmap:111 opus/48000/2"), r"111 101"),
     "wide_event": (
         audio(4_000, formats="0 100 101", more="a=rtpmap:100 telephone-event/48000"),
         r"0 101",
@@ -121,7 +121,7 @@ def test_a_direction_of_the_whole_session_counts(talk: Talk, session: str, answe
 
 
 REFUSED_OFFERS = {
-    "opus_only": audio(4_000, formats="111", more="a=rtpmap:111 opus/48000/2"),
+    "amr_only": audio(4_000, formats="111", more="a=rtpmap:111 AMR-WB/16000"),
     "savp": audio(4_000, protocol="RTP/SAVP"),
     "webrtc": audio(4_000, protocol="UDP/TLS/RTP/SAVPF"),
     "port_0": audio(0),
@@ -267,7 +267,7 @@ def test_hold_and_resume(talk: Talk, method: str) -> None:
 
 def test_a_reinvite_that_cannot_be_taken_leaves_the_call_as_it_was(talk: Talk) -> None:
     talk.up()
-    refused = talk.ask("INVITE", body=sdp(0, media=REFUSED_OFFERS["opus_only"]))
+    refused = talk.ask("INVITE", body=sdp(0, media=REFUSED_OFFERS["amr_only"]))
     assert refused.status == 488
     talk.ack_failure(refused)
     assert talk.ask("OPTIONS").status == 200

@@ -53,7 +53,10 @@ OFFERS = {
         audio(4_000, formats="0 127", more="a=rtpmap:127 telephone-event/8000"),
         r"0 127",
     ),
-    "opus_first": (audio(4_000, formats="111 9 8 101", more="a=rtpmap:111 opus/48000/2"), r"111 101"),
+    "opus_first": (
+        audio(4_000, formats="111 9 8 101", more="a=rtpmap:111 opus/48000/2"),
+        r"111 101",
+    ),
     "wide_event": (
         audio(4_000, formats="0 100 101", more="a=rtpmap:100 telephone-event/48000"),
         r"0 101",

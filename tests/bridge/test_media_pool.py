@@ -179,15 +179,15 @@ def test_each_worker_needs_a_part_of_the_ports() -> None:
     with pytest.raises(SettingsError, match="two ports for each of the 4 workers"):
         parse_settings({"rtp": {"port_range": [40_000, 40_005], "workers": 4}})
     settings = parse_settings({"rtp": {"port_range": [40_001, 40_012], "workers": 2}})
-    parts = [settings.worker_settings(worker, "/tmp/x") for worker in range(2)]
+    parts = [settings.worker_settings(worker, "links") for worker in range(2)]
     assert [(part.port_first, part.port_last) for part in parts] == [
         (40_002, 40_005),
         (40_006, 40_009),
     ]
-    assert [(part.index, part.link_dir) for part in parts] == [(0, "/tmp/x"), (1, "/tmp/x")]
+    assert [(part.index, part.link_dir) for part in parts] == [(0, "links"), (1, "links")]
     few = parse_settings({"rtp": {"port_range": [40_000, 40_003], "workers": 0}})
     assert 1 <= few.rtp.workers_count <= 2
-    alone = parse_settings({"rtp": {"workers": 1}}).worker_settings(0, "/tmp/x")
+    alone = parse_settings({"rtp": {"workers": 1}}).worker_settings(0, "links")
     assert (alone.port_first, alone.port_last, alone.link_dir) == (40_000, 44_999, "")
 
 

@@ -5,7 +5,6 @@ nothing else. The reference is what the codec alone gives: 4.549 is the scale's 
 of wideband codecs, judged by P.862.2 at 16 kHz, 4.644 is.
 """
 
-import importlib
 import statistics
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.bench.speech import PAYLOAD_TYPES, Payloads, payloads_of, spoken_payloads
-from bridge.errors import InputError
+from bridge.lab.spoken import pesq
 from bridge.media import rtp
 from bridge.media.codecs import WIDE
 from bridge.media.g711 import ITU_DECODE
@@ -132,16 +131,9 @@ def alone(said: Payloads, codec: str) -> NDArray[np.int16]:
     return np.concatenate(frames)
 
 
-def _judge() -> Any:
-    try:
-        return importlib.import_module("pesq").pesq
-    except ImportError:
-        raise InputError("pesq", "not installed", "pip install 'tollbridge[bench]'") from None
-
-
 def run(seeds: int = SEEDS, codec: str = "PCMU") -> dict[str, Any]:
     """Return the PESQ of each case: mean, least and greatest over the seeds."""
-    pesq = _judge()
+    judge = pesq()
     wide = codec in WIDE
     said = payloads_of(codec) if wide else spoken_payloads()
     rate, mode = (WIDE_HZ, "wb") if wide else (SAMPLE_RATE_HZ, "nb")
@@ -149,7 +141,7 @@ def run(seeds: int = SEEDS, codec: str = "PCMU") -> dict[str, Any]:
     cases = []
     for case in CASES:
         scores = [
-            float(pesq(rate, codec_alone, through(said, case, seed, codec), mode))
+            float(judge(rate, codec_alone, through(said, case, seed, codec), mode))
             for seed in range(seeds if case != CASES[0] else 1)
         ]
         cases.append(

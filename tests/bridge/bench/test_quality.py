@@ -50,7 +50,7 @@ def test_figures_are_of_every_case(monkeypatch: pytest.MonkeyPatch) -> None:
             a, b = np.asarray(want), np.asarray(got)
             return float(max(np.mean(b[at:][: len(a)] == a) for at in range(0, 1_600, 160)))
 
-    monkeypatch.setattr(quality, "_judge", lambda: Judge.pesq)
+    monkeypatch.setattr(quality, "pesq", lambda: Judge.pesq)
     cases = {row["case"]: row for row in quality.run(2)["cases"]}
     assert cases["clean"]["pesq"] == 1.0
     assert cases["5 % loss"]["pesq"] < 0.98

@@ -148,7 +148,7 @@ def _run(stories: list[Story], jobs: int, options: LabOptions) -> tuple[list[Sto
     set_up_logs(quiet=True)
     console = Console(highlight=False)
     if options.keeping is not None:
-        clear(options.keeping.folder, stories)
+        clear(options.keeping.folder, [story.file for story in stories])
     began_ns = time.monotonic_ns()
     if jobs > 1 and len(stories) > 1:
         results = run_parallel(stories, jobs, options, lambda one: reports.show(one, console))

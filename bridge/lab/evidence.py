@@ -7,6 +7,7 @@ every story where that is asked for; of the others it forgets all. Judges nothin
 import asyncio
 import glob
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,6 @@ from bridge.lab.host import Host
 from bridge.lab.pcap import Datagram, write_pcapng
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine
-from bridge.lab.story import Story
 from bridge.lab.tracks import Track, tracks_of, write_wav
 from bridge.lab.verdicts import StoryResult
 from bridge.legstory.axis import Axis
@@ -38,6 +38,7 @@ STORIES_MAX: Final = 40
 """Legs of a story whose own stories are told; a crowd has hundreds."""
 
 SAME_NAME_MAX: Final = 10_000
+NOT_IN_NAMES: Final = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class Witness:
     def _write(self, everything: list[Packet], rtp: list[Packet], whose: dict[int, str]) -> None:
         assert self._keeping is not None, "nothing is kept without"
         evidence, began = self._evidence, self._result.began_ns
-        folder = _new_folder(self._keeping.folder, self._result.story)
+        folder = _new_folder(self._keeping.folder, self._result.story.file)
         self._result.folder = str(folder)
         evidence.tracks = tracks_of(rtp, whose, began_ns=began)
         for (name, sent), track in evidence.tracks.items():
@@ -227,24 +228,32 @@ def _seen(packet: Packet, callers: Sequence[Caller], clock: Any) -> SipSeen:
     return SipSeen(shown, packet.at_ns, conf, packet.sent, line_of(packet.payload))
 
 
-def folder_name(story: Story) -> str:
-    """Return what a story's folder is called: its own folder and file."""
-    return f"{story.file.absolute().parent.name}-{story.file.stem}"
+def folder_name(file: Path) -> str:
+    """Return what a story's folder is called: its own folder and file; a test's by its name.
+
+    >>> folder_name(Path("scenarios/audio/two.yaml"))
+    'audio-two'
+    >>> folder_name(Path("tests/test_calls.py::test_two[PCMU]"))
+    'tests-test_calls-test_two-PCMU'
+    """
+    test = "::" in file.name
+    name = NOT_IN_NAMES.sub("-", file.name.replace(".py::", "-")) if test else file.stem
+    return f"{file.absolute().parent.name}-{name.strip('-')}"
 
 
-def _new_folder(where: Path, story: Story) -> Path:
+def _new_folder(where: Path, file: Path) -> Path:
     """Make a folder of this run; a story that runs often gets several."""
     for number in range(1, SAME_NAME_MAX):
-        folder = where / (folder_name(story) + (f".{number}" if number > 1 else ""))
+        folder = where / (folder_name(file) + (f".{number}" if number > 1 else ""))
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
             return folder
-    raise FileExistsError(f"{where}: {SAME_NAME_MAX} runs of {folder_name(story)}")
+    raise FileExistsError(f"{where}: {SAME_NAME_MAX} runs of {folder_name(file)}")
 
 
-def clear(where: Path, stories: Iterable[Story]) -> None:
-    """Remove what earlier runs of these stories left; nothing else is touched."""
-    for name in {glob.escape(folder_name(story)) for story in stories}:
+def clear(where: Path, files: Iterable[Path]) -> None:
+    """Remove what earlier runs of these stories and tests left; nothing else is touched."""
+    for name in {glob.escape(folder_name(file)) for file in files}:
         for folder in (*where.glob(name), *where.glob(f"{name}.[0-9]*")):
             if (folder / PAGE).is_file() or (folder / PCAP).is_file():
                 shutil.rmtree(folder)

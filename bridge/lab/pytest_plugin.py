@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bridge.lab.verdicts import StoryResult
 
 SUFFIXES = (".scenario.yaml", ".scenario.yml")
+EVIDENCE = "out/evidence"
 PORTS_FIRST = 40_000
 PORTS_PER_WORKER = 600
 
@@ -27,17 +28,33 @@ PORTS_PER_WORKER = 600
 class StudioOfSession:
     """The one studio of a test session; made when it is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None, *, keep: bool) -> None:
         self._studio: Studio | None = None
+        self._folder, self._keep = folder, keep
+        self._cleared: set[Path] = set()
 
     def get(self) -> "Studio":
         """Return the studio."""
         if self._studio is None:
+            from bridge.lab.evidence import Keeping
             from bridge.lab.runner import LabOptions
             from bridge.lab.stage import Studio
 
-            self._studio = Studio(LabOptions(ports=_ports()))
+            keeping = Keeping(self._folder, everything=self._keep) if self._folder else None
+            self._studio = Studio(LabOptions(ports=_ports(), keeping=keeping))
         return self._studio
+
+    def clear(self, told_by: Path) -> None:
+        """Remove what an earlier session left of a test, before it runs for the first time."""
+        from bridge.lab.evidence import clear
+
+        if self._folder is not None and told_by not in self._cleared:
+            self._cleared.add(told_by)
+            clear(self._folder, [told_by])
+
+    def wants(self, report: pytest.TestReport) -> bool:
+        """Whether the evidence of a test that went so is kept."""
+        return self._folder is not None and (report.failed or (self._keep and report.passed))
 
     def close(self) -> None:
         """End it, if there is one."""
@@ -47,6 +64,24 @@ class StudioOfSession:
 
 
 STUDIO = pytest.StashKey[StudioOfSession]()
+STAGE = pytest.StashKey["Stage"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say where evidence is kept, and of which tests."""
+    group = parser.getgroup("tollbridge", "stories and calls")
+    group.addoption(
+        "--tollbridge-evidence",
+        metavar="DIR",
+        default=EVIDENCE,
+        help="folder for report, recordings and packets of each story and each test with the "
+        f"fixture `bridge` that fails (default: {EVIDENCE}); '' keeps none",
+    )
+    group.addoption(
+        "--tollbridge-keep",
+        action="store_true",
+        help="keep those of the stories and tests that pass, too",
+    )
 
 
 def _ports() -> tuple[int, int]:
@@ -58,7 +93,9 @@ def _ports() -> tuple[int, int]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the studio and name the marker."""
-    config.stash[STUDIO] = StudioOfSession()
+    given = config.getoption("--tollbridge-evidence")
+    folder = config.invocation_params.dir / given if given else None
+    config.stash[STUDIO] = StudioOfSession(folder, keep=config.getoption("--tollbridge-keep"))
     config.addinivalue_line(
         "markers",
         "tollbridge(**settings): settings of the `bridge` fixture: start, toll_free, product, "
@@ -70,6 +107,38 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End what was started."""
     if (studio := config.stash.get(STUDIO, None)) is not None:
         studio.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write the evidence of a test with a stage, while that is still as the test left it."""
+    report = yield
+    stage = item.stash.get(STAGE, None)
+    ends = report.failed or call.when == "call"
+    if stage is None or not ends or not item.config.stash[STUDIO].wants(report):
+        return report
+    del item.stash[STAGE]  # once: what ends it may fail too
+    fault, line = _fault_of(item, call)
+    _tell(item, report, stage.keep(fault=fault, line=line))
+    return report
+
+
+def _fault_of(item: pytest.Item, call: pytest.CallInfo[None]) -> tuple[str, int]:
+    """Return why a test failed and in which of its lines; nothing of one that passed."""
+    if call.excinfo is None:
+        return "", 0
+    own = [entry.lineno + 1 for entry in call.excinfo.traceback if entry.path == item.path]
+    return call.excinfo.exconly(tryshort=True), own[-1] if own else 0
+
+
+def _tell(item: pytest.Item, report: pytest.TestReport, folder: str) -> None:
+    """Say where evidence is: in the failure, and as a property of the test in JUnit XML."""
+    item.user_properties.append(("evidence", folder))
+    add_section = getattr(report.longrepr, "addsection", None)  # not of a line, as of --tb=line
+    if report.failed and add_section is not None:
+        add_section("evidence", folder)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "StoryFile | None":
@@ -113,8 +182,12 @@ class StoryItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run it on a fresh bridge; raise when an expectation failed."""
-        studio = self.config.stash[STUDIO].get()
+        shared = self.config.stash[STUDIO]
+        shared.clear(self.story.file)
+        studio = shared.get()
         result = studio.loop.run(studio.lab.run(self.story))
+        if result.folder:
+            self.user_properties.append(("evidence", result.folder))
         if not result.ok:
             raise StoryFailed(result)
 
@@ -125,7 +198,9 @@ class StoryItem(pytest.Item):
         if isinstance(excinfo.value, StoryFailed):
             from bridge.lab.reports import evidence
 
-            return "\n".join(evidence(excinfo.value.result))
+            result = excinfo.value.result
+            kept = [f"evidence: {result.folder}"] if result.folder else []
+            return "\n".join([*evidence(result), *kept])
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -165,8 +240,19 @@ def bridge(request: pytest.FixtureRequest) -> Generator["Stage", None, None]:
     settings: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("tollbridge"))):
         settings |= marker.kwargs
-    with request.config.stash[STUDIO].get().stage(**settings) as stage:
+    shared, told_by = request.config.stash[STUDIO], _told_by(request.node)
+    shared.clear(told_by)
+    with shared.get().stage(told_by, **settings) as stage:
+        request.node.stash[STAGE] = stage
         yield stage
+        if STAGE in request.node.stash:
+            del request.node.stash[STAGE]
+
+
+def _told_by(item: pytest.Item) -> Path:
+    """Return a test's place as evidence names it: `tests/test_calls.py::test_two_meet`."""
+    _, *names = item.nodeid.split("::", 1)
+    return item.path.with_name("::".join([item.path.name, *names]).replace("/", "-"))
 
 
 @pytest.fixture

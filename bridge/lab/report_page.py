@@ -114,12 +114,8 @@ def _failures(result: StoryResult) -> list[Markup]:
 def _failure(verdict: Verdict) -> Markup:
     head = html.element("h4", f"Line {verdict.line}: {verdict.name}")
     if "\n" in verdict.observed:
-        text = html.join(
-            [
-                html.element("p", f"It should be the same as {verdict.expected}. It differs:"),
-                html.lines_of(verdict.observed),
-            ]
-        )
+        lead = f"Expected: {verdict.expected}. Observed:"
+        text = html.join([html.element("p", lead), html.lines_of(verdict.observed)])
     else:
         text = html.paragraphs(
             (f"Expected: {verdict.expected}", f"Observed: {verdict.observed}"),

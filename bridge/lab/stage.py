@@ -5,12 +5,13 @@ so a test needs no event loop and no plug-in for one. Knows the lab, nothing of 
 """
 
 import asyncio
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -21,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from bridge.conference.api import Fact, LegState, LegView, Role
 from bridge.errors import InputError
 from bridge.lab.account import Account, contract_table
+from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
 from bridge.lab.host import Host
 from bridge.lab.invoices import BillSeen
@@ -29,10 +31,11 @@ from bridge.lab.runner import Lab, LabOptions, StoryRun
 from bridge.lab.source import Source
 from bridge.lab.steps import StepReader
 from bridge.lab.story import CALL_ME_CODEC, STARTS_AT, CallerSpec, Session, Story
-from bridge.lab.verdicts import Verdict
+from bridge.lab.verdicts import StoryResult, Verdict
 from bridge.logs import set_up_logs
 
 STOP_S: Final = 30.0
+TEST: Final = Path("test")
 Result = TypeVar("Result")
 
 
@@ -68,9 +71,9 @@ class Studio:
         self.loop.run(self.lab.close())
         self.loop.close()
 
-    def stage(self, **settings: Any) -> "Stage":
+    def stage(self, told_by: Path = TEST, /, **settings: Any) -> "Stage":
         """Return a fresh bridge; use it as a context manager. See `Stage` for the settings."""
-        return Stage(self, settings)
+        return Stage(self, settings, told_by)
 
 
 async def _open(options: LabOptions) -> Lab:
@@ -100,17 +103,21 @@ class Stage:
     Settings, all optional: the keys of a story's `session` (`toll_free`, `start`, `access_code`,
     `organizer_pin`, `security_code`, `entry`, `participants_max`, `continue_minutes`) and of its
     `account` (`product`, `contract`, `time_zone`, `vat_country`), `contracts`, `starts_at` (aware
-    datetime), and `settings`: keys of bridge.toml.
+    datetime), and `settings`: keys of bridge.toml. `told_by` is whose evidence it is:
+    `tests/test_calls.py::test_two_meet`.
 
     Raises:
         InputError: a setting that is unknown or impossible.
     """
 
-    def __init__(self, studio: Studio, settings: Mapping[str, Any]) -> None:
+    def __init__(self, studio: Studio, settings: Mapping[str, Any], told_by: Path = TEST) -> None:
         self._studio = studio
-        self._story = _story_of(settings)
+        self._story = _story_of(settings, told_by.name)
+        self._story.tell_from(Source(told_by))
         self._folder: tempfile.TemporaryDirectory[str]
         self._run: StoryRun
+        self._result: StoryResult
+        self._witness: Witness
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -134,6 +141,9 @@ class Stage:
 
     async def _start(self) -> StoryRun:
         lab, folder = self._studio.lab, Path(self._folder.name)
+        self._result = StoryResult(self._story, began_ns=time.monotonic_ns())
+        self._witness = Witness(lab.engine, lab.options.keeping, self._result)
+        await self._witness.begin()
         gateway = await Phone.open(CALL_ME_CODEC)
         host = await Host.start(
             self._story,
@@ -142,7 +152,9 @@ class Stage:
             ports=lab.options.ports,
             gateway=gateway.address,
         )
-        return await StoryRun.prepare(self._story, host, lab, folder, gateway=gateway)
+        return await StoryRun.prepare(
+            self._story, host, lab, folder, self._witness, gateway=gateway
+        )
 
     async def _stop(self) -> None:
         for group in self._run.callers.values():
@@ -150,6 +162,31 @@ class Stage:
                 await caller.hang_up()
         await self._run.close()
         self._studio.lab.workers = await self._run.host.stop()
+
+    # --- evidence -------------------------------------------------------------------------
+
+    def keep(self, *, fault: str = "", line: int = 0) -> str:
+        """Write what there is to see of a test that ends here, if that is kept; return the folder.
+
+        `fault` says why it failed, in which `line`; "" that it passed. Callers and bridge are left
+        as they are, so the evidence shows what was so when it failed.
+        """
+        self._studio.loop.run(self._keep(fault, line))
+        return self._result.folder
+
+    async def _keep(self, fault: str, line: int) -> None:
+        run, result = self._run, self._result
+        seen = list(run.judge.verdicts)
+        if not fault:  # a test may well want that something does not hold
+            wanted = "it did not hold, as the test wanted: "
+            seen = [v if v.ok else replace(v, ok=True, observed=wanted + v.observed) for v in seen]
+        said = fault or "it passes"
+        result.verdicts = [*seen, Verdict(line, "test", not fault, "the test passes", said)]
+        result.ladders, result.facts = run.ladders(), tuple(run.host.facts)
+        result.notes = self._studio.lab.agents.notes_of_story()
+        result.late = run.host.late_ticks()
+        await self._witness.ask(run.host, run.everybody)
+        await self._witness.close(run.everybody, run.judge.listened, run.host.bridge.stories.clock)
 
     # --- callers and steps ----------------------------------------------------------------
 
@@ -183,8 +220,11 @@ class Stage:
         except (ValueError, PydanticCustomError) as error:
             text = "; ".join(problem.message for problem in source.problems) or str(error)
             raise InputError("step", step, text) from None
-        self._run.judge.acted_ns = time.monotonic_ns()
-        self._studio.loop.run(self._run.do(read))
+        began_ns = self._run.judge.acted_ns = time.monotonic_ns()
+        try:
+            self._studio.loop.run(self._run.do(read))
+        finally:
+            self._witness.step(_line_of_test(), read.text, began_ns)
 
     def advance(self, time_or_moment: str) -> None:
         """Move the conference clock: `4m`, or to a moment: `to ann.warning`."""
@@ -203,9 +243,14 @@ class Stage:
             expect = Expect.model_validate(what, context={"callers": tuple(self._story.callers)})
         except ValidationError as error:
             raise _input_error("expect", error) from None
+        for name in (*(expect.waiting or ()), *(expect.hosting or ()), *(expect.joined or ())):
+            if name not in self._story.callers:
+                raise InputError("expect", name, "a phone of this test")
         judge = self._run.judge
         before = len(judge.verdicts)
-        self._studio.loop.run(judge.judge(expect, 0))
+        line, began_ns = _line_of_test(), time.monotonic_ns()
+        self._studio.loop.run(judge.judge(expect, line))
+        self._witness.step(line, f"expect {', '.join(what)}", began_ns)
         return Seen(tuple(judge.verdicts[before:]))
 
     # --- what is so -----------------------------------------------------------------------
@@ -287,7 +332,15 @@ class StagePhone:
         return self._stage.expect(**{self.name: {"silence": True}})
 
 
-def _story_of(settings: Mapping[str, Any]) -> Story:
+def _line_of_test() -> int:
+    """Return the line that called this module: the nearest frame that is not of it."""
+    frame = sys._getframe()
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_lineno
+
+
+def _story_of(settings: Mapping[str, Any], name: str) -> Story:
     """Return the story of a stage, without callers and steps."""
     rest = dict(settings)
 
@@ -310,7 +363,7 @@ def _story_of(settings: Mapping[str, Any]) -> Story:
         known = [*Session.model_fields, *Account.model_fields, "contracts", "settings", "starts_at"]
         raise InputError("bridge", next(iter(rest)), f"one of {', '.join(known)}")
     return Story.model_construct(
-        scenario="a test",
+        scenario=name,
         session=session,
         account=account,
         contracts=contracts,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_a_bridge_of_ones_own(bridge, phone, conference):
 """
 
 
+FAILS = """\
+import pytest
+
+
+@pytest.mark.parametrize("path", ["a/b"])
+def test_nobody_waits(bridge, phone, conference, path):
+    phone("ann", via="toll-free", country="US").join()
+    assert not bridge.expect(joined=["ann"])
+    bridge.advance("1m")
+    assert conference.waiting == []
+"""
+
+
 def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
@@ -61,29 +75,81 @@ def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    code: int
+    output: str
+
+    def kept(self, name: str) -> Path:
+        return self.folder / "out" / "evidence" / f"{self.folder.name}-{name}"
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("plugin")
     (folder / "holds.scenario.yaml").write_text(HOLDS)
     (folder / "fails.scenario.yaml").write_text(HOLDS.replace("0.00 USD", "0.30 USD"))
     (folder / "test_python.py").write_text(IN_PYTHON)
-    return pytest_in(folder, "-v")
+    (folder / "test_fails.py").write_text(FAILS)
+    (folder / "out" / "evidence" / f"{folder.name}-holds.scenario").mkdir(parents=True)
+    (folder / "out" / "evidence" / f"{folder.name}-holds.scenario" / "report.html").touch()
+    code, output = pytest_in(folder, "-v", "--junitxml", "junit.xml")
+    return Run(folder, code, output)
 
 
-def test_stories_and_python_tests_run_side_by_side(run: tuple[int, str]) -> None:
-    code, output = run
-    assert code == 1, output
+def test_stories_and_python_tests_run_side_by_side(run: Run) -> None:
+    output = run.output
+    assert run.code == 1, output
     assert "3 passed" in output
-    assert "1 failed" in output
+    assert "2 failed" in output
     assert "holds.scenario.yaml::Nobody comes PASSED" in output
 
 
-def test_a_story_that_fails_shows_its_evidence(run: tuple[int, str]) -> None:
-    _, output = run
+def test_a_story_that_fails_shows_its_evidence(run: Run) -> None:
+    output = run.output
     assert "fails.scenario.yaml:8: bill.total" in output
     assert "expected: 0.30 USD" in output
     assert "observed: 0.00 USD" in output
     assert "Traceback" not in output
+
+
+def test_what_fails_leaves_report_recordings_and_packets_and_the_failure_says_where(
+    run: Run,
+) -> None:
+    for name in ("fails.scenario", "test_fails-test_nobody_waits-a-b"):
+        folder = run.kept(name)
+        files = {"ann.received.wav", "ann.sent.wav", "packets.pcapng", "report.html"}
+        assert {one.name for one in folder.iterdir()} == files
+        assert str(folder) in run.output
+        assert f'name="evidence" value="{folder}"' in (run.folder / "junit.xml").read_text()
+    assert not run.kept("holds.scenario").exists(), "it held, and what was there is older"
+
+
+def test_the_report_of_a_test_has_its_steps_by_line_and_what_it_asked(run: Run) -> None:
+    text = (run.kept("test_fails-test_nobody_waits-a-b") / "report.html").read_text()
+    lines = FAILS.splitlines()
+    failed = next(number for number, line in enumerate(lines, 1) if "waiting == []" in line)
+    advanced = next(number for number, line in enumerate(lines, 1) if "advance" in line)
+    assert f"Line {failed}: test" in text
+    assert "assert [&#39;ann&#39;] == []" in text
+    assert f"line {advanced}: advance: 1m" in text
+    assert "SIP between callers and bridge" in text
+    assert "Who was where, on conference time" in text
+
+
+def test_what_passes_is_kept_when_asked_and_nothing_where_no_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "test_python.py").write_text(FAILS.replace("conference.waiting == []", "True"))
+    code, output = pytest_in(tmp_path, "--tollbridge-keep", "--tollbridge-evidence=kept")
+    assert code == 0, output
+    (folder,) = (tmp_path / "kept").iterdir()
+    text = (folder / "report.html").read_text()
+    assert "it did not hold, as the test wanted" in text
+    assert "Stories: all held" in text
+    (tmp_path / "test_python.py").write_text(FAILS)
+    code, output = pytest_in(tmp_path, "--tollbridge-evidence=")
+    assert code == 1, output
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_file_is_told_with_its_line_when_it_is_collected(tmp_path: Path) -> None:
@@ -112,3 +178,5 @@ def test_impossible_callers_and_steps_are_refused(stage: Stage) -> None:
         stage.phone("ann", via="toll-free")
     with pytest.raises(InputError, match="unknown step or caller 'ben'"):
         stage.do({"ben": "join"})
+    with pytest.raises(InputError, match="expect: 'ben': expected a phone of this test"):
+        stage.expect(waiting=["ben"])

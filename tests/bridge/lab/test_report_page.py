@@ -101,7 +101,7 @@ def test_failures_come_first_with_what_was_expected_and_observed(
     assert text.index('class="card drawing failed"') < text.index('class="card drawing held"')
     assert "<h4>Line 9: ann</h4>" in text
     assert "Expected: does not hear olivia" in text
-    assert "It should be the same as a.bill.json. It differs:" in text
+    assert "Expected: a.bill.json. Observed:" in text
     assert "-0.42\n+0.30" in text
 
 
@@ -165,7 +165,7 @@ def test_what_callers_received_is_drawn_and_without_matplotlib_that_is_said(
 def test_links_lead_to_the_evidence_from_wherever_the_report_lies(
     story: Story, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "kept" / folder_name(story)
+    folder = tmp_path / "kept" / folder_name(story.file)
     more = evidence()
     more.files = {"ann sent": folder / "ann.sent.wav", "packets": folder / "packets.pcapng"}
     result = result_of(story, ok=False)
@@ -191,17 +191,17 @@ def test_only_what_earlier_runs_of_the_same_stories_left_is_removed(
 ) -> None:
     where = tmp_path / "kept"
     names = (
-        folder_name(story),
-        f"{folder_name(story)}.2",
+        folder_name(story.file),
+        f"{folder_name(story.file)}.2",
         "other-story",
-        f"{folder_name(story)}-mine",
+        f"{folder_name(story.file)}-mine",
     )
     for name in names:
         (where / name).mkdir(parents=True)
         (where / name / "report.html").write_text("x")
-    (where / f"{folder_name(story)}.3").mkdir()
-    clear(where, [story])
+    (where / f"{folder_name(story.file)}.3").mkdir()
+    clear(where, [story.file])
     assert sorted(one.name for one in where.iterdir()) == sorted(
-        [*names[2:], f"{folder_name(story)}.3"]
+        [*names[2:], f"{folder_name(story.file)}.3"]
     )
-    clear(tmp_path / "nothing", [story])
+    clear(tmp_path / "nothing", [story.file])

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.lab.audibility import analyse
-from bridge.lab.rtp import EngineLost, RtpEngine, RtpPort
+from bridge.lab.orders import EngineLost
+from bridge.lab.rtp import RtpEngine, RtpPort
 from bridge.lab.words import Voice
 from bridge.sip.api import Address, Codec, RemoteMedia
 from bridge.units import NS_PER_S
@@ -113,7 +114,7 @@ async def test_a_closed_caller_frees_his_row(engine: RtpEngine) -> None:
 
 async def test_an_engine_that_dies_fails_what_is_asked(engine: RtpEngine) -> None:
     ann, _ = await connected(engine)
-    engine._process.kill()
-    engine._process.wait()
+    engine._link.process.kill()
+    engine._link.process.wait()
     with pytest.raises(EngineLost):
         await engine.speak(ann, Voice(tone_hz=440))

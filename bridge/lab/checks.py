@@ -11,16 +11,14 @@ from bridge.conference.api import LegState, LegView, Role
 from bridge.lab.audibility import Window, analyse
 from bridge.lab.bills import Bill
 from bridge.lab.callers import Caller
+from bridge.lab.cast import Cast, listener_of
 from bridge.lab.expectations import Audio, Expect, Recording
-from bridge.lab.hearing import ABSENT_MS, Heard, Listened, Listener, sound_pcm, window_of
+from bridge.lab.hearing import ABSENT_MS, Heard, Listened, sound_pcm, window_of
 from bridge.lab.host import Host
 from bridge.lab.invoices import bill_of, compare, shown_counts
-from bridge.lab.sounds import Pcm
-from bridge.lab.spoken import samples_said
 from bridge.lab.times import show_duration
 from bridge.lab.verdicts import Verdict, bill_name
 from bridge.lab.voice import level_dbfs
-from bridge.lab.words import Voice
 from bridge.units import SAMPLE_RATE_HZ
 
 PATIENCE_S: Final = 8.0
@@ -33,32 +31,17 @@ class Judge:
     """Knows the story's callers and the bridge, and judges one `expect` after the other.
 
     Attributes:
-        callers: all callers by name; a crowd has several.
-        tones: the callers' tones.
-        said: what the others say, (n,) int16.
         acted_ns: when the last action began: prompts are looked for from there.
-        languages: what is spoken to the callers beside English.
         recording: the recorded file, once the story has closed it.
         listened: what each caller heard whenever he was asked; of a crowd, the worst.
     """
 
     host: Host
-    callers: dict[str, Sequence[Caller]]
-    tones: dict[str, int]
-    said: dict[str, Pcm] = field(default_factory=dict)
+    cast: Cast
     acted_ns: int = 0
-    languages: frozenset[str] = frozenset()
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     listened: list[Listened] = field(default_factory=list)
-
-    def meet(self, name: str, callers: Sequence[Caller], voice: Voice) -> None:
-        """Know one more caller, and his tone or what he says."""
-        self.callers[name] = callers
-        if voice.tone_hz:
-            self.tones[name] = voice.tone_hz
-        elif voice.sound:
-            self.said[name] = samples_said(voice)
 
     async def judge(self, expect: Expect, line: int) -> None:
         """Evaluate everything that an `expect` says."""
@@ -86,7 +69,7 @@ class Judge:
     # --- who is where ---------------------------------------------------------------------
 
     async def _roster(self, key: str, names: Sequence[str], line: int) -> None:
-        wanted = Counter({name: len(self.callers[name]) for name in names})
+        wanted = Counter({name: len(self.cast.callers[name]) for name in names})
         ok = await self.host.wait_for(lambda: self.who(key) == wanted, PATIENCE_S)
         observed = "; ".join(f"{one}: {shown_counts(self.who(one))}" for one in _STATES)
         self.note(line, key, ok, shown_counts(wanted), observed)
@@ -96,21 +79,21 @@ class Judge:
         belongs = _STATES[key]
         names = {
             self.host.leg_of(caller.number): name
-            for name, group in self.callers.items()
+            for name, group in self.cast.callers.items()
             for caller in group
         }
         views = [view for view in self.host.roster() if belongs(view)]
         return Counter(names.get(view.leg, f"unknown {view.ani}") for view in views)
 
     async def _left(self, name: str, reason: str, line: int) -> None:
-        wanted = len(self.callers[name])
+        wanted = len(self.cast.callers[name])
         ok = await self.host.wait_for(lambda: self._reasons(name) == {reason: wanted}, PATIENCE_S)
         seen = self._reasons(name)
         observed = shown_counts(seen) if seen else "has not left"
         self.note(line, f"left.{name}", ok, reason, observed)
 
     def _reasons(self, name: str) -> Counter[str]:
-        legs = {self.host.leg_of(caller.number) for caller in self.callers[name]}
+        legs = {self.host.leg_of(caller.number) for caller in self.cast.callers[name]}
         left = [f for f in self.host.facts if f.type == "leg.left" and f.subject in legs]
         return Counter(str(fact.data["reason"]) for fact in left)
 
@@ -121,7 +104,7 @@ class Judge:
         waits: list[Awaitable[tuple[str, Heard]]] = [
             self._listen(name, caller, one)
             for name, one in audio.items()
-            for caller in self.callers[name]
+            for caller in self.cast.callers[name]
         ]
         heard = await asyncio.gather(*waits)
         for name, one in audio.items():
@@ -131,8 +114,7 @@ class Judge:
             self.note(line, name, worst.ok, shown_audio(one), worst.observed)
 
     async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:
-        listener = Listener(caller, audio, self.tones, self.acted_ns, self.languages, self.said)
-        return name, await listener.listen()
+        return name, await listener_of(self.cast, caller, audio, self.acted_ns).listen()
 
     # --- facts ----------------------------------------------------------------------------
 
@@ -196,10 +178,12 @@ class Judge:
             self.note(line, "recording.silent", ok, "silence", shown)
         if wanted.voices is not None:
             hearing = await asyncio.to_thread(
-                analyse, window, self.tones, {**sound_pcm(), **self.said}
+                analyse, window, self.cast.tones, {**sound_pcm(), **self.cast.said}
             )
             there = {name for name, tone in hearing.tones.items() if not tone.absent}
-            there |= {name for name in self.said if hearing.sounds[name].matched_ms > ABSENT_MS}
+            there |= {
+                name for name in self.cast.said if hearing.sounds[name].matched_ms > ABSENT_MS
+            }
             ok = there == set(wanted.voices)
             expected = ", ".join(wanted.voices)
             self.note(line, "recording.voices", ok, expected, ", ".join(sorted(there)) or "none")

@@ -23,10 +23,12 @@ from rich.table import Table
 from bridge.conference.api import LegState, LegView
 from bridge.errors import TollbridgeError
 from bridge.lab.audibility import Hearing, analyse
+from bridge.lab.cast import Cast
 from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE, sound_pcm
 from bridge.lab.host import ACCOUNT, Host
+from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
-from bridge.lab.runner import Lab, StoryRun
+from bridge.lab.runner import StoryRun
 from bridge.lab.steps import AdvanceStep, CallerStep, OrganizerStep, Step
 from bridge.lab.story import Story
 from bridge.lab.times import month_of, show_duration
@@ -175,11 +177,12 @@ async def run(out: Path, console: Console | None = None) -> Summary:
     console = console or Console(highlight=False)
     story = Story.model_validate(STORY)
     engine = RtpEngine.start()
+    cast = Cast.unwatched(story, engine, Agents())
     try:
         with tempfile.TemporaryDirectory(prefix="tollbridge-demo-") as folder:
             host = await Host.start(story, Path(folder))
             try:
-                meeting = await StoryRun.prepare(story, host, Lab(engine), out)
+                meeting = await StoryRun.prepare(cast, host, out)
                 try:
                     return await _Demo(Screen(console, meeting), meeting, out).run()
                 finally:
@@ -276,7 +279,7 @@ class _Demo:
         """Return what each hears in the coming second."""
         from_ns = time.monotonic_ns()
         to_ns = from_ns + int(LISTEN_S * NS_PER_S)
-        tones = self.meeting.judge.tones
+        tones = self.meeting.cast.tones
         result = {}
         for name in names:
             window = await self.meeting.callers[name][0].heard(from_ns, to_ns)

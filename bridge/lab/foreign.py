@@ -8,25 +8,19 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.conference.api import LegKind
-from bridge.conference.languages import LANGUAGES, language_of
 from bridge.conference.numberplan import NumberPlan
 from bridge.errors import InputError, OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller, Target
+from bridge.lab.cast import Cast, listener_of
 from bridge.lab.checks import shown_audio
-from bridge.lab.doing import StepFailed, all_of, do_alone, number_of, refusal
-from bridge.lab.evidence import Witness
+from bridge.lab.doing import StepFailed, all_of, do_alone, refusal
 from bridge.lab.expectations import Expect
-from bridge.lab.hearing import Heard, Listened, Listener
-from bridge.lab.phones import Phone
-from bridge.lab.pjsip_callers import Agents
-from bridge.lab.rtp import RtpEngine
-from bridge.lab.sounds import Pcm
-from bridge.lab.spoken import samples_said
+from bridge.lab.hearing import Heard, Listened
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
@@ -100,61 +94,30 @@ class Foreign:
 class ForeignRun:
     """One story under way against a bridge that is not ours."""
 
-    story: Story
-    engine: RtpEngine
+    cast: Cast
     result: StoryResult
-    witness: Witness
-    agents: Agents
-    callers: dict[str, list[Caller]] = field(default_factory=dict)
-    tones: dict[str, int] = field(default_factory=dict)
-    said: dict[str, Pcm] = field(default_factory=dict)
-    phones: list[Phone] = field(default_factory=list)
     listened: list[Listened] = field(default_factory=list)
     acted_ns: int = 0
 
     @property
-    def everybody(self) -> list[Caller]:
-        """Every caller."""
-        return [caller for group in self.callers.values() for caller in group]
+    def story(self) -> Story:
+        """What is run."""
+        return self.cast.story
 
-    async def run(self, foreign: Foreign, *, seed: int = 0) -> None:
+    async def run(self, foreign: Foreign) -> None:
         """Carry out the steps and hang up; verdicts and ladders go into the result."""
         plan = NumberPlan.build()
         try:
             for name, spec in self.story.callers.items():
-                await self._add(name, spec, foreign.target(self.story, spec, plan), seed)
+                await self.cast.add(name, foreign.target(self.story, spec, plan))
             for step in self.story.steps:
                 await self._guarded(step)
         finally:
-            self.result.notes = self.agents.notes_of_story()
-            self.result.ladders = {g[0].name: g[0].ladder for g in self.callers.values()}
+            self.result.notes = self.cast.agents.notes_of_story()
+            self.result.ladders = self.cast.ladders()
             await self._close()
         if self.story.expect is not None:
             self._not_applicable(final_line(self.story), self.story.expect)
-
-    async def _add(self, name: str, spec: CallerSpec, target: Target, seed: int) -> None:
-        phone = await Phone.open(spec.codec)
-        self.phones.append(phone)
-        self.witness.watch(phone)
-        make = await self.agents.maker(spec)
-        voice = self.story.voices()[name]
-        if voice.tone_hz:
-            self.tones[name] = voice.tone_hz
-        elif voice.sound:
-            self.said[name] = samples_said(voice)
-        self.callers[name] = [
-            make(
-                name=name if spec.count == 1 else f"{name} {member + 1}",
-                number=number_of(name, spec, len(self.callers), member),
-                target=target,
-                phone=phone,
-                engine=self.engine,
-                voice=voice,
-                network=self.story.network.get(name),
-                seed=f"{seed} {name} {member}",
-            )
-            for member in range(spec.count)
-        ]
 
     async def _guarded(self, step: Step) -> None:
         began_ns = time.monotonic_ns()
@@ -164,7 +127,7 @@ class ForeignRun:
             await self._do(step)
         except (RemoteFault, OperatingTrouble) as failure:
             self._note(step.line, step.text, False, "the step is done", str(failure))
-        self.witness.step(step.line, step.text, began_ns)
+        self.cast.witness.step(step.line, step.text, began_ns)
 
     async def _do(self, step: Step) -> None:
         match step:
@@ -192,22 +155,16 @@ class ForeignRun:
             elif not await do_alone(caller, step):
                 raise StepFailed(f"{step.verb}: not against a bridge that is not ours")
 
-        await all_of([one(caller) for name in step.who for caller in self.callers[name]])
+        await all_of([one(caller) for name in step.who for caller in self.cast.callers[name]])
 
     async def _listen(self, step: ExpectStep) -> None:
         """Judge what is heard; the rest does not apply."""
-        languages = {
-            language_of(s.country or "", LANGUAGES[0]) for s in self.story.callers.values()
-        }
-        others = frozenset(languages - {LANGUAGES[0]})
         waits: list[Awaitable[Heard]] = []
         names = []
         for name, audio in step.expect.audio.items():
-            for caller in self.callers[name]:
+            for caller in self.cast.callers[name]:
                 names.append(name)
-                waits.append(
-                    Listener(caller, audio, self.tones, self.acted_ns, others, self.said).listen()
-                )
+                waits.append(listener_of(self.cast, caller, audio, self.acted_ns).listen())
         worst: dict[str, Heard] = {}
         for name, heard in zip(names, await asyncio.gather(*waits), strict=True):
             if name not in worst or not heard.ok:
@@ -231,13 +188,8 @@ class ForeignRun:
         self.result.verdicts.append(Verdict(line, name, ok, expected, observed))
 
     async def _close(self) -> None:
-        for group in self.callers.values():
-            for caller in group:
-                await caller.hang_up()
-        over: Sequence[Caller] = [c for group in self.callers.values() for c in group if c.in_call]
+        for caller in self.cast.everybody:
+            await caller.hang_up()
+        over = [caller for caller in self.cast.everybody if caller.in_call]
         await asyncio.gather(*(caller.over(CLOSE_S) for caller in over))
-        for group in self.callers.values():
-            for caller in group:
-                await caller.close()
-        for phone in self.phones:
-            phone.close()
+        await self.cast.close()

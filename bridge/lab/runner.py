@@ -20,9 +20,9 @@ from bridge.conference.api import (
     MuteLeg,
     Role,
 )
-from bridge.conference.languages import LANGUAGES, language_of
 from bridge.errors import OperatingTrouble, RemoteFault
-from bridge.lab.callers import Caller, Rung
+from bridge.lab.callers import Caller
+from bridge.lab.cast import Cast
 from bridge.lab.checks import Judge
 from bridge.lab.clockwork import Clockwork
 from bridge.lab.doing import (
@@ -31,7 +31,6 @@ from bridge.lab.doing import (
     all_of,
     do_alone,
     gateway_of,
-    number_of,
     refusal,
     refused,
 )
@@ -70,7 +69,6 @@ KEYS_TAKEN_S: Final = 0.3
 """After keys were sent: until the last one has gone through worker and core."""
 
 AT_ONCE_MAX: Final = 16
-CROWD_RING_FRAMES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +126,11 @@ class Lab:
         options = self.options
         witness = Witness(self.engine, options.keeping, result)
         await witness.begin()
+        cast = Cast(story, self.engine, self.agents, witness, options.seed)
         if options.foreign is not None:
-            foreign = ForeignRun(story, self.engine, result, witness, self.agents)
-            await foreign.run(options.foreign, seed=options.seed)
-            await witness.close(foreign.everybody, foreign.listened)
+            foreign = ForeignRun(cast, result)
+            await foreign.run(options.foreign)
+            await witness.close(cast.everybody, foreign.listened)
             return
         gateway = await gateway_of(story)
         host = await Host.start(
@@ -144,18 +143,16 @@ class Lab:
         )
         before = (await self.engine.counters())["late_ticks"]
         try:
-            run = await StoryRun.prepare(
-                story, host, self, folder, witness, seed=options.seed, gateway=gateway
-            )
+            run = await StoryRun.prepare(cast, host, folder, gateway=gateway)
             try:
                 await run.all_steps()
                 if not options.clock_running:
                     await run.golden(update=options.update_golden)
             finally:
                 result.verdicts = run.judge.verdicts
-                result.ladders = run.ladders()
+                result.ladders = cast.ladders()
                 add_unreached(result)
-                await witness.ask(host, run.everybody)
+                await witness.ask(host, cast.everybody)
                 await run.close()
         finally:
             result.notes = self.agents.notes_of_story()
@@ -163,7 +160,7 @@ class Lab:
             behind = (await self.engine.counters())["late_ticks"] - before
             result.late = f"{host.late_ticks()}; callers {behind}"
             self.workers = await host.stop()
-        await witness.close(run.everybody, run.judge.listened, host.bridge.stories.clock)
+        await witness.close(cast.everybody, run.judge.listened, host.bridge.stories.clock)
 
 
 @dataclass(slots=True)
@@ -174,85 +171,43 @@ class StoryRun:
         keyed_at: conference time of each caller's last key: his waiting time counts from there.
     """
 
-    story: Story
+    cast: Cast
     host: Host
-    engine: RtpEngine
     folder: Path
     judge: Judge
-    witness: Witness
-    agents: Agents
-    seed: int = 0
     gateway: Phone | None = None
-    callers: dict[str, list[Caller]] = field(default_factory=dict)
-    phones: list[Phone] = field(default_factory=list)
     keyed_at: dict[str, ConfMs] = field(default_factory=dict)
     cancelled: bool = False
     killed: bool = False
 
     @classmethod
     async def prepare(
-        cls,
-        story: Story,
-        host: Host,
-        lab: Lab,
-        folder: Path,
-        witness: Witness | None = None,
-        *,
-        seed: int = 0,
-        gateway: Phone | None = None,
+        cls, cast: Cast, host: Host, folder: Path, *, gateway: Phone | None = None
     ) -> "StoryRun":
-        """Give every caller his phone; nobody dials yet. `seed` draws what networks lose.
+        """Give every caller his phone; nobody dials yet.
 
         Behind `gateway` are the phones that Call Me calls.
         """
-        judge = Judge(host, {}, {}, acted_ns=time.monotonic_ns())
-        watching = witness or Witness(lab.engine, None, StoryResult(story))
-        run = cls(
-            story, host, lab.engine, folder, judge, watching, lab.agents, seed=seed, gateway=gateway
-        )
-        for name in story.callers:
+        judge = Judge(host, cast, acted_ns=time.monotonic_ns())
+        run = cls(cast, host, folder, judge, gateway)
+        for name in cast.story.callers:
             await run.add_caller(name)
         return run
 
     async def add_caller(self, name: str) -> None:
         """Give one of the story's callers, or a crowd, a phone and a voice."""
-        story, gateway = self.story, self.gateway
-        spec, voice = story.callers[name], story.voices()[name]
-        index = len(self.callers)
-        called = gateway is not None and spec.via == "call-me"
-        phone = gateway if called and gateway else await Phone.open(spec.codec)
-        self.phones.append(phone)
-        self.witness.watch(phone)
-        make = await self.agents.maker(spec)
-        self.callers[name] = [
-            make(
-                name=name if spec.count == 1 else f"{name} {member + 1}",
-                number=number_of(name, spec, index, member),
-                target=self.host.target(spec),
-                phone=phone,
-                engine=self.engine,
-                voice=voice,
-                ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
-                network=story.network.get(name),
-                seed=f"{self.seed} {name} {member}",
-            )
-            for member in range(spec.count)
-        ]
-        if called:
-            self.callers[name][0].await_calls()
-        self.judge.meet(name, self.callers[name], voice)
-        language = language_of(spec.country or "", LANGUAGES[0])
-        if language != LANGUAGES[0]:
-            self.judge.languages |= {language}
+        target = self.host.target(self.story.callers[name])
+        await self.cast.add(name, target, gateway=self.gateway)
 
     @property
-    def everybody(self) -> list[Caller]:
-        """Every caller."""
-        return [caller for group in self.callers.values() for caller in group]
+    def story(self) -> Story:
+        """What is run."""
+        return self.cast.story
 
-    def ladders(self) -> dict[str, list[Rung]]:
-        """Return every single caller's SIP ladder."""
-        return {group[0].name: group[0].ladder for group in self.callers.values()}
+    @property
+    def callers(self) -> dict[str, list[Caller]]:
+        """All callers by name; a crowd has several."""
+        return self.cast.callers
 
     async def all_steps(self) -> None:
         """Carry out the steps, end what is open, judge the outcome."""
@@ -272,7 +227,7 @@ class StoryRun:
         except (RemoteFault, OperatingTrouble) as failure:
             verdict = Verdict(step.line, step.text, False, "the step is done", str(failure))
             self.judge.verdicts.append(verdict)
-        self.witness.step(step.line, step.text, began_ns)
+        self.cast.witness.step(step.line, step.text, began_ns)
 
     async def do(self, step: Step) -> None:
         """Carry out one step, or raise why it could not be."""
@@ -420,10 +375,10 @@ class StoryRun:
     async def end_everything(self) -> None:
         """End what is still open, so that the outcome is final (D4)."""
         await self._stop_recording()
-        for caller in self.everybody:
+        for caller in self.cast.everybody:
             await caller.hang_up()
         await self.host.wait_for(
-            lambda: all(self._is_over(c) or c.ended is None for c in self.everybody), LEFT_S
+            lambda: all(self._is_over(c) or c.ended is None for c in self.cast.everybody), LEFT_S
         )
         if not self.cancelled:
             await self.host.end()
@@ -450,8 +405,6 @@ class StoryRun:
 
     async def close(self) -> None:
         """Give ports and sockets back."""
-        for group in self.callers.values():
-            for caller in group:
-                await caller.close()
-        for phone in {*self.phones, *([self.gateway] if self.gateway else [])}:
-            phone.close()
+        await self.cast.close()
+        if self.gateway is not None:
+            self.gateway.close()

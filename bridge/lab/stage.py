@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from bridge.conference.api import Fact, LegState, LegView, Role
 from bridge.errors import InputError
 from bridge.lab.account import Account, contract_table
+from bridge.lab.cast import Cast
 from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
 from bridge.lab.host import Host
@@ -152,14 +153,12 @@ class Stage:
             ports=lab.options.ports,
             gateway=gateway.address,
         )
-        return await StoryRun.prepare(
-            self._story, host, lab, folder, self._witness, gateway=gateway
-        )
+        cast = Cast(self._story, lab.engine, lab.agents, self._witness)
+        return await StoryRun.prepare(cast, host, folder, gateway=gateway)
 
     async def _stop(self) -> None:
-        for group in self._run.callers.values():
-            for caller in group:
-                await caller.hang_up()
+        for caller in self._run.cast.everybody:
+            await caller.hang_up()
         await self._run.close()
         self._studio.lab.workers = await self._run.host.stop()
 
@@ -182,11 +181,13 @@ class Stage:
             seen = [v if v.ok else replace(v, ok=True, observed=wanted + v.observed) for v in seen]
         said = fault or "it passes"
         result.verdicts = [*seen, Verdict(line, "test", not fault, "the test passes", said)]
-        result.ladders, result.facts = run.ladders(), tuple(run.host.facts)
+        result.ladders, result.facts = run.cast.ladders(), tuple(run.host.facts)
         result.notes = self._studio.lab.agents.notes_of_story()
         result.late = run.host.late_ticks()
-        await self._witness.ask(run.host, run.everybody)
-        await self._witness.close(run.everybody, run.judge.listened, run.host.bridge.stories.clock)
+        await self._witness.ask(run.host, run.cast.everybody)
+        await self._witness.close(
+            run.cast.everybody, run.judge.listened, run.host.bridge.stories.clock
+        )
 
     # --- callers and steps ----------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class Bar:
 
     Attributes:
         kind: its colour: one of the bars of drawing.css.
-        text: written inside when it fits.
+        text: written inside when it fits; beside a mark, when the next one leaves room.
         title: said when one points at it.
     """
 
@@ -165,11 +165,14 @@ def _draw_lane(canvas: Canvas, lane: Lane, y: float) -> None:
     room = int((LEFT - 12) / CHARACTER)
     name = lane.name if len(lane.name) <= room else lane.name[: room - 1] + "…"
     canvas.text(4, y + 18, name)
+    marks = sorted(place(bar.x0) for bar in lane.bars if bar.x1 <= bar.x0)
     for bar in lane.bars:
         x0, x1 = place(bar.x0), place(bar.x1)
         if bar.x1 <= bar.x0:
             canvas.rect(x0 - 1, y + 2, 2, LANE - 8, class_=f"bar {bar.kind}", title=bar.title)
-            _draw_note(canvas, bar.text, x0, y)
+            after = next((at for at in marks if at > x0), 2 * WIDTH)
+            if x0 + 8 + len(bar.text) * CHARACTER <= after:
+                _draw_note(canvas, bar.text, x0, y)
             continue
         canvas.rect(x0, y + 4, x1 - x0, LANE - 12, class_=f"bar {bar.kind}", title=bar.title)
         if bar.text and len(bar.text) * CHARACTER + 8 <= x1 - x0:
@@ -205,7 +208,7 @@ class Arrow:
 
 
 def ladder(parties: Sequence[str], arrows: Sequence[Arrow], *, label: str) -> Markup:
-    """Return a ladder of messages: a column a party, a row a message, times at the left."""
+    """Return a ladder of messages: a column a party, a row a message, both times at the left."""
     step, left = 30.0, 170.0
     height = 44 + step * max(len(arrows), 1)
     gap = (WIDTH - left - 90) / max(len(parties) - 1, 1)
@@ -214,6 +217,8 @@ def ladder(parties: Sequence[str], arrows: Sequence[Arrow], *, label: str) -> Ma
     for x, name in zip(columns, parties, strict=True):
         canvas.text(x, 18, name, class_="party", anchor="middle")
         canvas.line(x, 26, x, height - 4, class_="life")
+    for x, clock in ((4, "conference"), (84, "real time")):
+        canvas.text(x, 18, clock, class_="tick")
     for number, arrow in enumerate(arrows):
         y = 52 + step * number
         canvas.text(4, y, arrow.at, class_="tick")
@@ -238,5 +243,6 @@ def _draw_arrow(canvas: Canvas, arrow: Arrow, columns: Sequence[float], y: float
     step = 7 if end > start else -7
     canvas.line(start, y, end, y, class_=f"arrow {arrow.kind}")
     canvas.path([(end - step, y - 4), (end, y), (end - step, y + 4)], class_=f"arrow {arrow.kind}")
-    middle = (min(start, end) + max(start, end)) / 2
+    half = len(arrow.text) * CHARACTER / 2
+    middle = min((start + end) / 2, WIDTH - 2 - half)
     canvas.text(middle, y - 5, arrow.text, class_=f"said {arrow.kind}", anchor="middle")

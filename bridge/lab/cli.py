@@ -48,7 +48,10 @@ Tags = Annotated[
 
 HtmlReport = Annotated[Path | None, typer.Option(help="Write one HTML report of all stories here.")]
 Evidence = Annotated[
-    Path, typer.Option(help="Folder for report, recordings and packets of each story that fails.")
+    str,
+    typer.Option(
+        help="Folder for report, recordings and packets of each story that fails; '' keeps none."
+    ),
 ]
 Keep = Annotated[bool, typer.Option(help="Keep those of the stories that hold, too.")]
 
@@ -111,7 +114,7 @@ def run(
         bool, typer.Option(help="Keep each bill beside its story as `<story>.bill.json`.")
     ] = False,
     html: HtmlReport = None,
-    evidence: Evidence = Path("out/evidence"),
+    evidence: Evidence = "out/evidence",
     keep: Keep = False,
     target: Annotated[
         str | None,
@@ -129,7 +132,7 @@ def run(
         clock_running=clock == "real",
         update_golden=update_golden,
         seed=seed or 0,
-        keeping=Keeping(evidence, everything=keep, pages=html is not None),
+        keeping=_keeping(evidence, keep=keep, pages=html is not None),
         foreign=None if target is None else Foreign.of(target, target_keys),
     )
     results, took_s = _run(stories, jobs, options)
@@ -143,11 +146,18 @@ def run(
         raise typer.Exit(EXIT_FAILED)
 
 
+def _keeping(folder: str, *, keep: bool, pages: bool) -> Keeping | None:
+    """Return what is kept of the runs; None when nothing is and no page shows it."""
+    if not folder and not pages:
+        return None
+    return Keeping(Path(folder) if folder else None, everything=keep, pages=pages)
+
+
 def _run(stories: list[Story], jobs: int, options: LabOptions) -> tuple[list[StoryResult], float]:
     """Run stories, print each as it comes and the sum; return the results and seconds taken."""
     set_up_logs(quiet=True)
     console = Console(highlight=False)
-    if options.keeping is not None:
+    if options.keeping is not None and options.keeping.folder is not None:
         clear(options.keeping.folder, [story.file for story in stories])
     began_ns = time.monotonic_ns()
     if jobs > 1 and len(stories) > 1:

@@ -46,12 +46,12 @@ class Keeping:
     """What is kept of runs, and where.
 
     Attributes:
-        folder: a folder for each kept story is made in it.
+        folder: a folder for each kept story is made in it; without one nothing is kept.
         everything: also of stories that held.
         pages: a page is wanted of every story, also of those of which nothing is kept.
     """
 
-    folder: Path
+    folder: Path | None
     everything: bool = False
     pages: bool = False
 
@@ -137,7 +137,9 @@ class Witness:
     @property
     def _kept(self) -> bool:
         keeping = self._keeping
-        return keeping is not None and (keeping.everything or not self._result.ok)
+        if keeping is None or keeping.folder is None:
+            return False
+        return keeping.everything or not self._result.ok
 
     async def ask(self, host: Host, callers: Iterable[Caller]) -> None:
         """Ask a bridge that is still up for what it knows of the legs, and for the bill."""
@@ -195,6 +197,7 @@ class Witness:
 
     def _write(self, everything: list[Packet], rtp: list[Packet], whose: dict[int, str]) -> None:
         assert self._keeping is not None, "nothing is kept without"
+        assert self._keeping.folder is not None, "nor without a folder"
         evidence, began = self._evidence, self._result.began_ns
         folder = _new_folder(self._keeping.folder, self._result.story.file)
         self._result.folder = str(folder)

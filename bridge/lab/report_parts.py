@@ -20,7 +20,6 @@ from bridge.units import NS_PER_MS, NS_PER_S
 
 SIP_ROWS_MAX: Final = 120
 SAID_MAX: Final = 90
-LINE_ROOM: Final = 0.03
 FACTS_MAX: Final = 200
 LINES_MAX: Final = 200
 BESIDE_SIP: Final = ("→ keys", "vanishes", "over")
@@ -36,13 +35,10 @@ def where(evidence: Evidence) -> Markup | None:
     if axis is None or not evidence.legs:
         return None
     chart = svg.Chart("Who was where, on conference time", scale_of(axis.to_dict()))
-    steps: list[svg.Bar] = []
-    named = 0.0
+    steps = []
     for step in evidence.steps:
         x = axis.x(_conf(evidence, step.from_ns), _real(evidence, step.from_ns))
-        number = f"{step.line}" if x >= named else ""  # where there is room for it
-        named = x + LINE_ROOM if number else named
-        steps.append(svg.Bar(x, x, "mark", number, f"line {step.line}: {step.text}"))
+        steps.append(svg.Bar(x, x, "mark", f"{step.line}", f"line {step.line}: {step.text}"))
     chart.lanes.append(svg.Lane("steps", steps))
     kinds: dict[str, None] = {}
     for leg in evidence.legs:
@@ -308,13 +304,19 @@ def verdicts(given: Sequence[Verdict]) -> Markup | None:
         (
             f"{one.line}",
             one.name,
-            html.verdict(one.ok) if one.applies else html.badge("not applicable", "plain"),
+            _badge(one),
             one.expected,
             html.lines_of(one.observed) if "\n" in one.observed else one.observed,
         )
         for one in given
     ]
     return html.table(("Line", "What", "Verdict", "Expected", "Observed"), rows, label="Verdicts")
+
+
+def _badge(verdict: Verdict) -> Markup:
+    if verdict.applies:
+        return html.verdict(verdict.ok)
+    return html.badge("not applicable" if verdict.ok else "did not hold", "plain")
 
 
 def recordings(evidence: Evidence, folder: str) -> Markup | None:

@@ -68,7 +68,9 @@ def _steps(
         at = svg.place(x)
         canvas.line(at, svg.TOP + 2, at, height - 8, class_="life")
         if at >= free:
-            canvas.text(at + 2, svg.TOP + 10, str(step.line), class_="tick")
+            inside = at + 20 < svg.WIDTH
+            place, anchor = (at + 2, "start") if inside else (at - 2, "end")
+            canvas.text(place, svg.TOP + 10, str(step.line), class_="tick", anchor=anchor)
             free = at + 20
 
 
@@ -93,6 +95,8 @@ def _row(
     if uri is None:
         return False
     canvas.image(x0, y + WAVE, width, SPECTRUM, uri=uri)
+    for text, at in (("4 kHz", y + WAVE + 9), ("0", y + WAVE + SPECTRUM)):
+        canvas.text(svg.LEFT - 6, at, text, class_="tick", anchor="end")
     return True
 
 

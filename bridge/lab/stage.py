@@ -119,6 +119,7 @@ class Stage:
         self._run: StoryRun
         self._result: StoryResult
         self._witness: Witness
+        self._behind = 0
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -145,6 +146,7 @@ class Stage:
         self._result = StoryResult(self._story, began_ns=time.monotonic_ns())
         self._witness = Witness(lab.engine, lab.options.keeping, self._result)
         await self._witness.begin()
+        self._behind = (await lab.engine.counters())["late_ticks"]
         gateway = await Phone.open(CALL_ME_CODEC)
         host = await Host.start(
             self._story,
@@ -175,15 +177,17 @@ class Stage:
 
     async def _keep(self, fault: str, line: int) -> None:
         run, result = self._run, self._result
-        seen = list(run.judge.verdicts)
-        if not fault:  # a test may well want that something does not hold
-            wanted = "it did not hold, as the test wanted: "
-            seen = [v if v.ok else replace(v, ok=True, observed=wanted + v.observed) for v in seen]
+        # A test may well want that something does not hold; what it insists on is where it fails.
+        seen = [
+            replace(one, applies=one.ok or bool(fault and one.line == line))
+            for one in run.judge.verdicts
+        ]
         said = fault or "it passes"
         result.verdicts = [*seen, Verdict(line, "test", not fault, "the test passes", said)]
         result.ladders, result.facts = run.cast.ladders(), tuple(run.host.facts)
         result.notes = self._studio.lab.agents.notes_of_story()
-        result.late = run.host.late_ticks()
+        behind = (await self._studio.lab.engine.counters())["late_ticks"] - self._behind
+        result.late = f"{run.host.late_ticks()}; callers {behind}"
         await self._witness.ask(run.host, run.cast.everybody)
         await self._witness.close(
             run.cast.everybody, run.judge.listened, run.host.bridge.stories.clock

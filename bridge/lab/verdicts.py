@@ -27,7 +27,8 @@ class Verdict:
     """Whether one expectation held, or one step could be done.
 
     Attributes:
-        applies: false for what cannot be asked of a bridge that is not ours.
+        applies: false for what cannot be asked of a bridge that is not ours, and for what a test
+            in Python asked and did not insist on.
     """
 
     line: int
@@ -80,7 +81,7 @@ class StoryResult:
 
     def failures(self) -> list[Verdict]:
         """Return what did not hold."""
-        return [verdict for verdict in self.verdicts if not verdict.ok]
+        return [verdict for verdict in self.verdicts if verdict.applies and not verdict.ok]
 
 
 def unequal(results: Sequence[StoryResult]) -> list[str]:

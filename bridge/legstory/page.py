@@ -65,7 +65,7 @@ def chart(story: Mapping[str, Any]) -> Markup:
     for name, bars in lanes:
         shown = [svg.Bar(x0, x1, kind, text, text or KINDS[kind]) for x0, x1, kind, text in bars]
         drawn.lanes.append(svg.Lane(name, shown))
-    marks = [svg.Bar(one["x"], one["x"], "mark", "", _mark(one)) for one in story["marks"]]
+    marks = [svg.Bar(one["x"], one["x"], "mark", _short(one), _mark(one)) for one in story["marks"]]
     if marks:
         drawn.lanes.append(svg.Lane("prompts, controls", marks))
     used = dict.fromkeys(kind for _, bars in lanes for _, _, kind, _ in bars)
@@ -101,6 +101,11 @@ def key_of(kinds: Sequence[str]) -> Markup:
 
 def _mark(mark: Mapping[str, Any]) -> str:
     return f"{clock_text(mark['since_ms'])} {mark['what']} {mark['text']}".strip()
+
+
+def _short(mark: Mapping[str, Any]) -> str:
+    """Return a mark's text as there is room for it: the clips that are played, or what it was."""
+    return str(mark["text"].split(" again")[0] if mark["what"] == "plays" else mark["what"])
 
 
 def _ladder(story: Mapping[str, Any]) -> Markup:

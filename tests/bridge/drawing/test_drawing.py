@@ -72,6 +72,12 @@ def test_a_chart_says_its_lanes_and_texts_and_is_whole_xml() -> None:
     assert "0:01" not in texts, "a label that would run into the last one is left out"
 
 
+def test_a_mark_has_its_text_where_the_next_one_leaves_room() -> None:
+    near = [svg.Bar(x, x, "mark", text) for x, text in ((0.1, "first"), (0.11, "second"))]
+    chart = svg.Chart("x", svg.Scale([]), [svg.Lane("marks", near)])
+    assert texts_of(chart.markup()) == {"marks", "second"}
+
+
 def test_a_ladder_has_a_row_a_message_between_its_parties() -> None:
     arrows = [
         svg.Arrow("0:00", 0, 1, BAD, also="0.1 s"),
@@ -79,6 +85,7 @@ def test_a_ladder_has_a_row_a_message_between_its_parties() -> None:
     ]
     drawn = svg.ladder(["ann", "bridge"], arrows, label="SIP")
     assert {"ann", "bridge", BAD, "0.1 s", "keys 5"} <= texts_of(drawn)
+    assert {"conference", "real time"} <= texts_of(drawn), "two clocks, each named"
 
 
 def texts_of(drawn: Markup) -> set[str]:

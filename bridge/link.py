@@ -209,6 +209,18 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class StartCapture:
+    """Keep every RTP packet of the worker's ports from now on, as far as there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopCapture:
+    """Write what was kept to `path`, or forget it when that is "". Answered by `CaptureDone`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """Close every leg and group and recording, as if just started; answered by `ResetDone`.
 
@@ -351,6 +363,15 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureDone:
+    """So many packets are in the file and so many had no room; `error`: why there is no file."""
+
+    packets: int
+    left_out: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ResetDone:
     """Everything is closed and the new settings are in force."""
 
@@ -401,6 +422,8 @@ ToWorker = (
     | StartRecording
     | StopRecording
     | Listen
+    | StartCapture
+    | StopCapture
     | Reset
 )
 FromWorker = (
@@ -415,6 +438,7 @@ FromWorker = (
     | TakeDone
     | Levels
     | ClipLoaded
+    | CaptureDone
     | ResetDone
     | Status
 )

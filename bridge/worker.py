@@ -14,7 +14,6 @@ import select
 import socket
 import sys
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +33,8 @@ from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
 from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
-from bridge.worker_grid import Grid
+from bridge.worker_capture import WorkerCapture
+from bridge.worker_grid import Grid, TickTimes
 from bridge.worker_mesh import Mesh
 from bridge.worker_recorder import Recorder
 from bridge.worker_recordings import RecordingFiles
@@ -52,7 +52,6 @@ LEVEL_TICKS: Final = 10
 _HOLD_MIN_NS: Final = 50_000
 """What a sleep can resolve: packets held for less leave at once."""
 
-_DURATIONS: Final = 4_096
 _NO_SLOTS: Final = np.zeros(0, np.int64)
 
 
@@ -78,6 +77,7 @@ class Worker:
         self._rx_port: NDArray[np.int64] = np.zeros(PACKETS_MAX, np.int64)
         self._recorder = Recorder()
         self._recordings = RecordingFiles(self._recorder)
+        self._capture = WorkerCapture()
         self._ports = RtpPorts("", 0, 0, PORTS_MAX)
         self._mesh: Mesh | None = None
         self._running = True
@@ -98,6 +98,8 @@ class Worker:
             link.StartRecording: self._start_recording,
             link.StopRecording: self._stop_recording,
             link.Listen: lambda order: self._plane.taps.ears.listen(order.group, on=order.on),
+            link.StartCapture: lambda _: self._capture.start(),
+            link.StopCapture: lambda order: self._reply(self._capture.stop(order.path)),
             link.Reset: self._reset,
         }
         self._begin(link.WorkerSettings())
@@ -126,14 +128,11 @@ class Worker:
         self._reported: list[NDArray[np.int64]] = []
         self._lost = 0
         self._loud = False
-        self._tick_counts = [0] * (len(link.TICK_BUCKETS_MS) + 1)
-        self._tick_sum_ms = 0.0
         self._legs: dict[int, Leg] = {}
         self._by_slot: dict[int, Leg] = {}
         self._free = list(range(LEGS_MAX))
         self._grid = Grid(time.monotonic_ns())
-        self._durations: NDArray[np.float64] = np.zeros(_DURATIONS)
-        self._measured = 0
+        self._times = TickTimes(link.TICK_BUCKETS_MS)
         self._status_ns = time.monotonic_ns() + settings.status_interval_ns
 
     # --- the loop -------------------------------------------------------------------------
@@ -154,6 +153,8 @@ class Worker:
         skipped = self._grid.begin(begun)
         wall_ns = time.time_ns()
         count = self._receive()
+        if self._capture.on:
+            self._capture.received(self._rx, self._rx_port[:count], self._ports.ports)
         packets = rtp.Packets(
             data=self._rx.data[:count],
             length=self._rx.length[:count],
@@ -178,11 +179,7 @@ class Worker:
             self._reported.append(self._rtcp.turn(wall_ns))
         self._tell(result)
         now = time.monotonic_ns()
-        took_ms = (now - begun - held_ns) / NS_PER_MS
-        self._durations[self._measured % _DURATIONS] = took_ms
-        self._measured += 1
-        self._tick_counts[bisect_left(link.TICK_BUCKETS_MS, took_ms)] += 1
-        self._tick_sum_ms += took_ms
+        self._times.add((now - begun - held_ns) / NS_PER_MS)
         if now >= self._status_ns:
             self._status(now)
 
@@ -218,6 +215,8 @@ class Worker:
             for index, first, rows in ports:  # bounded by the ports in use
                 lost = batch.send(self._ports.ports[index].rtp, first, rows)
                 plane.counters.add("send_failed", lost)
+                if self._capture.on:
+                    self._capture.sent(batch, first, rows, self._ports.ports[index].number)
 
     def _wait(self) -> None:
         """Carry out control's orders until the next tick is due."""
@@ -312,9 +311,6 @@ class Worker:
         plane = self._plane
         slots = np.fromiter((leg.slot for leg in self._legs.values()), np.int64, len(self._legs))
         last = plane.last_ns[slots].tolist()
-        count = min(self._measured, _DURATIONS)
-        p50, p99 = np.percentile(self._durations[:count], (50, 99))
-        self._measured = 0
         counters = dict(plane.counters.totals)
         counters["recording_dropped"] = self._recorder.dropped
         # A packet that comes late after all is lost no more; a total does not go back.
@@ -324,16 +320,12 @@ class Worker:
                 now_ns=now,
                 last_packet_ns=dict(zip(map(str, self._legs), last, strict=True)),
                 counters=counters,
-                tick_ms={
-                    "p50": float(p50),
-                    "p99": float(p99),
-                    "max": float(self._durations[:count].max()),
-                },
+                tick_ms=self._times.interval(),
                 ticks=self._grid.ticks,
                 late_ticks=self._grid.late,
                 quality=self._quality(),
-                tick_counts=list(self._tick_counts),
-                tick_sum_ms=self._tick_sum_ms,
+                tick_counts=list(self._times.counts),
+                tick_sum_ms=self._times.sum_ms,
             )
         )
 

@@ -1,6 +1,11 @@
-"""When ticks of a media worker are due, and which were late; knows times and numbers only."""
+"""When ticks of a media worker are due, which were late, how long they took; numbers only."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bridge.units import FRAME_NS, NS_PER_MS
 
@@ -14,6 +19,10 @@ LEAD_MAX_NS: Final = 3 * NS_PER_MS
 _LEAD_RISE_NS: Final = 100_000
 _LEAD_FALL_NS: Final = 5_000
 """Steps of the lead in one tick: it comes to rest where one tick in twenty takes longer."""
+
+
+LATEST: Final = 4_096
+"""Ticks whose times are kept for the percentiles of an interval."""
 
 
 class Grid:
@@ -49,3 +58,32 @@ class Grid:
             return 0
         self.lead_ns -= _LEAD_FALL_NS
         return max(self.lead_ns - took, 0)
+
+
+class TickTimes:
+    """How long ticks took: of the interval that is under way, and all of them by bucket.
+
+    Attributes:
+        counts: ticks that took at most each of `buckets_ms`, and longer; `sum_ms` is all of them.
+    """
+
+    def __init__(self, buckets_ms: Sequence[float]) -> None:
+        self._buckets_ms = buckets_ms
+        self._latest: NDArray[np.float64] = np.zeros(LATEST)
+        self._count = 0
+        self.counts = [0] * (len(buckets_ms) + 1)
+        self.sum_ms = 0.0
+
+    def add(self, took_ms: float) -> None:
+        """Take the time of one tick."""
+        self._latest[self._count % LATEST] = took_ms
+        self._count += 1
+        self.counts[bisect_left(self._buckets_ms, took_ms)] += 1
+        self.sum_ms += took_ms
+
+    def interval(self) -> dict[str, float]:
+        """Return p50, p99 and max of the interval, its latest ticks, and begin another."""
+        part = self._latest[: min(self._count, LATEST)]
+        self._count = 0
+        p50, p99 = np.percentile(part, (50, 99))
+        return {"p50": float(p50), "p99": float(p99), "max": float(part.max())}

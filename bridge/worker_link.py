@@ -42,6 +42,7 @@ class MediaWorker:
         self._opening: dict[int, asyncio.Future[link.LegOpened | link.LegRefused]] = {}
         self._resetting: deque[asyncio.Future[None]] = deque()
         self._loading: dict[str, asyncio.Future[link.ClipLoaded]] = {}
+        self._capturing: deque[asyncio.Future[link.CaptureDone]] = deque()
         self._closed = self._writing = False
         self._loop.add_reader(sock, self._read)
         self._watch = self._loop.create_task(self._watched(), name=f"media worker {self.pid}")
@@ -129,6 +130,14 @@ class MediaWorker:
         self.send(link.LoadClip(name, str(path)))
         return await future
 
+    async def stop_capture(self, path: str) -> link.CaptureDone:
+        """Have the packets since `StartCapture` written, or forgotten with "" as `path`."""
+        self._need()
+        future: asyncio.Future[link.CaptureDone] = self._loop.create_future()
+        self._capturing.append(future)
+        self.send(link.StopCapture(path))
+        return await future
+
     async def stop(self) -> None:
         """End the worker: it closes its files and goes when its socket closes."""
         self._shut("stopped")
@@ -162,6 +171,8 @@ class MediaWorker:
         """Give an answer to who asked, anything else to `on_message`."""
         if isinstance(message, link.ResetDone) and self._resetting:
             _set(self._resetting.popleft(), None)
+        elif isinstance(message, link.CaptureDone) and self._capturing:
+            _set(self._capturing.popleft(), message)
         elif isinstance(message, link.ClipLoaded) and message.name in self._loading:
             _set(self._loading.pop(message.name), message)
         elif (
@@ -212,10 +223,12 @@ class MediaWorker:
             *self._resetting,
             *self._opening.values(),
             *self._loading.values(),
+            *self._capturing,
         ]
         self._resetting.clear()
         self._opening.clear()
         self._loading.clear()
+        self._capturing.clear()
         for future in waiting:
             if not future.done():
                 future.set_exception(WorkerLost(f"media worker {self.pid}: {reason}"))

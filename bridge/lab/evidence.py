@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.lab.bridge_watch import BridgeWatch, caller_in, callers_of
 from bridge.lab.callers import Caller
-from bridge.lab.capture import Capture, Packet
+from bridge.lab.capture import Address, Capture, Packet
 from bridge.lab.hearing import Listened
 from bridge.lab.host import Host
 from bridge.lab.pcap import Datagram, write_pcapng
@@ -86,6 +87,7 @@ class Evidence:
         legs: leg stories, each with the `name` of its caller and the monotonic `begun_ns`.
         tracks: what each caller sent (True) and received (False); empty when nothing was kept.
         files: what was written, by what it is.
+        left_out: packets that had no room; `lost` says which others are not there, and why.
     """
 
     began_ns: int
@@ -100,6 +102,7 @@ class Evidence:
     tracks: dict[tuple[str, bool], Track] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     left_out: int = 0
+    lost: str = ""
 
 
 class Witness:
@@ -110,6 +113,8 @@ class Witness:
         self._keeping = keeping
         self._result = result
         self._sip = Capture()
+        self._phones: set[Address] = set()
+        self._at_bridge: BridgeWatch | None = None
         self._steps: list[Done] = []
         self._evidence = Evidence(result.began_ns)
 
@@ -123,6 +128,13 @@ class Witness:
         """Keep a phone's SIP too."""
         if self._keeping is not None:
             phone.watcher = self._sip.add
+            self._phones.add((phone.address.host, phone.address.port))
+
+    def watch_bridge(self, host: Host) -> None:
+        """Keep what the bridge itself sees: a caller's phone owns its sockets."""
+        if self._keeping is not None and self._at_bridge is None:
+            self._at_bridge = BridgeWatch(host)
+            self._at_bridge.begin()
 
     def step(self, line: int, text: str, from_ns: int) -> None:
         """Know that a step is done."""
@@ -143,6 +155,10 @@ class Witness:
 
     async def ask(self, host: Host, callers: Iterable[Caller]) -> None:
         """Ask a bridge that is still up for what it knows of the legs, and for the bill."""
+        callers = list(callers)
+        if self._at_bridge is not None:
+            ports = {(one.phone.address.host, port) for one in callers for port in one.ports}
+            await self._at_bridge.end(self._phones | ports, wanted=self._kept)
         if not self.wanted:
             return
         evidence, clock = self._evidence, host.bridge.stories.clock
@@ -160,7 +176,7 @@ class Witness:
             record = await host.bridge.stories.record(fact.subject)
             explanation = await asyncio.to_thread(explanation_of, host.settings, fact.subject)
             story = leg_story(fact.subject, record, explanation)
-            ani = str(fact.data["ani"]).lstrip("+")
+            ani = str(fact.data["ani"]).lstrip("+") or "anonymous"
             story["name"] = names.get(ani) or str(story["who"])
             story["begun_ns"] = record["begun_ns"] if record else self._result.began_ns
             stories.append(story)
@@ -178,13 +194,17 @@ class Witness:
         sip, sip_left_out = self._sip.take()
         if not self.wanted:
             return
+        whose = {port: caller.name for caller in callers for port in caller.ports}
+        if (seen := self._at_bridge) is not None:
+            whose |= callers_of(seen.sip, callers)
+            packets, sip = [*packets, *seen.rtp], sorted([*sip, *seen.sip], key=_at)
+            left_out, self._evidence.lost = left_out + seen.left_out, seen.lost
         evidence, result = self._evidence, self._result
         result.seconds = result.seconds or (time.monotonic_ns() - result.began_ns) / NS_PER_S
         evidence.steps, evidence.listened = self._steps, listened
         evidence.sip = [_seen(one, callers, clock) for one in sip]
         evidence.left_out = left_out + sip_left_out
         if self._kept:
-            whose = {port: caller.name for caller in callers for port in caller.ports}
             await asyncio.to_thread(self._write, [*sip, *packets], packets, whose)
         from bridge.lab.report_page import card, report  # drawing is paid for only where wanted
 
@@ -212,10 +232,14 @@ class Witness:
         story = self._result.story
         write_pcapng(
             file,
-            (_datagram(one, wall) for one in sorted(everything, key=lambda one: one.at_ns)),
+            (_datagram(one, wall) for one in sorted(everything, key=_at)),
             comment=f"{story.file}: {story.scenario}",
         )
         evidence.files["packets"] = file
+
+
+def _at(packet: Packet) -> int:
+    return packet.at_ns
 
 
 def _datagram(packet: Packet, wall_ns: int) -> Datagram:
@@ -225,9 +249,8 @@ def _datagram(packet: Packet, wall_ns: int) -> Datagram:
 
 def _seen(packet: Packet, callers: Sequence[Caller], clock: Any) -> SipSeen:
     mine = [caller for caller in callers if tuple(caller.phone.address) == tuple(packet.local)]
-    name = next((one.name for one in mine if one.number.encode() in packet.payload), "")
     conf = clock.at(packet.at_ns) if clock is not None else None
-    shown = name or (mine[0].name if mine else "?")
+    shown = caller_in(packet, mine or callers) or (mine[0].name if mine else "?")
     return SipSeen(shown, packet.at_ns, conf, packet.sent, line_of(packet.payload))
 
 

@@ -34,6 +34,7 @@ from bridge.lab.callers import Target
 from bridge.lab.invoices import BillSeen, bill_of
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.times import months_between
+from bridge.net.sip_udp import Tap
 from bridge.server import Bridge
 from bridge.sip.api import Address
 from bridge.units import ConfMs, LegId, OccurrenceId, SessionId, utc_of
@@ -124,6 +125,7 @@ class Host:
         spec: the session as it is now; its numbers may grow (R10).
         clock_running: false when only `advance` moves conference time (D19).
         earlier: the facts committed before the last restart.
+        sip_watcher: told of every SIP message, when somebody watches.
     """
 
     bridge: Bridge
@@ -134,6 +136,7 @@ class Host:
     time_zone: str
     recorded: OccurrenceId | None = None
     earlier: tuple[Fact, ...] = ()
+    sip_watcher: Tap | None = None
 
     @classmethod
     async def start(
@@ -200,7 +203,12 @@ class Host:
         self.bridge = Bridge(
             settings, clock_running=self.clock_running, starts_at=now, workers=workers
         )
+        self.watch_sip(self.sip_watcher)
         await self.bridge.start()
+
+    def watch_sip(self, watcher: Tap | None) -> None:
+        """Tell somebody of every SIP message from now on, also after a restart; None ends that."""
+        self.sip_watcher = self.bridge.stories.sip_watcher = watcher
 
     def target(self, caller: CallerSpec) -> Target:
         """Return whom a caller dials and what he keys to be let in (D20).

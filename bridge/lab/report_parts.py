@@ -333,11 +333,11 @@ def recordings(evidence: Evidence, folder: str) -> Markup | None:
             )
             items.append(html.join([name, player, anchor], " "))
         else:
-            items.append(
-                html.join(["SIP and RTP at the callers' sockets, for Wireshark:", anchor], " ")
-            )
+            items.append(html.join(["SIP and RTP of every caller, for Wireshark:", anchor], " "))
     if evidence.left_out:
         items.append(
             Markup("{} packets were left out: the capture was full.").format(evidence.left_out)
         )
+    if evidence.lost:
+        items.append(Markup("Not there: {}.").format(evidence.lost))
     return html.listed(items)

@@ -196,8 +196,10 @@ class StoryRun:
 
     async def add_caller(self, name: str) -> None:
         """Give one of the story's callers, or a crowd, a phone and a voice."""
-        target = self.host.target(self.story.callers[name])
-        await self.cast.add(name, target, gateway=self.gateway)
+        spec = self.story.callers[name]
+        await self.cast.add(name, self.host.target(spec), gateway=self.gateway)
+        if spec.agent == "pjsip":
+            self.cast.witness.watch_bridge(self.host)
 
     @property
     def story(self) -> Story:

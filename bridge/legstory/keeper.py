@@ -15,6 +15,7 @@ from bridge.legstory.diary import Diary
 from bridge.legstory.shelf import Shelf, shelf_file, taken_down
 from bridge.legtable import LegTable
 from bridge.link import FromWorker, Status, TalkChanged
+from bridge.net.sip_udp import Tap
 from bridge.sip.api import Address, SipNotice
 from bridge.stepper import now_ns
 from bridge.units import LegId, NowNs
@@ -27,12 +28,14 @@ class Keeper:
 
     Attributes:
         clock: conference time.
+        sip_watcher: told of every SIP message too, when somebody watches.
     """
 
     def __init__(
         self, settings: Settings, clock: ConferenceClock, legs: LegTable, guard: Guard
     ) -> None:
         self.clock = clock
+        self.sip_watcher: Tap | None = None
         self._diary = Diary(clock)
         self._legs = legs
         self._guard = guard
@@ -43,6 +46,8 @@ class Keeper:
     def on_sip(self, data: bytes, peer: Address, sent: bool) -> None:
         """Take a message that came or was sent."""
         self._guard(lambda: self._diary.on_sip(data, peer, sent=sent, now_ns=now_ns()))
+        if self.sip_watcher is not None:
+            self.sip_watcher(data, peer, sent)
 
     def on_notice(self, notice: SipNotice) -> None:
         """Take what SIP says of a leg."""

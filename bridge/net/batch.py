@@ -167,6 +167,21 @@ class Batch:
         part = self._stamp[first : first + rows]
         return np.asarray(part["seconds"] * _NS_PER_S + part["nanos"])
 
+    def datagram(self, row: int, length: int) -> bytes:
+        """Return the first `length` bytes of a row's datagram, with what was spilled of it."""
+        head = self.data[row, self._at : self._at + length].tobytes()
+        if self._tail is None or len(head) == length:
+            return head
+        return head + self._tail[row, : length - len(head)].tobytes()
+
+    def peer(self, row: int) -> tuple[str, int]:
+        """Return where a row came from or goes to."""
+        address = self._address[row]
+        six = address["family"] == socket.AF_INET6
+        packed = address["host"].tobytes() if six else int(address["host"]).to_bytes(4)
+        family = socket.AF_INET6 if six else socket.AF_INET
+        return socket.inet_ntop(family, packed), int(address["port"])
+
     def send_from(self, hosts: NDArray[np.uint32]) -> None:
         """Give the first rows a local address each (IP_PKTINFO): many callers on one socket."""
         assert _LIBRARY is not None, "only sendmmsg takes addresses along"
@@ -242,13 +257,9 @@ class Batch:
         return room
 
     def _send_one(self, sock: socket.socket, row: int) -> tuple[int, int]:
-        address = self._address[row]
-        six = sock.family == socket.AF_INET6
-        packed = address["host"].tobytes() if six else int(address["host"]).to_bytes(4)
-        host = socket.inet_ntop(sock.family, packed)
-        data = self.data[row, self._at : self._at + int(self._iov["size"][row])]
+        data = self.datagram(row, int(self._iov["size"][row]))
         try:
-            sock.sendto(data.tobytes(), socket.MSG_DONTWAIT, (host, int(address["port"])))
+            sock.sendto(data, socket.MSG_DONTWAIT, self.peer(row))
         except OSError as error:
             return -1, error.errno or errno.EINVAL
         return 1, 0

@@ -2,8 +2,10 @@
 
 from itertools import pairwise
 
+import pytest
+
 from bridge.units import FRAME_NS, NS_PER_MS
-from bridge.worker_grid import LATE_NS, LEAD_MAX_NS, Grid
+from bridge.worker_grid import LATE_NS, LATEST, LEAD_MAX_NS, Grid, TickTimes
 
 TENTH_MS = NS_PER_MS // 10
 
@@ -55,3 +57,16 @@ def test_work_that_is_too_long_sends_at_once_and_moves_no_phase() -> None:
     lead = grid.lead_ns
     assert left(grid, LEAD_MAX_NS + 1) == LEAD_MAX_NS + 1
     assert grid.lead_ns == lead
+
+
+def test_times_of_ticks_are_told_by_interval_and_counted_by_bucket_for_ever() -> None:
+    times = TickTimes((1.0, 5.0))
+    for took_ms in (0.5, 1.0, 2.0, 9.0):
+        times.add(took_ms)
+    assert times.counts == [2, 1, 1]
+    assert times.interval() == {"p50": 1.5, "p99": pytest.approx(8.79), "max": 9.0}
+    for _ in range(LATEST + 1):  # more than are kept
+        times.add(3.0)
+    assert times.interval() == {"p50": 3.0, "p99": 3.0, "max": 3.0}
+    assert sum(times.counts) == LATEST + 5
+    assert times.sum_ms == pytest.approx(12.5 + 3 * (LATEST + 1))

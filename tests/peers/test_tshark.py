@@ -3,17 +3,33 @@
 import doctest
 import ipaddress
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bridge.lab import pcap
+from bridge.lab.evidence import Keeping
 from bridge.lab.pcap import Datagram, checksum, ip_packet, write_pcapng
+from bridge.lab.runner import Lab, LabOptions
+from bridge.lab.selection import load_checked
 from tests.bridge.lab.test_tracks import packet
-from tests.peers.needs import need
+from tests.peers.needs import need, need_pjsip
 
 PHONE, BRIDGE = ("127.0.0.1", 35_060), ("127.0.0.1", 45_060)
 BEGAN_NS = 1_790_000_000_123_456_789
+EACH_STREAM = ("-e", "udp.srcport", "-e", "udp.dstport")
+PJSIP_STORY = """\
+scenario: Two meet, one with a phone of another make
+session: {toll_free: [US]}
+callers:
+  olivia: {via: voip, role: organizer, agent: pjsip}
+  ann:    {via: toll-free, country: US}
+steps:
+  - [olivia, ann]: join
+  - wait: 1s
+expect: {events: [leg.answered]}
+"""
 CHECKED = ("-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
 
 
@@ -66,6 +82,31 @@ def test_wireshark_decodes_sip_and_finds_the_stream_that_its_sdp_named(tmp_path:
     assert "g711U" in tshark(file, "-q", "-z", "rtp,streams")
     bad = "ip.checksum.status == Bad || udp.checksum.status == Bad || _ws.malformed"
     assert tshark(file, *CHECKED, "-Y", bad) == ""
+
+
+@pytest.mark.peer
+async def test_a_phone_of_another_make_is_in_the_packets_as_all_others_are(tmp_path: Path) -> None:
+    """PJSIP owns its sockets: what the bridge saw of it stands beside the lab's own callers."""
+    need("tshark")
+    need_pjsip()
+    file = tmp_path / "two.yaml"
+    file.write_text(PJSIP_STORY)
+    lab = Lab.open(LabOptions(keeping=Keeping(tmp_path / "kept", everything=True)))
+    try:
+        result = await lab.run(load_checked(file))
+    finally:
+        await lab.close()
+    packets = Path(result.folder) / "packets.pcapng"
+    shown = tshark(packets, "-Y", "sip.Method == INVITE", "-T", "fields", "-e", "sip.User-Agent")
+    assert {line.split("/")[0] for line in shown.split()} == {"tollbridge-lab", "tollbridge-phone"}
+    of_sdp = tshark(packets, "-Y", "rtp.setup-method == SDP", "-T", "fields", *EACH_STREAM)
+    count = Counter(of_sdp.splitlines())
+    assert len(count) == 4, "two callers, two directions each"
+    assert min(count.values()) > 25
+    bad = "ip.checksum.status == Bad || udp.checksum.status == Bad || _ws.malformed"
+    assert tshark(packets, *CHECKED, "-Y", bad) == ""
+    names = {f"{name}.{way}.wav" for name in ("ann", "olivia") for way in ("sent", "received")}
+    assert names <= {Path(one).name for one in result.files}
 
 
 def test_checksums_are_those_of_the_standards() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bridge.media import g711, mix, outgoing, voice
 from bridge.media.linked import Links
+from bridge.media.masks import any_of
 from bridge.media.plays import Plays
 from bridge.media.recording import Taps
 from bridge.media.rtp import Counters
@@ -87,7 +88,7 @@ class Delivery:
             codes=self.codes,
             pick=pick,
             used=2,
-            gain=said.gain if (said.gain[:count] != 1).any() else None,
+            gain=said.gain if any_of(said.gain[:count] != 1) else None,
             linked=exchange,
         )
         tracks = None

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import where
 from bridge.media.rtp import Counters, Headers
 from bridge.media.shape import FRAME
 from bridge.units import SAMPLE_RATE_HZ
@@ -100,7 +101,7 @@ def take(
     body = data[heads.row[:, None], heads.at[:, None] + np.arange(EVENT_BYTES)]
     sound &= body[:, 0] < len(KEYS)
     counters.add("bad_event", np.count_nonzero(~sound))
-    at = np.flatnonzero(sound)
+    at = where(sound)
     # One line per leg and timestamp, with the longest duration and whether an end has come.
     # Timestamps count from half a circle before the leg's last event, so that they sort in time.
     origin = events.ts + np.uint32(1 << 31)
@@ -120,7 +121,7 @@ def take(
     counters.add("event_overflow", np.count_nonzero(rank >= EVENTS_PER_TICK))
     keys: list[Key] = []
     for turn in range(EVENTS_PER_TICK):  # the n-th different event of each leg
-        now = np.flatnonzero(rank == turn)
+        now = where(rank == turn)
         if not len(now):
             break
         ts = (pairs[now] & np.uint64(0xFFFF_FFFF)).astype(np.uint32) + origin[legs[now]]
@@ -156,7 +157,7 @@ def time_out(events: Events, count: int, *, tick: int) -> list[Key]:
     if not events.pending[:count].any():
         return []
     over = events.pending[:count] & (tick - events.last_tick[:count] > LOST_END_TICKS)
-    return _report(events, np.flatnonzero(over))
+    return _report(events, where(over))
 
 
 def _report(events: Events, legs: NDArray[np.int64]) -> list[Key]:

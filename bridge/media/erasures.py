@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import conceal, jitter
+from bridge.media.masks import any_of
 from bridge.media.rtp import Counters
 from bridge.media.shape import FRAME
 
@@ -64,7 +65,7 @@ def _patch(
     """Fill the holes of half-received frames with made-up samples."""
     hole = state.ring[played.cell[legs]] == jitter.MISSING
     which = hole.any(axis=1)
-    if not which.any():
+    if not any_of(which):
         return
     legs, hole = legs[which], hole[which]
     counters.add("patched", len(legs))

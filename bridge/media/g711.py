@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import where
 from bridge.media.shape import PCMA, PCMU
 
 NEGATIVE_ZERO: Final = -1
@@ -60,6 +61,12 @@ def _pairs(table: NDArray[np.int16]) -> NDArray[np.uint32]:
     return np.asarray(wide[:, None] << 16 | wide[None, :], np.uint32).ravel()
 
 
+def _of_sums(table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the codes of sums from -SUM_ZERO on, which saturate."""
+    sums = np.arange(-SUM_ZERO, SUM_ZERO, dtype=np.int32)
+    return table[np.clip(sums, -32_768, 32_767).astype(np.int16).view(np.uint16)]
+
+
 ITU_DECODE: Final = np.stack([_ulaw_decode(), _alaw_decode()])
 """(2, 256) int16: linear value of each code as the standard has it, by codec."""
 
@@ -73,34 +80,50 @@ DECODE_PAIR: Final = np.stack([_pairs(DECODE[PCMU]), _pairs(DECODE[PCMA])])
 ENCODE: Final = np.stack([_ulaw_encode(), _alaw_encode()])
 """(2, 65536) uint8: code of each linear value, by codec and by the value's unsigned reading."""
 
+SUM_ZERO: Final = 1 << 19
+"""Where the table of sums holds the code of zero: sixteen voices at full scale below its end."""
+
+ENCODE_SUM: Final = np.stack([_of_sums(ENCODE[PCMU]), _of_sums(ENCODE[PCMA])])
+"""(2, 2 * SUM_ZERO) uint8: code of each sum of voices, saturated, by codec and sum + SUM_ZERO."""
+
 SILENCE_CODE: Final = (0xFF, 0xD5)
 """The code of linear zero, by codec."""
 
 
 def decode_rows(
-    codes: NDArray[np.uint16], codec: NDArray[np.uint8], out: NDArray[np.uint32]
+    codes: NDArray[np.uint16], codec: NDArray[np.uint8] | None, out: NDArray[np.uint32]
 ) -> None:
     """Fill `out`, (n, S/2) uint32 viewing int16 samples, from (n, S/2) uint16 viewing codes.
 
-    Two codes a look-up: 0.06 ms for 1,000 rows where one at a time takes 0.11.
+    `codec`, (n,) uint8, of each row; None when all are PCMU. Two codes a look-up: 0.06 ms for
+    1,000 rows where one at a time takes 0.11.
     """
-    alaw = np.flatnonzero(codec)
+    if codec is None:
+        DECODE_PAIR[PCMU].take(codes, None, out, "clip")
+        return
+    alaw = where(codec != PCMU)
     if len(alaw) < len(codec):
-        np.take(DECODE_PAIR[PCMU], codes, out=out, mode="clip")
-    if len(alaw):
-        out[alaw] = DECODE_PAIR[PCMA][codes[alaw]]
+        DECODE_PAIR[PCMU].take(codes, None, out, "clip")
+    out[alaw] = DECODE_PAIR[PCMA][codes[alaw]]
 
 
-def encode_rows(
-    samples: NDArray[np.int16], codec: NDArray[np.uint8], out: NDArray[np.uint8]
+def encode_sums(
+    sums: NDArray[np.int32], codec: NDArray[np.uint8] | None, out: NDArray[np.uint8]
 ) -> None:
-    """Fill `out`, (n, S) uint8, with the codes of `samples`, (n, S) int16, by each row's codec."""
-    alaw = np.flatnonzero(codec)
-    index = samples.view(np.uint16)
+    """Fill `out`, (n, S) uint8, with the codes of sums of voices, saturated once.
+
+    `sums`, (n, S) int32, are above their value by `SUM_ZERO`. `codec`, (n,) uint8, of each row;
+    None when all are PCMU. One look-up in a table that holds every sum of sixteen voices, and
+    saturation with it: 0.23 ms for 1,000 rows where clipping, narrowing and a table of int16
+    took 0.30. Beyond, the look-up itself clips, at a place where all is saturated long since.
+    """
+    if codec is None:
+        ENCODE_SUM[PCMU].take(sums, None, out, "clip")
+        return
+    alaw = where(codec != PCMU)
     if len(alaw) < len(codec):
-        np.take(ENCODE[PCMU], index, out=out, mode="clip")
-    if len(alaw):
-        out[alaw] = ENCODE[PCMA][index[alaw]]
+        ENCODE_SUM[PCMU].take(sums, None, out, "clip")
+    out[alaw] = ENCODE_SUM[PCMA].take(sums[alaw], None, None, "clip")
 
 
 def clean(samples: NDArray[np.int16], mask: NDArray[np.bool_]) -> None:

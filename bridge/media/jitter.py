@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711
+from bridge.media.masks import all_of, any_of, where
 from bridge.media.rtp import Counters, Headers
 from bridge.media.shape import CELLS, FRAME, PAYLOAD_AT, PAYLOAD_MAX
 
@@ -166,7 +167,7 @@ def insert(
     cell = (state.play_cell[slot] + slack & CELLS - 1) * state.legs + slot
     whole = (ahead == slack * FRAME) & (heads.size == FRAME)
     whole &= heads.at == PAYLOAD_AT
-    if whole.all():
+    if all_of(whole):
         _insert_whole(state, heads, cell, data, codec=codec, counters=counters)
         return
     odd = ~whole
@@ -188,13 +189,13 @@ def admit(
     slack = ahead // FRAME
     jumped = (slack > SLACK_MAX) | (slack < -LATE_MAX)
     jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
-    if jumped.any():
-        which = np.flatnonzero(jumped)
+    if any_of(jumped):
+        which = where(jumped)
         _start(state, slot[which], heads.ts[which], heads.ssrc[which], counters)
         ahead[which] = START_SLACK * FRAME
         slack[which] = START_SLACK
     keep = None
-    if (slack < 0).any():
+    if any_of(slack < 0):
         keep = _late(state, slot, slack, ahead, heads.size, counters)
         slot, ahead, slack = slot[keep], ahead[keep], slack[keep]
     low = state.slack_low[0]
@@ -305,7 +306,7 @@ def _insert_any(
     last = (ahead + heads.size - 1) // FRAME
     for step in range(PAYLOAD_MAX // FRAME + 1):  # cells that one packet can touch: four
         touched = first + step
-        here = np.flatnonzero(touched <= last)
+        here = where(touched <= last)
         leg = slot[here]
         cell = (state.play_cell[leg] + touched[here] & CELLS - 1) * state.legs + leg
         stamp = state.play_ts[leg] + (touched[here] * FRAME).astype(np.uint32)
@@ -373,19 +374,19 @@ def playout(state: Jitter, count: int) -> Played:
     if state.any_change:
         holds, merged = _adjust(state, count, cell, good)
         good[holds] = False
-    patched = np.flatnonzero(good & state.ragged[cell]) if state.any_ragged else _NONE
+    patched = where(good & state.ragged[cell]) if state.any_ragged else _NONE
     if not state.any_run and good.all():
         return Played(cell, _NONE, _NONE, patched, _NONE, _NONE_32, merged)
     bad = ~good
     cell[bad] = len(state.stamp)
     run = state.run[:count]
-    resumed = np.flatnonzero(good & (run > 0) & (run <= CONCEAL_MAX))
+    resumed = where(good & (run > 0) & (run <= CONCEAL_MAX))
     resumed_run = run[resumed]
     np.add(run, 1, out=run)
     run *= bad
     np.minimum(run, RUN_MAX, out=run)
-    state.any_run = bool(run.any())
-    made_up = np.flatnonzero(bad & (run <= CONCEAL_MAX))
+    state.any_run = bool(any_of(run))
+    made_up = where(bad & (run <= CONCEAL_MAX))
     return Played(cell, made_up, holds, patched, resumed, resumed_run, merged)
 
 
@@ -397,7 +398,7 @@ def _adjust(
     Waiting longer because a packet came late is done at once, a mere wish for more slack only in
     silence. Frames are taken out in silence, or by force after `FORCE_AFTER`.
     """
-    rows = np.flatnonzero((state.late_by[:count] > 0) | (state.wish[:count] != 0))
+    rows = where((state.late_by[:count] > 0) | (state.wish[:count] != 0))
     urgent = state.late_by[rows] > 0
     quiet = ~good[rows] | (np.abs(state.ring[cell[rows]]).max(axis=1) < SPOKE)
     state.wish_age[rows] += 1
@@ -454,7 +455,7 @@ def _judge(state: Jitter, due: slice) -> None:
     wish = np.where(least > START_SLACK, -1, np.where(least < START_SLACK, 1, 0)) * seen
     state.wish_age[due] *= (state.wish[due] < 0) & (wish < 0)
     state.wish[due] = wish
-    state.any_change = state.any_change or bool(wish.any())
+    state.any_change = state.any_change or bool(any_of(wish))
     state.slack_low[1, due] = low[0]
     state.slack_low[0, due] = _UNSEEN
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bridge.media import g711
 from bridge.media.linked import Exchange, add_linked
+from bridge.media.masks import all_of, any_of, where
 from bridge.media.shape import FRAME
 
 BLOCK: Final = 256
@@ -100,15 +101,17 @@ class MixBuffers:
         talk: (L, S) int16, frame of each leg, zero for one that says nothing.
         mask: (L, S) bool, scratch.
         total: (L, S) int32, the sum of each group, everybody in.
-        wide: (L, S) int32, sums before they are saturated.
-        rows: (L, S) int16, what is encoded.
+        raised: (L, S) int32, the same above its value by `g711.SUM_ZERO`.
+        sums: (L, S) int32, what is encoded, raised as well.
+        each: (L,) int64, row numbers. Constant.
     """
 
     talk: NDArray[np.int16]
     mask: NDArray[np.bool_]
     total: NDArray[np.int32]
-    wide: NDArray[np.int32]
-    rows: NDArray[np.int16]
+    raised: NDArray[np.int32]
+    sums: NDArray[np.int32]
+    each: NDArray[np.int64]
 
     @classmethod
     def of(cls, legs_max: int) -> "MixBuffers":
@@ -117,8 +120,9 @@ class MixBuffers:
             talk=np.zeros((legs_max, FRAME), np.int16),
             mask=np.zeros((legs_max, FRAME), np.bool_),
             total=np.zeros((legs_max, FRAME), np.int32),
-            wide=np.zeros((legs_max, FRAME), np.int32),
-            rows=np.zeros((legs_max, FRAME), np.int16),
+            raised=np.zeros((legs_max, FRAME), np.int32),
+            sums=np.zeros((legs_max, FRAME), np.int32),
+            each=np.arange(legs_max),
         )
 
 
@@ -161,31 +165,67 @@ def mix_minus(groups: Groups, voices: Voices, buffers: MixBuffers) -> None:
     _sum(groups, speaks, voices, buffers)
     if not len(groups.order):  # recorded here, and all its legs are elsewhere
         return
-    talk = buffers.talk[: len(groups.order)]
+    count = len(groups.dense)
+    np.add(buffers.total[:count], g711.SUM_ZERO, out=buffers.raised[:count])
     codec = voices.codec[groups.order]
+    alaw = codec if any_of(codec) else None
     if np.count_nonzero(speaks) >= len(speaks) * _NEARLY_ALL:
-        for at, to, group, last in _parts(groups):
-            wide = buffers.wide[: to - at]
-            shape = (-1, last - group, FRAME)
-            frames = talk[at:to].reshape(shape)
-            np.subtract(buffers.total[group:last], frames, out=wide.reshape(shape))
-            _encode(groups.order[at:to], wide, codec[at:to], voices, buffers)
-        return
-    talkers = np.flatnonzero(speaks)
+        _encode_all(groups, alaw, voices, buffers)
+    else:
+        _encode_shared(groups, speaks, codec, voices, buffers)
+
+
+def _encode_all(
+    groups: Groups, codec: NDArray[np.uint8] | None, voices: Voices, buffers: MixBuffers
+) -> None:
+    """Encode what each leg hears, each by itself. `codec` of the rows; None: all PCMU."""
+    count, used = len(groups.order), voices.used
+    talk, codes = buffers.talk, voices.codes[used : used + count]
+    for at, to, group, last in _parts(groups):
+        sums = buffers.sums[: to - at]
+        shape = (-1, last - group, FRAME)
+        np.subtract(buffers.raised[group:last], talk[at:to].reshape(shape), out=sums.reshape(shape))
+        g711.encode_sums(sums, None if codec is None else codec[at:to], codes[at:to])
+    voices.pick[groups.order] = buffers.each[:count] + used
+    voices.used = used + count
+
+
+def _encode_shared(
+    groups: Groups,
+    speaks: NDArray[np.bool_],
+    codec: NDArray[np.uint8],
+    voices: Voices,
+    buffers: MixBuffers,
+) -> None:
+    """Encode what those who speak hear, and once for each group and codec what the others do."""
+    talkers = where(speaks)
     for at in range(0, len(talkers), BLOCK):  # bounded by the legs, divided by BLOCK
         talker = talkers[at : at + BLOCK]
-        wide = buffers.wide[: len(talker)]
-        np.take(buffers.total, groups.group[talker], axis=0, out=wide, mode="clip")
-        np.subtract(wide, talk[talker], out=wide)
-        _encode(groups.order[talker], wide, codec[talker], voices, buffers)
-    listener = np.flatnonzero(~speaks)
+        sums = buffers.sums[: len(talker)]
+        buffers.raised.take(groups.group[talker], 0, sums, "clip")
+        np.subtract(sums, buffers.talk[talker], out=sums)
+        voices.pick[groups.order[talker]] = _encode(sums, codec[talker], voices, buffers)
+    listener = where(~speaks)
     share = groups.group[listener] * 2 + codec[listener]
     wanted = np.bincount(share, minlength=2 * len(groups.dense)) > 0
-    shared = np.flatnonzero(wanted)
-    voices.pick[groups.order[listener]] = voices.used + (np.cumsum(wanted) - 1)[share]
-    wide = buffers.wide[: len(shared)]
-    np.take(buffers.total, shared >> 1, axis=0, out=wide, mode="clip")
-    _encode(None, wide, (shared & 1).astype(np.uint8), voices, buffers)
+    shared = where(wanted)
+    sums = buffers.sums[: len(shared)]
+    buffers.raised.take(shared >> 1, 0, sums, "clip")
+    rows = _encode(sums, (shared & 1).astype(np.uint8), voices, buffers)
+    voices.pick[groups.order[listener]] = rows[(np.cumsum(wanted) - 1)[share]]
+
+
+def _encode(
+    sums: NDArray[np.int32], codec: NDArray[np.uint8], voices: Voices, buffers: MixBuffers
+) -> NDArray[np.int64]:
+    """Append the codes of raised sums to `voices.codes`; return their rows there, (n,) int64.
+
+    A sum is saturated once, so that the order of legs cannot matter.
+    """
+    first, end = voices.used, voices.used + len(sums)
+    g711.encode_sums(sums, codec, voices.codes[first:end])
+    voices.used = end
+    return buffers.each[: len(sums)] + first
 
 
 def _parts(groups: Groups) -> Iterator[tuple[int, int, int, int]]:
@@ -200,17 +240,19 @@ def _parts(groups: Groups) -> Iterator[tuple[int, int, int, int]]:
 def _take(groups: Groups, voices: Voices, buffers: MixBuffers) -> NDArray[np.bool_]:
     """Fill `buffers.talk` with each leg's frame; return who says something."""
     talk = buffers.talk[: len(groups.order)]
-    np.take(voices.ring, voices.cell[groups.order], axis=0, out=talk, mode="clip")
+    voices.ring.take(voices.cell[groups.order], 0, talk, "clip")
     if voices.gain is not None:
         gain = voices.gain[groups.order]
         changed = np.flatnonzero(gain != 1)
         talk[changed] = np.clip(talk[changed] * gain[changed, None], -32_768, 32_767)
     words = talk.view(np.uint64)
     speaks: NDArray[np.bool_] = words[:, 0] != 0
-    unsure = np.flatnonzero(~speaks)  # few: only of these is the whole frame looked at
-    speaks[unsure] = words[unsure].any(axis=1)
-    speaks &= ~voices.quiet[groups.order]
-    if not speaks.all():
+    unsure = where(~speaks)  # few: only of these is the whole frame looked at
+    if len(unsure):
+        speaks[unsure] = words[unsure].any(axis=1)
+    if any_of(voices.quiet):
+        speaks &= ~voices.quiet[groups.order]
+    if not all_of(speaks):
         talk[~speaks] = 0
     return speaks
 
@@ -220,9 +262,10 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
     talk = buffers.talk[: len(speaks)]
     # Where several speak, negative zeros are zeros; a single voice passes bit-exact.
     alone = _alone(groups, speaks)
-    kept = talk[alone]
+    kept = talk[alone] if len(alone) else None
     g711.clean(talk, buffers.mask[: len(talk)])
-    talk[alone] = kept
+    if kept is not None:
+        talk[alone] = kept
     # Slices, not np.add.reduceat over sorted rows: 0.05 ms against 0.22 for 1,000 legs here.
     total = buffers.total[: len(groups.dense)]
     fresh = 0  # groups below have a sum already
@@ -234,7 +277,7 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
             if last <= fresh:
                 total[group:last] += frames.sum(axis=0, dtype=np.int32)
             else:
-                np.add.reduce(frames, axis=0, dtype=np.int32, out=total[group:last])
+                np.add.reduce(frames, 0, np.int32, out=total[group:last])
         fresh = max(fresh, last)
     total[fresh:] = 0  # groups that are linked, and have no leg here
     if voices.linked is not None:
@@ -252,33 +295,12 @@ def _sum(groups: Groups, speaks: NDArray[np.bool_], voices: Voices, buffers: Mix
 
 def _alone(groups: Groups, speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Return the rows of those who are the only voice of their group."""
-    if speaks.all():
-        return np.flatnonzero(groups.lonely) if groups.lonely is not None else _NONE
+    if all_of(speaks):
+        return where(groups.lonely) if groups.lonely is not None else _NONE
     speaking = np.bincount(groups.group, weights=speaks, minlength=len(groups.dense))
-    return np.flatnonzero(speaks & (speaking == 1)[groups.group])
-
-
-def _encode(
-    slots: NDArray[np.int64] | None,
-    wide: NDArray[np.int32],
-    codec: NDArray[np.uint8],
-    voices: Voices,
-    buffers: MixBuffers,
-) -> None:
-    """Saturate sums, once, so that the order of legs cannot matter, and append their codes.
-
-    `slots`, when given, are the legs that hear the rows.
-    """
-    rows = buffers.rows[: len(wide)]
-    np.clip(wide, -32_768, 32_767, out=wide)
-    np.copyto(rows, wide, casting="unsafe")
-    end = voices.used + len(wide)
-    g711.encode_rows(rows, codec, voices.codes[voices.used : end])
-    if slots is not None:
-        voices.pick[slots] = np.arange(voices.used, end)
-    voices.used = end
+    return where(speaks & (speaking == 1)[groups.group])
 
 
 def saturated(total: NDArray[np.int32]) -> NDArray[np.int16]:
     """Return sums as samples, clipped."""
-    return np.clip(total, -32_768, 32_767).astype(np.int16)
+    return np.minimum(np.maximum(total, -32_768), 32_767).astype(np.int16)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.media import g711, tones
 from bridge.media.dtmf import Key
+from bridge.media.masks import where
 from bridge.media.shape import FRAME
 
 SPARE_FRAMES: Final = 60_000
@@ -158,14 +159,14 @@ class Plays:
 
     def playing(self, count: int) -> NDArray[np.int64]:
         """Return the slots that hear a clip this tick."""
-        return np.flatnonzero(self.at[:count] >= 0) if self._lists else _NOBODY
+        return where(self.at[:count] >= 0) if self._lists else _NOBODY
 
     def finish(self, count: int) -> list[tuple[int, int]]:
         """Move legs whose clip is over to their next one; return (slot, token) of ended plays."""
         if not self._lists:
             return []
         at = self.at[:count]
-        over = np.flatnonzero((at >= 0) & (at >= self.end[:count]))
+        over = where((at >= 0) & (at >= self.end[:count]))
         done = []
         for slot in over.tolist():  # bounded by clips that end in this tick
             play = self._lists[slot]

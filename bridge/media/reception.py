@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import all_of, any_of, where
 from bridge.media.rtp import Headers, rounds
 from bridge.units import NS_PER_MS, SAMPLE_RATE_HZ
 
@@ -100,7 +101,7 @@ class Reception:
 
     def lost(self) -> int:
         """Return the packets that never came, of all legs since the plane began."""
-        rows = np.flatnonzero(self.started)
+        rows = where(self.started)
         return self.lost_before + int(np.maximum(self.missing(rows), 0).sum())
 
     def missing(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -166,12 +167,12 @@ def update(
     telephone-event all carry that of its start.
     """
     fresh = ~state.started[slot] | (state.ssrc[slot] != heads.ssrc)
-    if fresh.any():
+    if any_of(fresh):
         state.begin(slot[fresh], heads.seq[fresh], heads.ssrc[fresh])
     highest = state.highest[slot]
     ahead = (heads.seq - highest.astype(np.uint16)).view(np.int16).astype(np.int64)
     counted = (ahead < DROPOUT_MAX) & (ahead > -MISORDER_MAX)
-    if not counted.all():
+    if not all_of(counted):
         ahead[~counted] = 0
         _jump(state, heads, slot, counted)
         highest = state.highest[slot]
@@ -179,7 +180,7 @@ def update(
     state.highest[slot] = highest + ahead
     state.received[slot] += counted
     counted &= audio
-    if not counted.all():
+    if not all_of(counted):
         slot, arrived, stamp = slot[counted], arrived[counted], heads.ts[counted]
     else:
         stamp = heads.ts
@@ -220,7 +221,7 @@ def _jump(
     state: Reception, heads: Headers, slot: NDArray[np.int64], counted: NDArray[np.bool_]
 ) -> None:
     """Deal with far sequence numbers: two in a row begin anew, one alone is not counted."""
-    at = np.flatnonzero(~counted)
+    at = where(~counted)
     again = state.jump_to[slot[at]] == heads.seq[at]
     anew = at[again]
     state.begin(slot[anew], heads.seq[anew], heads.ssrc[anew])

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import all_of, where
 from bridge.media.shape import (
     HEADER_AT,
     HEADER_BYTES,
@@ -128,7 +129,7 @@ def rounds(slot: NDArray[np.int64], mark: NDArray[np.int64]) -> Iterator[NDArray
     """
     each = np.arange(len(slot))
     mark[slot] = each
-    if (mark[slot] == each).all():
+    if all_of(mark[slot] == each):
         yield None
         return
     order = np.argsort(slot, kind="stable")
@@ -136,7 +137,7 @@ def rounds(slot: NDArray[np.int64], mark: NDArray[np.int64]) -> Iterator[NDArray
     rank = np.empty(len(slot), np.int64)
     rank[order] = each - np.searchsorted(ranked, ranked)
     for turn in range(min(int(rank.max()) + 1, ROUNDS_MAX)):  # bounded: ROUNDS_MAX
-        yield np.flatnonzero(rank == turn)
+        yield where(rank == turn)
 
 
 def parse(packets: Packets, counters: Counters) -> Headers:
@@ -152,11 +153,11 @@ def parse(packets: Packets, counters: Counters) -> Headers:
     size = length - HEADER_BYTES
     plain = (first >> 24 == 0x80) & (size > 0) & (size <= packets.payload_max)
     row = np.arange(len(length))
-    if not plain.all():
-        odd = np.flatnonzero(~plain)
+    if not all_of(plain):
+        odd = where(~plain)
         sound = _measure(packets, odd, at, size, counters)
         plain[odd] = sound
-        row = np.flatnonzero(plain)
+        row = where(plain)
         first, at, size, words = first[row], at[row], size[row], words[row]
     return Headers(
         row=row,
@@ -213,7 +214,7 @@ def _byte(packets: Packets, rows: NDArray[np.intp], at: NDArray[np.int64]) -> ND
     """Return one byte of each of `rows`, wherever it was kept; the last one there is, if not."""
     value = packets.data[rows, np.minimum(at, ROW_BYTES - 1)].astype(np.int64)
     if packets.spill is not None:
-        over = np.flatnonzero(at >= ROW_BYTES)
+        over = where(at >= ROW_BYTES)
         column = np.minimum(at[over] - ROW_BYTES, SPILL_BYTES - 1)
         value[over] = packets.spill[rows[over], column]
     return value

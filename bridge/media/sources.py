@@ -12,6 +12,8 @@ from ipaddress import AddressValueError, IPv4Address
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import any_of, where
+
 _AF_INET = 2
 _ROOM = 16
 """Places of the table for each key."""
@@ -117,8 +119,8 @@ class _Table:
         place = (keys * np.uint64(_MULTIPLIER) >> np.uint64(self._shift)).view(np.int64)
         found = self._slots.take(place, mode="clip")
         other = self._keys.take(place, mode="clip") != keys
-        if other.any():
-            which = np.flatnonzero(other)
+        if any_of(other):
+            which = where(other)
             found[which] = -1
             if len(self._more):
                 at = np.searchsorted(self._more, keys[which])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bridge.media.g711 import decode_rows
 from bridge.media.jitter import BLOCK, SLACK_MAX, Jitter
+from bridge.media.masks import all_of, any_of, where
 from bridge.media.reception import Reception, move, samples_of
 from bridge.media.rtp import Headers, Packets
 from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES, PAYLOAD_AT
@@ -25,7 +26,7 @@ LENGTH: Final = HEADER_BYTES + FRAME
 _FIRST: Final = HEADER_AT // 4  # the header's first word, of 32-bit words of a row
 _REST: Final = (HEADER_AT + 4) // 8  # timestamp and SSRC, of 64-bit ones
 _VERSION: Final = 2 << 30
-_NO_SLACK: Final = np.iinfo(np.int16).max
+_AHEAD_END: Final = (SLACK_MAX + 1) * FRAME
 
 # A frame as one value, so that it is copied as one.
 _CODES: Final = np.dtype((np.void, FRAME))
@@ -99,22 +100,27 @@ def take(
     same = _expected(steady, packets, slot)
     same &= latched.take(slot, mode="wrap") == packets.source
     steady.here[:] = False
-    if not same.any():
+    if all_of(same):
+        steady.here[slot] = True
+    elif any_of(same):
+        here[slot[same]] = True
+    else:
         return same
-    here[slot[same]] = True
-    slack = (ts - buffers.play_ts[:count]).view(np.int32) // FRAME
-    fits = (slack >= 0) & (slack <= SLACK_MAX)
-    fits |= ~here
-    if not fits.all():  # too late, or too early
-        here &= fits
+    ahead = ts - buffers.play_ts[:count]
+    misfits = ahead >= _AHEAD_END  # too early; or too late, which is a number far too large
+    misfits &= here
+    if any_of(misfits):
+        here &= ~misfits
         same &= steady.here[slot]
+    slack = ahead.view(np.int32) // FRAME
     steady.arrived[slot] = samples_of(packets.arrived(now_ns))
     move(received, here, steady.arrived[:count], ts)
     low = buffers.slack_low[0, :count]
-    np.minimum(low, np.where(here, slack, _NO_SLACK), out=low, casting="same_kind")
-    cell = (buffers.play_cell[:count] + slack & CELLS - 1) * buffers.legs + steady.each[:count]
-    whose = np.flatnonzero(here)
-    _decode(steady, packets.data, whose, cell[whose], buffers, codec)
+    np.minimum(low, slack, out=low, where=here, casting="same_kind")
+    cell = (buffers.play_cell[:count] + slack & CELLS - 1) * buffers.legs + buffers.each[:count]
+    whose = where(here)
+    if len(whose):
+        _decode(steady, packets.data, whose, cell[whose], buffers, codec)
     _step(steady, here)
     return same
 
@@ -133,7 +139,7 @@ def _expected(steady: Steady, packets: Packets, slot: NDArray[np.int64]) -> NDAr
     same &= slot >= 0
     steady.row[slot] = each
     again = steady.row.take(slot, mode="wrap") != each
-    if again.any():  # several packets of a leg: their order matters
+    if any_of(again):  # several packets of a leg: their order matters
         steady.here[:] = False
         steady.here[slot[again]] = True
         same &= ~steady.here[slot]
@@ -148,15 +154,20 @@ def _decode(
     buffers: Jitter,
     codec: NDArray[np.uint8],
 ) -> None:
-    """Fill the cells of the legs `whose` packets came, one each."""
+    """Fill the cells of the legs `whose` packets came, one each, of one leg at least."""
     payload = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME].view(_CODES)[:, 0]
     ring = buffers.ring.view(_SAMPLES)[:, 0]
-    for at in range(0, len(whose), BLOCK):  # bounded by the legs, divided by BLOCK
-        part = whose[at : at + BLOCK]
-        codes = payload[steady.row[part]].view(np.uint16).reshape(len(part), -1)
-        out = buffers.decoded[: len(part)]
-        decode_rows(codes, codec[part], out.view(np.uint32))
-        ring[cell[at : at + BLOCK]] = out.view(_SAMPLES)[:, 0]
+    row, kinds = steady.row[whose], codec[whose]
+    mixed = any_of(kinds)
+    first, count = int(cell[0]), len(cell)
+    together = all_of(cell == buffers.each[:count] + first)  # all legs in step: one piece of ring
+    for at in range(0, count, BLOCK):  # bounded by the legs, divided by BLOCK
+        to = min(at + BLOCK, count)
+        codes = payload[row[at:to]].view(np.uint16).reshape(to - at, -1)
+        out = buffers.ring[first + at : first + to] if together else buffers.decoded[: to - at]
+        decode_rows(codes, kinds[at:to] if mixed else None, out.view(np.uint32))
+        if not together:
+            ring[cell[at:to]] = out.view(_SAMPLES)[:, 0]
     buffers.stamp[cell] = steady.ts[whose]
     if buffers.any_ragged:
         buffers.ragged[cell] = False

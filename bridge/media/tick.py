@@ -29,6 +29,7 @@ from bridge.media import (
 )
 from bridge.media.codecs import NUMBERS
 from bridge.media.listening import Listening
+from bridge.media.masks import all_of, any_of, where
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
 from bridge.media.shape import FRAME, LEGS_MAX, PAYLOAD_MAX, PCMA, PCMU
@@ -278,9 +279,9 @@ class Plane:
         here = self.steady.here[: self._count]
         np.copyto(self.last_ns[: self._count], now_ns, where=here)
         self.silent[: self._count] &= ~here
-        if same.all():
+        if all_of(same):
             return packets, slot[:0]
-        rest = np.flatnonzero(~same)
+        rest = where(~same)
         return packets.pick(rest), slot[rest]
 
     def _parse(
@@ -290,10 +291,10 @@ class Plane:
         heads = rtp.parse(packets, self.counters)
         port, source, slot = packets.port[heads.row], packets.source[heads.row], slot[heads.row]
         changed = (slot >= 0) & (self.latched[slot] != source) & self.ready[slot]
-        if changed.any():
+        if any_of(changed):
             self._relatch(heads, slot, source, changed)
         stranger = slot < 0
-        if stranger.any():
+        if any_of(stranger):
             self._latch(heads, slot, port, source)
             stranger = slot < 0
             self.counters.add("unknown_source", np.count_nonzero(stranger))
@@ -304,7 +305,7 @@ class Plane:
         audio = heads.payload_type == self.audio_type[slot]  # those of no agreed type count too
         reception.count(self.reception, heads, slot, self._mark, arrived=clock, audio=audio)
         wrong = heads.payload_type != self.audio_type[slot]
-        if wrong.any():
+        if any_of(wrong):
             good = ~self._name_types(heads, slot, wrong)
             heads, slot = heads.pick(good), slot[good]
         self.last_ns[slot] = now_ns
@@ -318,11 +319,11 @@ class Plane:
         """
         slot = self.sources.find(packets.port, packets.source)
         stranger = slot < 0
-        if not stranger.any():
+        if not any_of(stranger):
             return packets, slot
         nobodys = stranger & ~self.sources.waiting[packets.port]
         self.counters.add("unknown_source", np.count_nonzero(nobodys))
-        kept = np.flatnonzero(~nobodys)
+        kept = where(~nobodys)
         return packets.pick(kept), slot[kept]
 
     def _relatch(
@@ -355,7 +356,7 @@ class Plane:
         source: NDArray[np.uint64],
     ) -> None:
         """Give unknown sources to legs that wait to be heard; `slot` is amended."""
-        which = np.flatnonzero((slot < 0) & self.sources.waiting[port])
+        which = where((slot < 0) & self.sources.waiting[port])
         pairs = source[which] + port[which].astype(np.uint64)  # one number, as in `Sources`
         _, first = np.unique(pairs, return_index=True)
         for at in which[np.sort(first)[:LATCHES_MAX]].tolist():  # bounded: LATCHES_MAX
@@ -387,7 +388,7 @@ class Plane:
     ) -> None:
         """Put audio into the jitter rings and events into their rows."""
         event = heads.payload_type != self.audio_type[slot]
-        if event.any():
+        if any_of(event):
             self._take_events(packets, heads.pick(event), slot[event], result)
             heads, slot = heads.pick(~event), slot[~event]
         if self.wide:
@@ -460,17 +461,17 @@ class Plane:
         count = self._count
         waits = self.open[:count] & self.awaited[:count] & ~self.silent[:count]
         since = np.maximum(self.last_ns[:count], self.quiet_since[:count])
-        over = np.flatnonzero(waits & (now_ns - since > self.silence_ns))
+        over = where(waits & (now_ns - since > self.silence_ns))
         self.silent[over] = True
         return list(zip(over.tolist(), self.last_ns[over].tolist(), strict=True))
 
     def _arrange(self) -> None:
         """Lay out groups and rows to send anew."""
-        used = np.flatnonzero(self.open)
+        used = where(self.open)
         self._count = int(used[-1]) + 1 if len(used) else 0
         self._groups = mix.arrange(self.group, self.links.groups)
         self.taps.arrange(self._groups)
-        self.listening.beeping = np.flatnonzero(self.ready & (self.dtmf_type == _NO_TYPE))
+        self.listening.beeping = where(self.ready & (self.dtmf_type == _NO_TYPE))
         self.listening.tracked = self.taps.tracked(self._groups)
         sends = self.open & self.hears & (self.dest != 0)
         sends = self.wide.arrange(self._groups, sends, self.out.fresh)

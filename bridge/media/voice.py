@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import where
+
 LOOK_TICKS: Final = 2
 """Ticks between looks: 40 ms."""
 
@@ -95,10 +97,10 @@ def look(state: Voice, level: NDArray[np.float64]) -> NDArray[np.intp]:
     talk = level > np.maximum(noise * START_TIMES, START_POWER) * ease
     streak += 1
     streak *= talk != talking
-    changed = np.flatnonzero(streak >= np.where(talking, STOP_LOOKS, START_LOOKS))
+    changed = where(streak >= np.where(talking, STOP_LOOKS, START_LOOKS))
     talking[changed] = ~talking[changed]
     streak[changed] = 0
     lower = level < noise
     noise[:] = np.where(lower, noise + (level - noise) * FALL, noise * RISE)
-    np.clip(noise, NOISE_MIN, NOISE_MAX, out=noise)
+    np.minimum(np.maximum(noise, NOISE_MIN, out=noise), NOISE_MAX, out=noise)
     return changed

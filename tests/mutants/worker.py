@@ -29,8 +29,8 @@ def own_voice(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -
     for dense in range(len(groups.dense)):
         row = int(np.flatnonzero(groups.group[:rows] == dense)[0])
         slot = groups.order[row : row + 1]
-        wide = buffers.total[dense : dense + 1].copy()
-        mix._encode(slot, wide, voices.codec[slot], voices, buffers)
+        whole = buffers.raised[dense : dense + 1].copy()
+        voices.pick[slot] = mix._encode(whole, voices.codec[slot], voices, buffers)
 
 
 def waiting_hears(plane: Plane, played: jitter.Played, skipped: int, result: TickResult) -> None:

@@ -46,8 +46,22 @@ def test_rows_are_coded_each_by_its_codec(share: float) -> None:
     for row in range(40):
         assert linear[row].tolist() == g711.DECODE[codec[row]][codes[row]].tolist()
     back = np.zeros((40, FRAME), np.uint8)
-    g711.encode_rows(linear, codec, back)
+    g711.encode_sums(linear + np.int32(g711.SUM_ZERO), codec, back)
     assert (back == codes).all()
+
+
+@pytest.mark.parametrize("codec", [PCMU, PCMA])
+def test_sums_are_saturated_by_the_table_and_far_ones_by_the_look_up(codec: int) -> None:
+    """Each code is that of the sum clipped to int16; the most that 4,096 legs can say as well."""
+    far = [-4_096 * 32_768, -g711.SUM_ZERO - 1, -g711.SUM_ZERO, g711.SUM_ZERO, 4_096 * 32_767]
+    near = np.random.default_rng(3).integers(-g711.SUM_ZERO, g711.SUM_ZERO, 4 * FRAME - 9)
+    edges = [-32_769, -32_768, 32_767, 32_768]
+    sums = np.concatenate([far, near, edges]).astype(np.int32).reshape(4, FRAME)
+    wanted = g711.ENCODE[codec][np.clip(sums, -32_768, 32_767).astype(np.int16).view(np.uint16)]
+    for kinds in [np.full(4, codec, np.uint8)] + [None] * (codec == PCMU):
+        codes = np.zeros((4, FRAME), np.uint8)
+        g711.encode_sums(sums + np.int32(g711.SUM_ZERO), kinds, codes)
+        assert (codes == wanted).all()
 
 
 def test_clean_turns_negative_zeros_into_zeros_only() -> None:

@@ -9,7 +9,7 @@ import queue
 import sqlite3
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -93,6 +93,16 @@ class Shelf:
         if self._left_out:
             log.error("leg_stories.left_out", legs=self._left_out)
             self._left_out = 0
+
+
+def legs_on(file: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield leg, calling number and the monotonic time at which it began, of every diary."""
+    if not file.exists():
+        return
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        for leg, record in connection.execute("SELECT leg, record FROM diary ORDER BY no"):
+            diary = json.loads(zlib.decompress(record))
+            yield leg, diary["about"].get("number", ""), diary["begun_ns"]
 
 
 def taken_down(file: Path, leg: str) -> dict[str, Any] | None:

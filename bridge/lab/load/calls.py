@@ -151,7 +151,7 @@ class Calls:
         order = Dial(
             leg=call.leg,
             target=uri,
-            caller=f"+{NUMBER + caller}",
+            caller=number_of(caller),
             domain=self.phone.address.host,
             destination=address_of(uri),
             media=LocalMedia(media.host, media.port),
@@ -233,6 +233,15 @@ class Calls:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
+
+
+def number_of(caller: int) -> str:
+    """Return the number that a caller calls from.
+
+    >>> number_of(7)
+    '+15550000007'
+    """
+    return f"+{NUMBER + caller}"
 
 
 class CallRefusedError(Exception):

@@ -34,6 +34,7 @@ CHURN_S: Final = 20.0
 PLAIN_EVERY_S: Final = 5
 """Progress where nobody can watch a table that changes: a line so often."""
 
+WORST_SHOWN: Final = 3
 SEARCH_LOSS_MAX: Final = 1.0
 SEARCH_PPS_MIN: Final = 49.0
 
@@ -84,7 +85,7 @@ def load(
     plan, limits = _plan(context.params), _limits(context.params)
     _can_write("--json", json_file)
     _can_write("--html", html)
-    result = _run(plan, limits, step if find_capacity else 0)
+    result = _run(plan, limits, step if find_capacity else 0, stories=html is not None)
     _print(result, json_file)
     if json_file is not None:
         _write(json_file, json.dumps(report.to_json(result)))
@@ -169,7 +170,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def _run(plan: LoadPlan, limits: Limits, step: int) -> Result:
+def _run(plan: LoadPlan, limits: Limits, step: int, *, stories: bool) -> Result:
     """Carry the plan out; Ctrl-C ends it early and in order, a second one at once."""
     set_up_logs(quiet=True)
     stop = asyncio.Event()
@@ -185,11 +186,13 @@ def _run(plan: LoadPlan, limits: Limits, step: int) -> Result:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt)
         if not console.is_terminal:
-            return await run(plan, limits, stop, _Lines(console), step=step)
+            return await run(plan, limits, stop, _Lines(console), step=step, stories=stories)
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            return await run(
-                plan, limits, stop, lambda now, _: live.update(board(now), refresh=True), step=step
-            )
+
+            def show(now: Load, _: str) -> None:
+                live.update(board(now), refresh=True)
+
+            return await run(plan, limits, stop, show, step=step, stories=stories)
 
     return asyncio.run(running())
 
@@ -256,5 +259,8 @@ def _print(result: Result, json_file: Path | None) -> None:
         console.print(f"{step.participants} participants: {said}", markup=False, soft_wrap=True)
     for line in result.broken if not result.searched else ():
         console.print(f"broken: {line}", style="red", markup=False, soft_wrap=True)
+    for leg in result.worst[:WORST_SHOWN]:
+        text = f"worst: {report.describe_leg(leg)}"
+        console.print(text, style="dim", markup=False, soft_wrap=True)
     for fault in result.summary.examples[:5]:
         console.print(report.describe(result.plan, fault), markup=False, soft_wrap=True)

@@ -12,12 +12,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeVar
 
+from bridge.config import load_settings
 from bridge.errors import OperatingTrouble
 from bridge.lab.load.plan import LoadPlan
+from bridge.legstory.build import Story
+from bridge.legstory.explain import story_from_store
+from bridge.legstory.shelf import legs_on, shelf_file
 
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
@@ -28,6 +33,8 @@ PIN: Final = "771144"
 RTP_PORTS: Final = (20_000, 29_999)
 SEATS_USUAL: Final = 500
 LISTENING: Final = re.compile(r"listening for SIP over UDP on 127\.0\.0\.1:(\d+)")
+
+Key = TypeVar("Key")
 
 _HEAD: Final = """\
 [sip]
@@ -139,8 +146,8 @@ class OwnBridge:
         self._log.seek(0)
         return self._log.read()[-2_000:].strip()
 
-    async def stop(self) -> None:
-        """End the bridge in order, by force when that takes too long."""
+    async def end(self) -> None:
+        """End the bridge in order, by force when that takes too long; what it wrote stays."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -150,10 +157,31 @@ class OwnBridge:
             await asyncio.to_thread(self.process.wait)
         if self._reader is not None:
             self._reader.join(STOP_TIMEOUT_S)
+
+    async def stop(self) -> None:
+        """End the bridge and remove what it wrote."""
+        await self.end()
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._log.close()
         self._folder.cleanup()
+
+    def stories(self, calls: Mapping[Key, tuple[str, int]]) -> dict[Key, Story]:
+        """Return the stories of calls, each told by its number and when it was made; blocks.
+
+        Of several legs of a number it is the one that began next to the call. The bridge must
+        have ended: what it still had in mind is on its shelf then.
+        """
+        settings = load_settings(Path(self._folder.name) / "bridge.toml", environment={})
+        legs: dict[str, list[tuple[int, str]]] = {}
+        for leg, number, begun_ns in legs_on(shelf_file(settings.store.outbox_url)):
+            legs.setdefault(number, []).append((begun_ns, leg))
+        told = {}
+        for key, (number, dialled_ns) in calls.items():
+            apart = [(abs(begun_ns - dialled_ns), leg) for begun_ns, leg in legs.get(number, ())]
+            if apart:
+                told[key] = story_from_store(settings, min(apart)[1])
+        return told
 
 
 def _serve(

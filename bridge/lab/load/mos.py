@@ -43,7 +43,7 @@ def mos(loss: float, bridge_delay_ms: float) -> float:
     """Return the mean opinion score, 1 to 4.41.
 
     >>> round(mos(0.0, 30.0), 2), round(mos(0.05, 30.0), 2), mos(1.0, 500.0)
-    (4.41, 3.88, 1.0)
+    (4.41, 3.92, 1.0)
     """
     r = min(max(r_factor(loss, bridge_delay_ms), 0.0), 100.0)
     return max(1.0, 1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6)

@@ -7,12 +7,24 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from bridge.drawing.html import NOTHING, element, join, listed, page, pairs, table, verdict
+from bridge.drawing.html import (
+    NOTHING,
+    element,
+    join,
+    listed,
+    opens,
+    page,
+    pairs,
+    table,
+    verdict,
+)
 from bridge.lab.load.book import percentiles
 from bridge.lab.load.mos import mos
 from bridge.lab.load.plots import Line, plot
 from bridge.lab.load.report import describe, headline, rows
 from bridge.lab.load.run import Result, seconds_since
+from bridge.lab.load.worst import WorstLeg
+from bridge.legstory import page as leg_page
 
 
 def to_html(result: Result, command: Sequence[str]) -> str:
@@ -27,6 +39,7 @@ def to_html(result: Result, command: Sequence[str]) -> str:
             _card("Over time", element("div", _plots(result), class_="plots")),
             _card("Figures", table(["", ""], rows(result.summary), label="Figures")),
             _card("Faults heard, the first of them", listed(faults)) if faults else NOTHING,
+            _card("Worst legs", _worst(result)) if result.worst else NOTHING,
         ]
     )
     said = join([f"Profile {plan.profile}. ", element("code", shlex.join(command))], "")
@@ -69,6 +82,46 @@ def _steps(result: Result) -> Markup:
     ]
     head = ("callers", "packets/s", "lost", "set-up p99", "bridge's cores", "")
     return table(head, lines, label="Steps")
+
+
+def _worst(result: Result) -> Markup:
+    """Return the worst legs in one table, and each one's story: the bridge's or his caller's."""
+    head = ("Caller", "Among the worst in", "Called at", "Set-up", "Packets/s", "Lost", "Late")
+    lines = [
+        (
+            f"{leg.caller} (conference {leg.conference}, seat {leg.seat})",
+            "; ".join(leg.reasons),
+            f"{seconds_since(result, leg.dialled_ns):.1f} s",
+            "none" if leg.setup_ms is None else f"{leg.setup_ms:.0f} ms",
+            f"{leg.pps:g}",
+            f"{leg.lost_percent:g} %",
+            f"{leg.late_percent:g} %",
+            f"{leg.gaps}",
+            f"{leg.jitter_ms:.1f} ms",
+        )
+        for leg in result.worst
+    ]
+    stories = [_story(result, leg) for leg in result.worst]
+    listed_ = table((*head, "Gaps", "Jitter"), lines, label="Worst legs")
+    return join([listed_, *stories])
+
+
+def _story(result: Result, leg: WorstLeg) -> Markup:
+    """Return what there is to read of a leg."""
+    calls = f"{leg.calls} call{'s' if leg.calls != 1 else ''}, {leg.received} packets received"
+    unheard = [f"nobody heard him in {leg.unheard} turns"] if leg.unheard else []
+    heard = [describe(result.plan, fault) for fault in leg.faults]
+    own = listed([calls, *unheard, *heard])
+    told = result.stories.get(leg.caller)
+    if told is not None:
+        more = leg_page.section(told)
+    elif result.ours:
+        more = element("p", "The bridge has no story of this call.", class_="dim")
+    else:
+        text = "What the bridge saw of this call is not known: it is not ours."
+        more = element("p", text, class_="dim")
+    named = told["leg"] if told else "his own side"
+    return opens(f"The story of caller {leg.caller} ({named})", join([own, more]))
 
 
 def _plots(result: Result) -> Markup:

@@ -16,6 +16,7 @@ LEFT: Final = 52
 RIGHT: Final = 16
 TOP: Final = 12
 BOTTOM: Final = 24
+DASH: Final = 6
 TICKS: Final = 4
 CURVES: Final = ("first", "second", "third")
 """Classes of a plot's lines: their colours are in the style sheet."""
@@ -53,8 +54,10 @@ def plot(title: str, lines: Sequence[Line], *, end: float, least_top: float = 1.
         canvas.text(LEFT - 6, y(value) + 4, f"{value:g}", class_="tick", anchor="end")
         canvas.text(x(at), HEIGHT - 6, f"{at:.0f} s", class_="tick", anchor="middle")
     for line, curve in zip(shown, CURVES, strict=False):
-        points = line.points if len(line.points) > 1 else [*line.points, *line.points]
-        canvas.path([(x(at), y(value)) for at, value in points], class_=f"curve {curve}")
+        points = [(x(at), y(value)) for at, value in line.points]
+        if len(points) == 1:  # a dash: a line without length is not drawn
+            points = [(points[0][0] + side, points[0][1]) for side in (0, DASH)]
+        canvas.path(points, class_=f"curve {curve}")
     legend = join(
         element("span", join([element("i", class_=curve), line.name], ""))
         for line, curve in zip(shown, CURVES, strict=False)

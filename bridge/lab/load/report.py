@@ -13,6 +13,7 @@ from bridge.lab.load.ears import Fault
 from bridge.lab.load.plan import LoadPlan
 from bridge.lab.load.run import Result, seconds_since
 from bridge.lab.load.voices import TONES_HZ, place_of, tone_of
+from bridge.lab.load.worst import WorstLeg
 
 MOS_NOTE: Final = "E-model of ITU-T G.107, simplified: from loss and delay, nobody listened"
 CANDIDATES_MAX: Final = 3
@@ -32,12 +33,21 @@ def to_json(result: Result) -> dict[str, Any]:
         "seconds_to_load": round(seconds_since(result, result.loaded_ns), 2),
         "seconds_in_all": round(seconds_since(result, result.ended_ns), 2),
         "summary": summary,
+        "worst": [_leg(result, leg) for leg in result.worst],
         **(_capacity(result) if result.searched else {}),
         "seconds": [
             {"at_s": round(seconds_since(result, row["at_ns"]), 2), **row}
             for row in result.book.seconds
         ],
     }
+
+
+def _leg(result: Result, leg: WorstLeg) -> dict[str, Any]:
+    """Return one of the worst legs as plain values."""
+    plain = {name: getattr(leg, name) for name in leg.__dataclass_fields__}
+    plain["faults"] = [describe(result.plan, fault) for fault in leg.faults]
+    plain["at_s"] = round(seconds_since(result, plain.pop("dialled_ns")), 2)
+    return {**plain, "leg": result.stories.get(leg.caller, {}).get("leg", "")}
 
 
 def _capacity(result: Result) -> dict[str, Any]:
@@ -112,6 +122,12 @@ def describe(plan: LoadPlan, fault: Fault) -> str:
         return f"{ear} hears himself: {fault.tone_hz} Hz at {share}"
     whose = ", ".join(map(str, candidates(plan, fault)[:CANDIDATES_MAX])) or "nobody known"
     return f"{ear} hears {fault.tone_hz} Hz at {share}, not of his conference: caller {whose}?"
+
+
+def describe_leg(leg: WorstLeg) -> str:
+    """Return a leg and what it is among the worst in."""
+    place = f"conference {leg.conference}, seat {leg.seat}"
+    return f"caller {leg.caller} ({place}): {'; '.join(leg.reasons)}"
 
 
 def candidates(plan: LoadPlan, fault: Fault) -> list[int]:

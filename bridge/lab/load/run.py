@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bridge.errors import OperatingTrouble
 from bridge.lab.load.book import Book, Summary, summarise
-from bridge.lab.load.calls import Calls
+from bridge.lab.load.calls import Calls, number_of
 from bridge.lab.load.engine import EngineSettings
 from bridge.lab.load.host import OwnBridge, plan_for
 from bridge.lab.load.limits import Limits
@@ -20,7 +20,9 @@ from bridge.lab.load.link import EngineLink
 from bridge.lab.load.listening import Listening
 from bridge.lab.load.plan import LoadPlan, address_of
 from bridge.lab.load.usage import Cores, Meter, kept_to
+from bridge.lab.load.worst import WorstLeg, worst_legs
 from bridge.lab.phones import Phone
+from bridge.legstory.build import Story
 from bridge.units import NS_PER_S
 
 Watcher = Callable[["Load", str], None]
@@ -43,6 +45,9 @@ class Result:
     Attributes:
         steps: of a search for the capacity, in order; `capacity` is the last that held, else 0.
         interrupted: it was stopped before its time.
+        ours: the bridge was started for the run.
+        worst: the legs that were worst in something; `stories` of them, by caller, as our own
+            bridge tells them when it is asked.
     """
 
     plan: LoadPlan
@@ -55,6 +60,9 @@ class Result:
     interrupted: bool = False
     steps: list[Step] = field(default_factory=list)
     searched: bool = False
+    ours: bool = False
+    worst: list[WorstLeg] = field(default_factory=list)
+    stories: dict[int, Story] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -117,9 +125,12 @@ async def run(
     watcher: Watcher,
     *,
     step: int = 0,
+    stories: bool = False,
     bridge_command: tuple[str, ...] = ("-m", "bridge.cli"),
 ) -> Result:
     """Carry out a plan; with `step`, add so many callers at a time until a limit breaks.
+
+    With `stories` a bridge of our own is asked for those of the worst legs, once it has ended.
 
     Raises:
         InputError: the plan cannot be carried out.
@@ -134,7 +145,13 @@ async def run(
                 plan = plan_for(plan, own.port)
             async with _load(plan, stop, watcher, cores) as load:
                 load.listening.meter = None if own is None else Meter(own.process.pid)
-                return await (_search(load, limits, step) if step else _whole(load, limits))
+                result = await (_search(load, limits, step) if step else _whole(load, limits))
+        result.ours = own is not None
+        if own is not None and stories:
+            await own.end()
+            calls = {one.caller: (number_of(one.caller), one.dialled_ns) for one in result.worst}
+            result.stories = await asyncio.to_thread(own.stories, calls)
+        return result
     finally:
         if own is not None:
             await own.stop()
@@ -181,6 +198,7 @@ async def _whole(load: Load, limits: Limits) -> Result:
         loaded_ns=loaded_ns,
         ended_ns=ended_ns,
         interrupted=interrupted,
+        worst=worst_legs(load.book, totals, plan),
     )
 
 
@@ -221,6 +239,7 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
         interrupted=interrupted,
         steps=steps,
         searched=True,
+        worst=worst_legs(load.book, totals, plan),
     )
 
 

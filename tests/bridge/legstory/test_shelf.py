@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from bridge.legstory.shelf import Shelf, shelf_file, taken_down
+from bridge.legstory.shelf import Shelf, legs_on, shelf_file, taken_down
 
 
 def test_what_was_put_is_found_again_and_only_the_latest_are_kept(tmp_path: Path) -> None:
@@ -40,3 +40,13 @@ def test_a_disk_that_fails_loses_stories_and_nothing_else(tmp_path: Path) -> Non
     shelf.put([{"leg": "leg-2"}])
     shelf.close()
     assert sqlite3.connect(file).execute("SELECT count(*) FROM diary").fetchone() == (1,)
+
+
+def test_the_legs_on_a_shelf_are_told_by_number_in_their_order(tmp_path: Path) -> None:
+    file = shelf_file(f"sqlite:///{tmp_path}/bridge.db")
+    assert not list(legs_on(file))
+    shelf = Shelf(file, legs_max=9)
+    abouts: tuple[dict[str, str], ...] = ({"number": "+15550000001"}, {})
+    shelf.put([{"leg": f"leg-{n}", "about": one, "begun_ns": n} for n, one in enumerate(abouts)])
+    shelf.close()
+    assert list(legs_on(file)) == [("leg-0", "+15550000001", 0), ("leg-1", "", 1)]

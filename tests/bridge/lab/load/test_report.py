@@ -15,9 +15,22 @@ from bridge.lab.load.plan import LoadPlan
 from bridge.lab.load.plots import POINTS_MAX, Line, plot
 from bridge.lab.load.run import Result, Step
 from bridge.lab.load.voices import TONES_HZ, tone_of
+from bridge.lab.load.worst import worst_legs
+from bridge.legstory.build import leg_story
 
 S = 10**9
 PLAN = LoadPlan(participants=20, conferences=2)
+
+
+TOTALS = {
+    "received": [1_000] * 5 + [900] + [1_000] * 14,
+    "lost": [0] * 5 + [100] + [0] * 14,
+    "late": [0] * 20,
+    "gaps": [0] * 5 + [2] + [0] * 14,
+    "jitter_ms": [0.5] * 20,
+    "steady_seconds": [20] * 19 + [0],
+    "steady_packets": [1_000] * 5 + [900] + [1_000] * 14,
+}
 
 
 def second(at: int, **more: float) -> dict[str, float]:
@@ -72,6 +85,46 @@ def test_the_worst_caller_is_found_in_the_totals() -> None:
     assert summary.pps_least == 45.0
     assert summary.mos_min == round(mos(0.1, 30.0), 2)
     assert summary.mos == round((mos(0.1, 30.0) + mos(0.0, 30.0)) / 2, 2)
+
+
+def test_the_worst_legs_are_named_by_what_they_are_worst_in() -> None:
+    told = book()
+    told.calls.append(CallMade(2 * S, 7, None, "486"))
+    told.calls.append(CallMade(3 * S, 19, 3.0, connected_ns=1))
+    told.lost.append(CallLost(5 * S, 6, "bye"))
+    worst = {leg.caller: leg for leg in worst_legs(told, TOTALS, PLAN)}
+    reasons = {caller: leg.reasons for caller, leg in worst.items()}
+    assert reasons == {
+        7: ("refused: 486",),
+        6: ("dropped",),
+        4: ("nobody heard him in 1 turn",),
+        0: ("heard 1 missing",),
+        5: ("lost or late 10 %", "2 gaps", "45 packets a second"),
+        19: ("set-up 24 ms",),
+        18: ("set-up 23 ms",),
+        17: ("set-up 22 ms",),
+    }
+    assert list(worst) == list(reasons), "the gravest first"
+    assert (worst[7].setup_ms, worst[7].calls, worst[7].dialled_ns) == (None, 2, 2 * S)
+    assert (worst[19].setup_ms, worst[19].dialled_ns) == (24.0, 19 * S // 20), "the slow call"
+    assert (worst[5].lost_percent, worst[5].gaps, worst[5].pps) == (10.0, 2, 45.0)
+    assert worst[0].faults[0].whose == 4
+
+
+def test_each_of_the_worst_legs_has_its_story_on_the_page() -> None:
+    one = replace(result(book()), worst=worst_legs(book(), TOTALS, PLAN))
+    page = to_html(one, ["tollbridge", "load", "--target", "sip:x@h"])
+    assert "The story of caller 5 (his own side)" in page
+    assert "What the bridge saw of this call is not known: it is not ours." in page
+    assert "caller 0 (conference 0, seat 0) does not hear caller 4" in page
+    story = leg_story("leg-5", None, None)
+    ours = replace(one, ours=True, stories={5: story})
+    page = to_html(ours, ["tollbridge", "load"])
+    assert "The story of caller 5 (leg-5)" in page
+    assert "The bridge has no story of this call." in page, "of the others"
+    plain = {leg["caller"]: leg for leg in json.loads(json.dumps(report.to_json(ours)))["worst"]}
+    assert (plain[5]["leg"], plain[0]["leg"]) == ("leg-5", "")
+    assert plain[0]["faults"][0].startswith("turn 3: caller 0")
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.lab.load.calls import number_of
 from bridge.lab.load.host import OwnBridge
 from bridge.lab.load.limits import Limits
 from bridge.lab.load.plan import LoadPlan
@@ -27,7 +28,9 @@ PLAN = LoadPlan(
 )
 
 
-async def ran(plan: LoadPlan, *, fault: str = "", step: int = 0) -> tuple[Result, list[str]]:
+async def ran(
+    plan: LoadPlan, *, fault: str = "", step: int = 0, stories: bool = False
+) -> tuple[Result, list[str]]:
     """Return what a run found, and its stages in order."""
     stages: list[str] = []
 
@@ -37,12 +40,14 @@ async def ran(plan: LoadPlan, *, fault: str = "", step: int = 0) -> tuple[Result
         assert load.stage == stage
 
     command = ("-m", "tests.mutants.served", fault) if fault else ("-m", "bridge.cli")
-    result = await run(plan, Limits(), asyncio.Event(), watch, step=step, bridge_command=command)
+    result = await run(
+        plan, Limits(), asyncio.Event(), watch, step=step, stories=stories, bridge_command=command
+    )
     return result, stages
 
 
 async def test_a_bridge_that_is_right_passes_and_is_measured() -> None:
-    result, stages = await ran(PLAN)
+    result, stages = await ran(PLAN, stories=True)
     found = result.summary
     # On a machine that has no time for it a bridge skips ticks: then some ears are not judged.
     assert not [line for line in result.broken if "holes" not in line]
@@ -56,6 +61,13 @@ async def test_a_bridge_that_is_right_passes_and_is_measured() -> None:
     assert found.bridge_cores > 0
     assert 10 < found.delay_ms["p50"] < 1_000
     assert found.mos_min > 2
+    assert result.ours
+    assert result.worst[-1].reasons[-1].startswith("set-up"), "somebody always was let in last"
+    for leg in result.worst:
+        story = result.stories[leg.caller]
+        assert story["about"]["number"] == number_of(leg.caller)
+        assert [one["text"].split()[0] for one in story["sip"]][:2] == ["INVITE", "200"]
+        assert [one["type"] for one in story["facts"]][-1] in ("leg.left", "session.ended")
 
 
 @pytest.mark.long  # ten seconds and more for each fault

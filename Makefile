@@ -42,7 +42,7 @@ bench-peers: setup
 	$(BIN)/tollbridge bench peers
 
 # After a change of dependencies in pyproject.toml. `bench` stays out: PESQ needs a C compiler.
-EXTRAS := --extra phone --extra wideband --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev
+EXTRAS := --extra phone --extra wideband --extra fast --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-strip-extras pyproject.toml $(EXTRAS) --universal --python-version 3.11 \

@@ -9,6 +9,7 @@ from bridge.config import Settings
 from bridge.errors import OperatingTrouble
 from bridge.ids import new_id
 from bridge.link import LegOpened
+from bridge.media import opus
 from bridge.media.codecs import missing_library
 from bridge.net.addresses import told_host
 from bridge.net.sip_tls import Tls, server_context
@@ -16,7 +17,7 @@ from bridge.net.sip_udp import SipUdp, Tap
 from bridge.sip.api import Address, Codec, EndCause, SipConfig, SipNotice
 
 CODECS: Final = {
-    "opus": Codec("OPUS", 111, 48_000, 2, "useinbandfec=1"),
+    "opus": Codec("OPUS", 111, 48_000, 2, opus.FORMAT),
     "G722": Codec("G722", 9),
     "L16": Codec("L16", 107, 16_000),
     "PCMU": Codec("PCMU", 0),

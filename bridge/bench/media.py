@@ -154,7 +154,7 @@ async def codec_alone(participants: int, seconds: float, codec: str) -> float:
     """Return the cores that a codec's library takes for so many legs; 0 for G.711's tables."""
     if codec not in WIDE:
         return 0.0
-    process = await start("bridge.bench.codec_alone", codec, seconds, cpu=SERVER_CPU)
+    process = await start("bridge.bench.codec_alone", codec, seconds, participants, cpu=SERVER_CPU)
     assert process.stdout is not None
     said = await process.stdout.readline()
     await end(process)

@@ -17,7 +17,6 @@ from bridge.media import rtp
 from bridge.media.codecs import WIDE
 from bridge.media.g711 import ITU_DECODE
 from bridge.media.plays import Clips
-from bridge.media.resample import Resampler
 from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PCMU, ROW_BYTES, SPILL_BYTES
 from bridge.media.sources import source_of
 from bridge.media.tick import Plane
@@ -119,15 +118,11 @@ def alone(said: Payloads, codec: str) -> NDArray[np.int16]:
     """Return what the codec makes of the payloads by itself, at the listener's rate."""
     if codec not in WIDE:
         return np.asarray(ITU_DECODE[PCMU][said.data].ravel())
-    wide = WIDE[codec]
-    decoder = wide.decoder()
+    decoder = WIDE[codec].decoder()
     frames = [
         decoder.decode(row[:size].tobytes())
         for row, size in zip(said.data, said.size.tolist(), strict=True)
     ]  # bounded by the frames of the text
-    if wide.rate_hz != WIDE_HZ:
-        one, steps = np.array([0]), Resampler(wide.rate_hz, WIDE_HZ, 1)
-        frames = [np.rint(steps.convert(one, frame[None])[0]).astype(np.int16) for frame in frames]
     return np.concatenate(frames)
 
 

@@ -1,8 +1,8 @@
 """Wideband callers of the lab: what they say as packets, and what they hear as samples.
 
-Coders come from the codecs' libraries, one a caller and direction. Everything heard is told at
-16 kHz, that of Opus too, so that one measure serves all. Tones from 4 kHz on are heard by mirroring
-the spectrum: at half the rate a tone of 6.2 kHz then lies at 1.8 kHz, and what lay there is gone.
+Coders come from the codecs' libraries, one a caller and direction; all are at 16 kHz. Tones from
+4 kHz on are heard by mirroring the spectrum: at half the rate a tone of 6.2 kHz then lies at
+1.8 kHz, and what lay there is gone.
 """
 
 from typing import Final
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bridge.lab.voice import FULL_SCALE, TONE_DBFS
 from bridge.media.codecs import WIDE
-from bridge.media.resample import Resampler
 from bridge.units import FRAME_MS, MS_PER_S, SAMPLE_RATE_HZ
 
 RATE_HZ: Final = 16_000
@@ -31,18 +30,16 @@ class Mouth:
     """What one caller says."""
 
     def __init__(self, codec: str) -> None:
-        wide = WIDE[codec]
-        self._encoder = wide.encoder()
-        self._rate = wide.rate_hz
+        self._encoder = WIDE[codec].encoder()
         self._frame = 0
 
     def payload(self, tone_hz: int) -> bytes:
         """Return the next frame of a tone, or of silence for 0."""
-        size = self._rate * FRAME_MS // MS_PER_S
-        at = (self._frame * size + np.arange(size)) * tone_hz % self._rate
+        size = RATE_HZ * FRAME_MS // MS_PER_S
+        at = (self._frame * size + np.arange(size)) * tone_hz % RATE_HZ
         self._frame += 1
         peak = FULL_SCALE * 10 ** (TONE_DBFS / 20)
-        samples = np.round(peak * np.sin(2 * np.pi * at / self._rate)).astype(np.int16)
+        samples = np.round(peak * np.sin(2 * np.pi * at / RATE_HZ)).astype(np.int16)
         return self._encoder.encode(samples)
 
 
@@ -50,17 +47,11 @@ class Ear:
     """What one caller hears, packet by packet in the order they come."""
 
     def __init__(self, codec: str) -> None:
-        wide = WIDE[codec]
-        self._decoder = wide.decoder()
-        self._down = Resampler(wide.rate_hz, RATE_HZ, 1) if wide.rate_hz > RATE_HZ else None
+        self._decoder = WIDE[codec].decoder()
 
     def samples(self, payload: bytes) -> NDArray[np.int16]:
         """Return a packet's samples at 16 kHz."""
-        heard = self._decoder.decode(payload)
-        if self._down is None:
-            return heard
-        made = np.rint(self._down.convert(np.array([0]), heard[None])[0])
-        return np.asarray(np.clip(made, -FULL_SCALE, FULL_SCALE - 1), np.int16)
+        return self._decoder.decode(payload)
 
 
 def halved(pcm: NDArray[np.int16]) -> NDArray[np.int16]:

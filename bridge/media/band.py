@@ -1,6 +1,7 @@
 """The legs of one sample rate above 8 kHz: what each says in a tick, and what it hears.
 
-Arrays over the legs of the band; coders one a leg. Knows slots, frames and the jitter buffer's
+Arrays over the legs of the band. G.722 is coded for all its legs at once where numba is there, L16
+always; coders of the others are called one by one. Knows slots, frames and the jitter buffer's
 timing, no conferences: those are in `wide`.
 
 The jitter buffer decides when a leg plays which timestamp, for all legs alike; the packets of a
@@ -13,15 +14,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import conceal, jitter
-from bridge.media.codecs import Encoder, WideCodec
+from bridge.media import conceal, g722, jitter
+from bridge.media.codecs import WideCodec, coders
 from bridge.media.resample import Resampler
-from bridge.media.shape import FRAME
+from bridge.media.shape import FRAME, G722, L16
 from bridge.media.streams import Stream
 from bridge.units import SAMPLE_RATE_HZ
 
 DTX_TICKS_MAX: Final = 50
 """Ticks for which Opus goes on with the noise of a sender who rests: one refreshes in 400 ms."""
+
+AT_ONCE: Final = (G722, L16)
+"""Codecs that are decoded for all legs at once: those whose payloads may be cut."""
 
 _PEAK = 32_767
 _HISTORY_FRAMES = conceal.HISTORY // FRAME
@@ -32,8 +36,8 @@ class Leg:
 
     def __init__(self, slot: int, codec: WideCodec) -> None:
         self.slot, self.codec = slot, codec
-        self.stream = Stream(codec)
-        self.encoder: Encoder = codec.encoder()
+        self.decoder, self.encoder = coders(codec)
+        self.stream = Stream(codec, self.decoder)
 
 
 class Band:
@@ -49,6 +53,10 @@ class Band:
         pitch: (n,) int64, pitch period of its last erasure.
         prompting: (n,) bool, it heard a prompt in the last tick.
         gone: (n,) bool, nothing was received for the last tick.
+        codec: (n,) uint8.
+        cut: (n,) bool, payloads of the codec may be cut: see `WideCodec.step_bytes`.
+        ears, mouths: (n, STATE) int32, states of `g722_lanes`, which the coders of legs in G.722
+            share; of no width without numba.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -68,6 +76,15 @@ class Band:
         self.pitch: NDArray[np.int64] = np.full(count, conceal.PITCH_MIN * self.factor)
         self.prompting: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.gone: NDArray[np.bool_] = np.ones(count, np.bool_)
+        codecs = [leg.codec for leg in self.legs]
+        self.codec = np.array([codec.number for codec in codecs], np.uint8)
+        self.cut = np.array([codec.step_bytes > 0 for codec in codecs], np.bool_)
+        self.ears, self.mouths = g722.states(count), g722.states(count)
+        for row, leg in enumerate(self.legs):  # bounded: legs of the band
+            for coder, states in ((leg.decoder, self.ears), (leg.encoder, self.mouths)):
+                if isinstance(coder, g722.LaneDecoder | g722.LaneEncoder):
+                    states[row] = coder.state
+                    coder.state = states[row : row + 1]
 
     def row_of(self, slot: int) -> int:
         """Return the row of a slot that is in the band."""
@@ -102,18 +119,41 @@ class Band:
         played.cell[slots] = silence
         self.frame[:] = 0
         stamps = state.play_ts[slots].tolist()
-        for row in np.flatnonzero(good).tolist():  # bounded: legs of coders, one call each
-            self.frame[row] = self.legs[row].stream.pull(stamps[row], self.past[row])
+        self._decode(good, stamps)
         self._merge(np.flatnonzero(good & np.isin(slots, played.merged)), stamps)
         self._make_up(np.flatnonzero(~good), state.run[slots], stamps)
         back = np.isin(slots, played.resumed)
-        if back.any() and self.legs[0].codec.pcm:
+        back &= self.cut
+        if back.any():
             run = np.zeros(len(slots), np.int32)
             at = np.searchsorted(slots, played.resumed)
             mine = (at < len(slots)) & np.isin(played.resumed, slots)
             run[at[mine]] = played.resumed_run[mine]
             self._resume(np.flatnonzero(back), run)
         self._remember(good)
+
+    def _decode(self, good: NDArray[np.bool_], stamps: list[int]) -> None:
+        """Fill the frames of what has come."""
+        left = good.copy()
+        for number in AT_ONCE:  # two
+            if number == G722 and g722.lanes() is None:
+                continue
+            rows = np.flatnonzero(good & (self.codec == number)).tolist()
+            found = [self.legs[row].stream.whole(stamps[row]) for row in rows]  # bounded: legs
+            whole = [row for row, payload in zip(rows, found, strict=True) if payload is not None]
+            if not whole:
+                continue
+            left[whole] = False
+            payloads = b"".join([payload for payload in found if payload is not None])
+            if number == L16:
+                self.frame[whole] = np.frombuffer(payloads, ">i2").reshape(len(whole), -1)
+                continue
+            states = self.ears[whole]
+            codes = np.frombuffer(payloads, np.uint8).reshape(len(whole), -1)
+            self.frame[whole] = g722.decode_all(states, codes)
+            self.ears[whole] = states
+        for row in np.flatnonzero(left).tolist():  # bounded: legs of coders, one call each
+            self.frame[row] = self.legs[row].stream.pull(stamps[row], self.past[row])
 
     def _merge(self, rows: NDArray[np.intp], stamps: list[int]) -> None:
         """Take a frame out: cross-fade into the next one."""
@@ -128,12 +168,10 @@ class Band:
         """Fill what is missing, in the manner of the codec."""
         if not len(rows):
             return
-        if self.legs[0].codec.pcm:
-            rows = rows[run[rows] <= jitter.CONCEAL_MAX]
-            if len(rows):
-                self._repeat(rows, run[rows].astype(np.int64))
-            return
-        for row in rows.tolist():  # bounded: legs of coders
+        mine = rows[self.cut[rows] & (run[rows] <= jitter.CONCEAL_MAX)]
+        if len(mine):
+            self._repeat(mine, run[mine].astype(np.int64))
+        for row in rows[~self.cut[rows]].tolist():  # bounded: legs of coders
             stream = self.legs[row].stream
             if run[row] <= (DTX_TICKS_MAX if stream.resting else jitter.CONCEAL_MAX):
                 self.frame[row] = stream.made_up(stamps[row])
@@ -174,6 +212,16 @@ class Band:
         return np.clip(np.rint(made), -_PEAK, _PEAK).astype(np.int16)
 
     # --- what they hear -------------------------------------------------------------------
+
+    def encode(self, heard: NDArray[np.int16], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Return the payloads, (k, FRAME), of what `rows`, in G.722, hear; `heard` is (n, S)."""
+        if g722.lanes() is None:
+            coded = [self.legs[row].encoder.encode(heard[row]) for row in rows.tolist()]
+            return np.frombuffer(b"".join(coded), np.uint8).reshape(len(rows), FRAME)
+        states = self.mouths[rows]
+        codes = g722.encode_all(states, heard[rows])
+        self.mouths[rows] = states
+        return codes
 
     def hear_prompts(
         self, out: NDArray[np.int16], rows: NDArray[np.intp], clips: NDArray[np.int16]

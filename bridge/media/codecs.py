@@ -1,8 +1,9 @@
 """The codecs of the plane: names, clocks, sample rates, and one coder a leg for those with state.
 
 G.711 is in `g711`: tables over all legs at once. Here are the others. Their coders come from
-libraries that wrap C and keep state, so they are called once a leg and tick. A library that is
-not installed makes its codecs unknown here, and control does not offer them.
+libraries that wrap C and keep state, so they are called once a leg and tick; those of G.722 for
+all legs at once where numba is there. A library that is not installed makes its codecs unknown
+here, and control does not offer them.
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.g722 import G722Decoder, G722Encoder
+from bridge.media import g722, opus
 from bridge.media.opus import BadPacket, OpusDecoder, OpusEncoder
 from bridge.media.shape import G722, L16, OPUS, PCMA, PCMU
 from bridge.units import FRAME_MS, MS_PER_S, SAMPLE_RATE_HZ
@@ -25,6 +26,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "WideCodec",
+    "coders",
     "load",
     "missing_library",
 ]
@@ -69,7 +71,8 @@ class WideCodec:
         library: module that must be there, "" for none.
         decoder, encoder: make a coder of one stream.
         ptimes_ms: lengths of packets that can be sent.
-        pcm: lost frames are made up from samples, for all legs at once; else the decoder does it.
+        step_bytes: of a payload in 1/8,000 s; such payloads may be cut, and frames that are lost
+            are made up from samples, for all legs at once. 0: the decoder does both.
     """
 
     number: int
@@ -79,7 +82,7 @@ class WideCodec:
     decoder: Callable[[], Decoder]
     encoder: Callable[[], Encoder]
     ptimes_ms: tuple[int, ...]
-    pcm: bool = True
+    step_bytes: int = 0
 
     @property
     def clock_steps(self) -> int:
@@ -94,18 +97,24 @@ class WideCodec:
 
 WIDE: Final = {
     "G722": WideCodec(
-        G722, 8_000, 16_000, "G722", G722Decoder, G722Encoder, (10, 20, 30, 40, 50, 60)
+        G722,
+        8_000,
+        g722.RATE_HZ,
+        "G722",
+        g722.G722Decoder,
+        g722.G722Encoder,
+        (10, 20, 30, 40, 50, 60),
+        1,
     ),
-    "L16": WideCodec(L16, 16_000, 16_000, "", L16Coder, L16Coder, (10, 20, 40)),
+    "L16": WideCodec(L16, 16_000, 16_000, "", L16Coder, L16Coder, (10, 20, 40), 4),
     "OPUS": WideCodec(
         OPUS,
-        48_000,
-        48_000,
+        opus.CLOCK_HZ,
+        opus.RATE_HZ,
         "opuslib_next",
         OpusDecoder,
         OpusEncoder,
         (10, 20, 40, 60),
-        pcm=False,
     ),
 }
 """By the name in `bridge.link.SetRemote`."""
@@ -113,12 +122,20 @@ WIDE: Final = {
 NUMBERS: Final = {"PCMU": PCMU, "PCMA": PCMA, **{name: wide.number for name, wide in WIDE.items()}}
 
 
+def coders(codec: WideCodec) -> tuple[Decoder, Encoder]:
+    """Return a leg's coders, the way in and the way out."""
+    if codec.number == G722 and g722.lanes() is not None:
+        return g722.LaneDecoder(), g722.LaneEncoder()
+    return codec.decoder(), codec.encoder()
+
+
 def load() -> None:
     """Load the libraries that are there and make each coder once: no tick is to wait for that."""
     for name, wide in WIDE.items():  # three
         if not missing_library(name):
             silence = np.zeros(wide.rate_hz * FRAME_MS // MS_PER_S, np.int16)
-            wide.decoder().decode(wide.encoder().encode(silence))
+            decoder, encoder = coders(wide)
+            decoder.decode(encoder.encode(silence))
 
 
 def missing_library(name: str) -> str:

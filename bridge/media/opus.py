@@ -12,20 +12,28 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-RATE_HZ: Final = 48_000
-BITS_PER_S: Final = 32_000
+RATE_HZ: Final = 16_000
+"""Of the samples, whatever is sent: 8 kHz of band is what speech has, see docs/wideband.md."""
+
+BITS_PER_S: Final = 48_000
 COMPLEXITY: Final = 1
-"""Of 0 to 10. From 2 on the encoder takes two to four times as long, for little that is heard."""
+"""Of 0 to 10. From 2 on the encoder takes twice as long and more."""
 
 LOSS_EXPECTED_PERCENT: Final = 10
 """What makes the encoder send each frame's gist once more in the next packet (in-band FEC)."""
+
+FORMAT: Final = f"useinbandfec=1;maxplaybackrate={RATE_HZ};sprop-maxcapturerate={RATE_HZ}"
+"""What SDP says of it (RFC 7587 §6.1): who sends more than `RATE_HZ` carries wastes his bits."""
 
 PACKET_BYTES_MAX: Final = 1_275
 PACKET_MS_MAX: Final = 60
 DTX_BYTES_MAX: Final = 2
 """A packet this short says that its sender is silent (RFC 6716 §2.1.9)."""
 
-# Length of a frame in steps of 1/48,000 s, by the upper five bits of the first byte (§3.1).
+CLOCK_HZ: Final = 48_000
+"""Of timestamps, whatever is sent (RFC 7587 §4.1)."""
+
+# Length of a frame in steps of it, by the upper five bits of the first byte (§3.1).
 _SILK = (480, 960, 1_920, 2_880)
 _HYBRID = (480, 960)
 _CELT = (120, 240, 480, 960)
@@ -42,10 +50,10 @@ class BadPacket(ValueError):
     """The decoder cannot make sense of a payload."""
 
 
-def samples_in(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how many samples at 48 kHz packets hold, by their first two bytes (§3.2).
+def steps_in(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many steps of `CLOCK_HZ` packets hold, by their first two bytes (§3.2).
 
-    >>> samples_in(np.array([0x78], np.uint8), np.array([0], np.uint8)).tolist()
+    >>> steps_in(np.array([0x78], np.uint8), np.array([0], np.uint8)).tolist()
     [960]
     """
     count = np.array([1, 2, 2, 0])[first & 3] + np.where(first & 3 == 3, second & 63, 0)
@@ -80,7 +88,7 @@ def _library() -> Any:
 
 
 class OpusDecoder:
-    """One stream to linear PCM at 48 kHz, mono whatever was sent."""
+    """One stream to linear PCM at `RATE_HZ`, mono whatever was sent."""
 
     def __init__(self) -> None:
         self._lib = _library()
@@ -116,7 +124,7 @@ class OpusDecoder:
 
 
 class OpusEncoder:
-    """Linear PCM at 48 kHz to one stream, with in-band FEC."""
+    """Linear PCM at `RATE_HZ` to one stream, with in-band FEC."""
 
     def __init__(self, bits_per_s: int = BITS_PER_S) -> None:
         self._lib = _library()

@@ -19,7 +19,7 @@ from bridge.media.resample import Resampler
 from bridge.media.shape import FRAME
 from bridge.units import SAMPLE_RATE_HZ
 
-RATES_HZ: Final = (SAMPLE_RATE_HZ, 16_000, 48_000)
+RATES_HZ: Final = (SAMPLE_RATE_HZ, 16_000)
 
 
 class _Way:

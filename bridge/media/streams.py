@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import conceal
-from bridge.media.codecs import BadPacket, WideCodec
+from bridge.media.codecs import BadPacket, Decoder, WideCodec
 from bridge.media.opus import DTX_BYTES_MAX, OpusDecoder
 from bridge.media.shape import FRAME
 
@@ -37,11 +37,12 @@ class Stream:
         resting: the last packet said that its sender is silent for now (DTX).
     """
 
-    def __init__(self, codec: WideCodec) -> None:
+    def __init__(self, codec: WideCodec, decoder: Decoder) -> None:
         self.bad = 0
         self.resting = False
-        self._decoder = codec.decoder()
-        self._opus = self._decoder if isinstance(self._decoder, OpusDecoder) else None
+        self._decoder = decoder
+        self._opus = decoder if isinstance(decoder, OpusDecoder) else None
+        self._step_bytes = codec.step_bytes
         self._factor = codec.factor
         self._size = FRAME * codec.factor
         self._waiting: dict[int, tuple[bytes, int]] = {}
@@ -54,6 +55,33 @@ class Stream:
         if len(self._waiting) > WAITING_MAX:
             del self._waiting[next(iter(self._waiting))]
         return known
+
+    def whole(self, ts: int) -> bytes | None:
+        """Return the payload of the frame that starts at `ts`; None if any of it is missing.
+
+        For codecs whose payloads may be cut: the rest of a longer packet goes on waiting.
+        """
+        packet = self._waiting.pop(ts, None)
+        if packet is None or len(self._rest):
+            if packet is not None:
+                self._waiting[ts] = packet
+            return None
+        if packet[1] == FRAME:
+            return packet[0]
+        parts, at = [packet], packet[1]
+        while at < FRAME:  # bounded: each turn adds a step at least
+            following = self._waiting.pop((ts + at) % _TURN, None)
+            if following is None:
+                break
+            parts.append(following)
+            at += following[1]
+        whole, size = b"".join([payload for payload, _ in parts]), FRAME * self._step_bytes
+        if at < FRAME:
+            self._waiting[ts] = whole, at
+            return None
+        if at > FRAME:
+            self._waiting[(ts + FRAME) % _TURN] = whole[size:], at - FRAME
+        return whole[:size]
 
     def pull(self, ts: int, past: NDArray[np.int16]) -> NDArray[np.int16]:
         """Return the frame that starts at `ts`, (S,) int16; holes in it are made up.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.media import jitter, mix
 from bridge.media.band import Band, Leg
 from bridge.media.codecs import WIDE
-from bridge.media.opus import samples_in
+from bridge.media.opus import CLOCK_HZ, steps_in
 from bridge.media.plays import Plays
 from bridge.media.rooms import RATES_HZ, Rooms
 from bridge.media.rtp import Counters, Headers, Packets
@@ -19,7 +19,7 @@ from bridge.media.shape import CELLS, FRAME, G722, L16, PAYLOAD_MAX, ROW_BYTES
 from bridge.media.wide_out import Gathering, WideOut
 from bridge.units import SAMPLE_RATE_HZ
 
-_OPUS_STEPS = 48_000 // SAMPLE_RATE_HZ
+_OPUS_STEPS = CLOCK_HZ // SAMPLE_RATE_HZ
 _CELLS_TOUCHED = PAYLOAD_MAX // FRAME + 1
 
 
@@ -219,19 +219,17 @@ class Wide:
             at = plays.at[band.slots]
             rows = np.flatnonzero(at >= 0)
             band.hear_prompts(heard[rate], rows, plays.clips.linear(at[rows]))
-            sends = self._sends[band.slots].tolist()
-            for leg, frame, sent in zip(
-                band.legs, heard[rate], sends, strict=True
-            ):  # bounded: legs of coders, one call each
-                if not sent:
-                    continue
-                gathering = self._gathering.get(leg.slot)
-                if gathering is not None:
-                    packets += [(leg.slot, step, data) for step, data in gathering.take(frame)]
-                else:
-                    codes[used] = np.frombuffer(leg.encoder.encode(frame), np.uint8)
-                    pick[leg.slot] = used
-                    used += 1
+            sent, frames = self._sends[band.slots], heard[rate]
+            rows = np.flatnonzero(sent & (band.codec == G722))
+            if len(rows):
+                codes[used : used + len(rows)] = band.encode(frames, rows)
+                pick[band.slots[rows]] = np.arange(used, used + len(rows))
+                used += len(rows)
+            rows = np.flatnonzero(sent & (band.codec != G722))
+            for row in rows.tolist():  # bounded: legs of coders, one call each
+                slot = band.legs[row].slot
+                made = self._gathering[slot].take(frames[row])
+                packets += [(slot, step, data) for step, data in made]
         return packets
 
     def said(self) -> list[tuple[NDArray[np.int64], NDArray[np.int16]]]:
@@ -244,5 +242,5 @@ def _steps_of(packets: Packets, heads: Headers, codec: NDArray[np.uint8]) -> NDA
     first = packets.data[heads.row, heads.at]
     second = packets.data[heads.row, np.minimum(heads.at + 1, ROW_BYTES - 1)]
     second = np.where(heads.size > 1, second, 0).astype(np.uint8)
-    opus = samples_in(first, second) // _OPUS_STEPS
+    opus = steps_in(first, second) // _OPUS_STEPS
     return np.where(codec == G722, heads.size, np.where(codec == L16, heads.size // 4, opus))

@@ -48,9 +48,14 @@ class Grid:
         self.due_ns += (skipped + 1) * FRAME_NS
         return int(skipped)
 
+    @property
+    def begun_ns(self) -> int:
+        """When the tick that is under way was due."""
+        return self.due_ns - FRAME_NS
+
     def hold_ns(self, now_ns: int) -> int:
         """Return how long packets that are ready are held, so that they leave at the same phase."""
-        took = now_ns - (self.due_ns - FRAME_NS)
+        took = now_ns - self.begun_ns
         if took > LEAD_MAX_NS:
             return 0
         if took > self.lead_ns:

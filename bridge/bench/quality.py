@@ -62,7 +62,10 @@ def through(said: Payloads, case: Case, seed: int, codec: str = "PCMU") -> NDArr
     for tick in range(count + 15):
         now_ms = tick * FRAME_MS + phase_ms
         until = int(np.searchsorted(arrival[order], now_ms, side="right"))
-        plane.tick(_packets(said, order[taken:until]), int(now_ms * NS_PER_MS))
+        packets = _packets(said, order[taken:until])
+        packets.arrived_ns = (arrival[order[taken:until]] * NS_PER_MS).astype(np.int64)
+        packets.due_ns = int(now_ms * NS_PER_MS)
+        plane.tick(packets, packets.due_ns)
         taken = until
         heard.append(_heard(plane))
     return np.concatenate(heard)

@@ -4,8 +4,9 @@ Each leg has a ring of cells, one frame each, indexed by RTP timestamp: packets 
 reordering, duplicates and silence suppression are the same case. Playout takes one cell a tick.
 
 How long a packet waits adapts per leg. *Slack* is how many ticks a packet comes before the tick
-that plays it, so the phase between a sender's packets and our ticks is part of it. A stream
-starts with a slack of one; a packet that comes too late makes the leg wait longer, by one
+that plays it, and one more when it came nearly a whole tick before the next: so the phase between
+a sender's packets and our ticks is part of it, and nobody waits for a frame and nearly another. A
+stream starts with a slack of one; a packet that comes too late makes the leg wait longer, by one
 concealed frame; a slack that was never below two for ten seconds takes one frame out. Clock
 drift shows as a slack that grows or shrinks and is absorbed in the same way.
 """
@@ -22,7 +23,10 @@ from bridge.media.rtp import Counters, Headers
 from bridge.media.shape import CELLS, FRAME, PAYLOAD_AT, PAYLOAD_MAX
 
 START_SLACK: Final = 1
-"""Frames the first packet waits: what makes small jitter inaudible."""
+"""Frames the first packet waits, less one if it is early: what makes small jitter inaudible."""
+
+EARLY_SAMPLES: Final = 136
+"""A packet that waits for the next tick as long as this, 17 ms, counts as a tick earlier."""
 
 SLACK_MAX: Final = CELLS - 8
 """A packet further ahead starts the stream anew; the rest of the ring is history."""
@@ -79,7 +83,7 @@ class Jitter:
         ssrc: (L,) uint32, of the stream that is playing.
         run: (L,) int32, frames in a row that had to be made up; large in idle rows.
         gap: (L,) int32, cells that passed since the last one that was received.
-        slack_low: (2, L) int16, least slack of this window and the last.
+        slack_low: (2, L) int16, least slack of this window and the last, early packets one more.
         late_by: (L,) int16, frames the leg must wait longer, because a packet came late.
         late: (L,) int64, packets of the leg that came too late to be played.
         wish: (L,) int16, 1 to wait a frame longer and -1 to take one out, once it is silent.
@@ -191,15 +195,16 @@ def admit(
     jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
     if any_of(jumped):
         which = where(jumped)
-        _start(state, slot[which], heads.ts[which], heads.ssrc[which], counters)
-        ahead[which] = START_SLACK * FRAME
-        slack[which] = START_SLACK
-    keep = None
+        ticks = START_SLACK - heads.early[which].astype(np.int32)
+        _start(state, slot[which], heads.ts[which], heads.ssrc[which], ticks, counters)
+        ahead[which] = ticks * FRAME
+        slack[which] = ticks
+    keep, early = None, heads.early
     if any_of(slack < 0):
         keep = _late(state, slot, slack, ahead, heads.size, counters)
-        slot, ahead, slack = slot[keep], ahead[keep], slack[keep]
+        slot, ahead, slack, early = slot[keep], ahead[keep], slack[keep], early[keep]
     low = state.slack_low[0]
-    low[slot] = np.minimum(low[slot], slack)
+    low[slot] = np.minimum(low[slot], slack + early)
     return keep, ahead, slack
 
 
@@ -208,11 +213,12 @@ def _start(
     slot: NDArray[np.int64],
     ts: NDArray[np.uint32],
     ssrc: NDArray[np.uint32],
+    ticks: NDArray[np.int32],
     counters: Counters,
 ) -> None:
-    """Begin a stream: its first packet plays `START_SLACK` ticks from now."""
+    """Begin a stream: its first packet plays `ticks`, (n,), from now."""
     counters.add("resync", np.count_nonzero(state.started[slot]))
-    state.play_ts[slot] = ts - np.uint32(START_SLACK * FRAME)
+    state.play_ts[slot] = ts - (ticks * FRAME).astype(np.uint32)
     state.ssrc[slot] = ssrc
     state.started[slot] = True
     state.slack_low[:, slot] = _UNSEEN

@@ -135,6 +135,15 @@ def samples_of(arrived_ns: NDArray[np.int64]) -> NDArray[np.uint32]:
     return np.asarray(arrived_ns * _SAMPLES_PER_MS // NS_PER_MS).astype(np.uint32)
 
 
+def clock_of(ns: int) -> np.uint32:
+    """Return a time as `samples_of` does.
+
+    >>> int(clock_of(20_000_000)), int(clock_of(2**32 * 125_000))
+    (160, 0)
+    """
+    return np.uint32(ns * _SAMPLES_PER_MS // NS_PER_MS & 0xFFFF_FFFF)
+
+
 def count(
     state: Reception,
     heads: Headers,

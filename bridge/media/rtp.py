@@ -38,6 +38,7 @@ class Packets:
         source: (N,) uint64, the first 8 bytes of its sockaddr_in: see `sources.source_of`.
         port: (N,) int64, index of the local port it came in on.
         arrived_ns: (N,) int64, when the kernel took it, of any steady clock; None: all now.
+        due_ns: when the tick was due, of the same clock; None: how early packets came is unknown.
         spill: (N, SPILL_BYTES) uint8, what `data` does not hold of each; None: nothing is kept.
     """
 
@@ -47,6 +48,7 @@ class Packets:
     source: NDArray[np.uint64]
     port: NDArray[np.int64]
     arrived_ns: NDArray[np.int64] | None = None
+    due_ns: int | None = None
     spill: NDArray[np.uint8] | None = None
 
     @property
@@ -67,6 +69,7 @@ class Packets:
             self.source[index],
             self.port[index],
             None if self.arrived_ns is None else self.arrived_ns[index],
+            self.due_ns,
             None if self.spill is None else self.spill[index],
         )
 
@@ -83,6 +86,8 @@ class Headers:
         ssrc: (n,) uint32, bytes as they came: for comparing only.
         at: (n,) int64, where the payload starts in the packet's row.
         size: (n,) int64, bytes of payload, padding left out, in [1, Packets.payload_max].
+        early: (n,) bool, the packet came so long before the tick that it counts as a tick earlier:
+            see `jitter.EARLY_SAMPLES`.
     """
 
     row: NDArray[np.int64]
@@ -92,6 +97,7 @@ class Headers:
     ssrc: NDArray[np.uint32]
     at: NDArray[np.int64]
     size: NDArray[np.int64]
+    early: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return n."""
@@ -107,6 +113,7 @@ class Headers:
             self.ssrc[index],
             self.at[index],
             self.size[index],
+            self.early[index],
         )
 
 
@@ -167,6 +174,7 @@ def parse(packets: Packets, counters: Counters) -> Headers:
         ssrc=words[:, 2].copy(),
         at=at,
         size=size,
+        early=np.zeros(len(row), np.bool_),
     )
 
 

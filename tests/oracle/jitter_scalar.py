@@ -47,7 +47,7 @@ class Buffer:
     def count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def insert(self, ts: int, ssrc: bytes, samples: list[int]) -> None:
+    def insert(self, ts: int, ssrc: bytes, samples: list[int], *, early: bool = False) -> None:
         ahead = signed(ts - self.play_ts)
         slack = ahead // FRAME
         if (
@@ -60,9 +60,10 @@ class Buffer:
                 self.count("resync")
             self.cells.clear()
             self.started, self.ssrc = True, ssrc
-            self.play_ts = (ts - rules.START_SLACK * FRAME) % CIRCLE
+            slack = rules.START_SLACK - early
+            self.play_ts = (ts - slack * FRAME) % CIRCLE
             self.low, self.late_by, self.wish = [None, None], 0, 0
-            ahead, slack = rules.START_SLACK * FRAME, rules.START_SLACK
+            ahead = slack * FRAME
         if slack < 0:
             if -slack <= min(self.gap, rules.WAIT_MAX):
                 self.count("pulled_back")
@@ -77,7 +78,7 @@ class Buffer:
                 self.late_by = max(self.late_by, min(-slack, rules.WAIT_MAX))
                 if len(samples) <= -ahead:
                     return
-        self.low[0] = slack if self.low[0] is None else min(self.low[0], slack)
+        self.low[0] = slack + early if self.low[0] is None else min(self.low[0], slack + early)
         whole = len(samples) == FRAME and ahead % FRAME == 0
         for n, sample in enumerate(samples):
             number, offset = divmod(ahead + n, FRAME)

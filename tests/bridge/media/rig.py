@@ -137,14 +137,19 @@ class Rig:
         body = struct.pack("!BBH", code, 0x80 * end | 10, duration)
         return self.packet(slot, 0, body, ts=ts, kind=EVENT)
 
-    def tick(self, *datagrams: Datagram, skipped: int = 0) -> TickResult:
-        """Run the next tick; afterwards `sent` holds each leg's packet."""
+    def tick(
+        self, *datagrams: Datagram, skipped: int = 0, waits_ns: list[int] | None = None
+    ) -> TickResult:
+        """Run the next tick; afterwards `sent` holds each leg's packet.
+
+        `waits_ns`: how long before the tick each came; without, the kernel did not say.
+        """
         self.now_ns += FRAME_NS * (1 + skipped)
-        result = self.plane.tick(
-            packets_of(list(datagrams), spills=self.plane.wide.spills),
-            self.now_ns,
-            skipped=skipped,
-        )
+        packets = packets_of(list(datagrams), spills=self.plane.wide.spills)
+        if waits_ns is not None:
+            packets.due_ns = self.now_ns
+            packets.arrived_ns = self.now_ns - np.array(waits_ns, np.int64)
+        result = self.plane.tick(packets, self.now_ns, skipped=skipped)
         out = self.plane.out
         self.sent = {
             int(slot): out.data[row, HEADER_AT:].tobytes() for row, slot in enumerate(out.slots)

@@ -28,29 +28,35 @@ class Both:
         self.counters = rtp.Counters()
         self.tick_no = 0
 
-    def insert(self, arrivals: list[tuple[int, bytes]]) -> None:
-        """Insert packets of (slot, datagram), in order; rounds as the plane makes them."""
-        waiting = arrivals
+    def insert(self, arrivals: list[tuple[int, bytes]], early: list[bool] | None = None) -> None:
+        """Insert packets of (slot, datagram), in order; rounds as the plane makes them.
+
+        `early` says of each whether it came long before the tick.
+        """
+        early = [False] * len(arrivals) if early is None else early
+        waiting = [(slot, body, was) for (slot, body), was in zip(arrivals, early, strict=True)]
         while waiting:
             seen: set[int] = set()
-            turn: list[tuple[int, bytes]] = []
-            later: list[tuple[int, bytes]] = []
-            for slot, body in waiting:
-                (later if slot in seen else turn).append((slot, body))
+            turn: list[tuple[int, bytes, bool]] = []
+            later: list[tuple[int, bytes, bool]] = []
+            for slot, body, was in waiting:
+                (later if slot in seen else turn).append((slot, body, was))
                 seen.add(slot)
-            packets = packets_of([(body, 1, 0) for _, body in turn])
+            packets = packets_of([(body, 1, 0) for _, body, _ in turn])
             heads = rtp.parse(packets, rtp.Counters())
+            heads.early = np.array([was for _, _, was in turn])
             jitter.insert(
                 self.state,
                 heads,
-                np.array([slot for slot, _ in turn], np.int64),
+                np.array([slot for slot, _, _ in turn], np.int64),
                 packets.data,
                 codec=np.zeros(len(turn), np.uint8),
                 counters=self.counters,
             )
-            for slot, body in turn:
+            for slot, body, was in turn:
                 samples = g711.DECODE[PCMU][np.frombuffer(body[12:], np.uint8)].tolist()
-                self.twins[slot].insert(int.from_bytes(body[4:8], "big"), body[8:12], samples)
+                ts = int.from_bytes(body[4:8], "big")
+                self.twins[slot].insert(ts, body[8:12], samples, early=was)
             waiting = later
 
     def tick(self) -> list[list[int | None] | None]:
@@ -124,7 +130,7 @@ def test_random_streams_play_as_in_the_scalar_twin(seed: int) -> None:
                     ssrc[slot] += 100
         now = sorted(item for item in on_way if item[0] <= tick)
         on_way = [item for item in on_way if item[0] > tick]
-        both.insert([(slot, body) for _, slot, body in now])
+        both.insert([(slot, body) for _, slot, body in now], [at < tick - 0.85 for at, *_ in now])
         both.tick()
     both.check_counts()
     names = {"late", "pulled_back", "resync", "duplicate"}
@@ -206,6 +212,29 @@ def test_timestamp_jump_starts_anew(jump: int) -> None:
         frame = both.tick()[0]
         assert (frame is None) == (n == 5)
     assert both.counters.totals == {"resync": 1}
+
+
+@pytest.mark.parametrize(("early", "waits"), [(False, 1), (True, 0)])
+def test_a_stream_whose_packets_come_just_after_a_tick_waits_for_the_next_alone(
+    early: bool, waits: int
+) -> None:
+    """And keeps to it: no wish for another frame follows, and none to take one out."""
+    both = Both()
+    for n in range(3 * jitter.WINDOW):
+        both.insert([(0, datagram(n, n * FRAME, 9, LOUD))], [early])
+        assert both.state.play_ts[0] == (n - waits) * FRAME % 2**32
+        both.tick()
+    assert both.state.wish[0] == 0
+    assert not both.counters.totals
+
+
+def test_packets_that_are_early_no_more_make_the_stream_wait_longer() -> None:
+    """In silence, a window after; before, nothing is lost."""
+    both = Both()
+    for n in range(3 * jitter.WINDOW):
+        both.insert([(0, datagram(n, n * FRAME, 9, b"\xff" * FRAME))], [n < 5])
+        both.tick()
+    assert n * FRAME - int(both.state.play_ts[0]) == 0  # one frame waits, as in any stream
 
 
 @pytest.mark.parametrize("ppm", [-200, 200])

@@ -20,6 +20,7 @@ def heads(seq: list[int], ts: list[int], ssrc: list[int]) -> Headers:
         np.array(ssrc).astype(np.uint32),
         nothing,
         nothing,
+        np.zeros(len(seq), np.bool_),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bridge.media.shape import CELLS
+from bridge.units import FRAME_NS
 from tests.bridge.media.rig import EVENT, Datagram, Rig
 
 LEGS = 6
@@ -18,9 +19,11 @@ SIZES = (160, 160, 160, 240, 160, 80)
 class Twin(Rig):
     """A plane that expects nothing: every packet goes the long way."""
 
-    def tick(self, *datagrams: Datagram, skipped: int = 0) -> Any:
+    def tick(
+        self, *datagrams: Datagram, skipped: int = 0, waits_ns: list[int] | None = None
+    ) -> Any:
         self.plane.steady.head[:] = self.plane.steady.first[:] = 0
-        return super().tick(*datagrams, skipped=skipped)
+        return super().tick(*datagrams, skipped=skipped, waits_ns=waits_ns)
 
 
 def sent(rng: np.random.Generator, rig: Rig) -> list[list[Datagram]]:
@@ -63,7 +66,11 @@ def test_short_way_ends_where_the_long_way_ends(seed: int) -> None:
     taken = 0
     for number, packets in enumerate(sent(rng, short)):
         skipped = int(number % 97 == 50)
-        results = [rig.tick(*packets, skipped=skipped) for rig in (short, long)]
+        waits = rng.integers(0, FRAME_NS, len(packets)).tolist()
+        results = [
+            rig.tick(*packets, skipped=skipped, waits_ns=waits if seed else None)
+            for rig in (short, long)
+        ]
         assert results[0] == results[1]
         assert short.sent == long.sent
         assert short.plane.counters == long.plane.counters

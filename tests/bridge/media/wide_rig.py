@@ -64,9 +64,11 @@ class WideRig(Rig):
             return self.says(slot, n, wide_tone(hertz, n, self.rate(slot)))
         return self.packet(slot, n, narrow.coded(narrow.tone(hertz, n), self.codec[slot]))
 
-    def tick(self, *datagrams: Datagram, skipped: int = 0) -> TickResult:
+    def tick(
+        self, *datagrams: Datagram, skipped: int = 0, waits_ns: list[int] | None = None
+    ) -> TickResult:
         """Run the next tick and let everybody listen."""
-        result = super().tick(*datagrams, skipped=skipped)
+        result = super().tick(*datagrams, skipped=skipped, waits_ns=waits_ns)
         out, rows = self.plane.out, self.plane.wide.out
         for row, slot in enumerate(rows.slots.tolist()):
             body = rows.data[row, HEADER_AT : HEADER_AT + rows.length[row]].tobytes()

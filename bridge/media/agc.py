@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import jitter, voice
+from bridge.media.played import Played
 from bridge.media.wide import Wide
 
 TARGET_POWER: Final = (32_768 * 0.1) ** 2
@@ -119,7 +120,7 @@ def shaped(state: Levels, slots: NDArray[np.int64], frames: NDArray[np.int16]) -
     return np.asarray(np.clip(np.rint(frames * factor), -32_768, 32_767), np.int16)
 
 
-def even_out(state: Levels, ring: jitter.Jitter, played: jitter.Played, wide: Wide) -> None:
+def even_out(state: Levels, ring: jitter.Jitter, played: Played, wide: Wide) -> None:
     """Even out what every leg says in this tick, at each leg's own rate, if that is on."""
     if not (state.automatic_gain or state.noise_gate):
         return

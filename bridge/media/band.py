@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.media import conceal, g722, jitter
 from bridge.media.codecs import WideCodec, coders
+from bridge.media.played import Played
 from bridge.media.resample import Resampler
 from bridge.media.shape import FRAME, G722, L16
 from bridge.media.streams import Stream
@@ -111,7 +112,7 @@ class Band:
 
     # --- what they say --------------------------------------------------------------------
 
-    def play(self, state: jitter.Jitter, played: jitter.Played) -> None:
+    def play(self, state: jitter.Jitter, played: Played) -> None:
         """Fill `frame`; in the ring the legs say silence from here on."""
         slots = self.slots
         silence = len(state.stamp)

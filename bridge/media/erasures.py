@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bridge.media import conceal, jitter
 from bridge.media.masks import any_of
+from bridge.media.played import Played
 from bridge.media.rtp import Counters
 from bridge.media.shape import FRAME
 
@@ -15,7 +16,7 @@ _PEAK = 32_767
 
 
 def fill(
-    state: jitter.Jitter, played: jitter.Played, pitch: NDArray[np.int64], counters: Counters
+    state: jitter.Jitter, played: Played, pitch: NDArray[np.int64], counters: Counters
 ) -> None:
     """Make up the frames that are missing, and join made-up and received ones.
 
@@ -45,7 +46,7 @@ def fill(
         _resume(state, played, pitch)
 
 
-def _resume(state: jitter.Jitter, played: jitter.Played, pitch: NDArray[np.int64]) -> None:
+def _resume(state: jitter.Jitter, played: Played, pitch: NDArray[np.int64]) -> None:
     """Fade received frames in over what would have been made up."""
     legs, run = played.resumed, played.resumed_run
     past = jitter.history(state, legs)
@@ -60,7 +61,7 @@ def _resume(state: jitter.Jitter, played: jitter.Played, pitch: NDArray[np.int64
 
 
 def _patch(
-    state: jitter.Jitter, played: jitter.Played, legs: NDArray[np.intp], counters: Counters
+    state: jitter.Jitter, played: Played, legs: NDArray[np.intp], counters: Counters
 ) -> None:
     """Fill the holes of half-received frames with made-up samples."""
     hole = state.ring[played.cell[legs]] == jitter.MISSING

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import dtmf, jitter, tones
+from bridge.media.played import Played
 from bridge.media.takes import Takes
 from bridge.media.values import TickResult
 from bridge.media.wide import Wide
@@ -29,9 +30,7 @@ class Listening:
         self.tracked: NDArray[np.int64] = np.zeros(0, np.int64)
         self._events, self._wide = events, wide
 
-    def run(
-        self, state: jitter.Jitter, played: jitter.Played, result: TickResult, *, tick: int
-    ) -> None:
+    def run(self, state: jitter.Jitter, played: Played, result: TickResult, *, tick: int) -> None:
         """Take in what each leg says in this tick; `played` is given rows at 8 kHz where needed."""
         if self._wide:
             wanted = np.concatenate([self.beeping, self.tracked, self.takes.slots()])

@@ -30,6 +30,7 @@ from bridge.media import (
 from bridge.media.codecs import NUMBERS
 from bridge.media.listening import Listening
 from bridge.media.masks import all_of, any_of, where
+from bridge.media.played import Played
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
 from bridge.media.shape import FRAME, LEGS_MAX, PAYLOAD_MAX, PCMA, PCMU
@@ -481,7 +482,7 @@ class Plane:
         outgoing.arrange(self.out, sends, self.port)
         self._stale = self.links.stale = False
 
-    def _mix_and_encode(self, played: jitter.Played, skipped: int, result: TickResult) -> None:
+    def _mix_and_encode(self, played: Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""
         count = self._count
         keying = self.events.keying(count, tick=self.tick_no)

@@ -12,6 +12,7 @@ from bridge.media import jitter, mix
 from bridge.media.band import Band, Leg
 from bridge.media.codecs import WIDE
 from bridge.media.opus import CLOCK_HZ, steps_in
+from bridge.media.played import Played
 from bridge.media.plays import Plays
 from bridge.media.rooms import RATES_HZ, Rooms
 from bridge.media.rtp import Counters, Headers, Packets
@@ -152,9 +153,7 @@ class Wide:
             state.stamp[cell] = state.play_ts[leg] + (touched[here] * FRAME).astype(np.uint32)
             state.ragged[cell] = False
 
-    def play(
-        self, state: jitter.Jitter, played: jitter.Played, counters: Counters
-    ) -> jitter.Played:
+    def play(self, state: jitter.Jitter, played: Played, counters: Counters) -> Played:
         """Decode what each leg says in this tick; return what is left for the others."""
         if not self._legs:
             return played
@@ -169,9 +168,7 @@ class Wide:
         self._bad = bad
         return played.without(self.is_wide)
 
-    def to_8_khz(
-        self, slots: NDArray[np.int64], state: jitter.Jitter, played: jitter.Played
-    ) -> None:
+    def to_8_khz(self, slots: NDArray[np.int64], state: jitter.Jitter, played: Played) -> None:
         """Have those of `slots` that are wideband say in the ring what they say, at 8 kHz.
 
         For who is listened to by himself; the mix must not take it: see `aside`.

@@ -10,7 +10,8 @@ import numpy as np
 
 from bridge import worker
 from bridge.lab.voice import decode, encode, sine
-from bridge.media import jitter, mix
+from bridge.media import mix
+from bridge.media.played import Played
 from bridge.media.tick import Plane, TickResult
 from bridge.units import FRAME_SAMPLES
 
@@ -33,7 +34,7 @@ def own_voice(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -
         voices.pick[slot] = mix._encode(whole, voices.codec[slot], voices, buffers)
 
 
-def waiting_hears(plane: Plane, played: jitter.Played, skipped: int, result: TickResult) -> None:
+def waiting_hears(plane: Plane, played: Played, skipped: int, result: TickResult) -> None:
     """Who hears a prompt or hold music outside any mix hears another leg with it."""
     real_mix_and_encode(plane, played, skipped, result)
     count = plane._count

@@ -50,7 +50,8 @@ class Band:
         rate_hz: of the samples.
         slots: (n,) int64, the leg slot of each row.
         frame: (n, S) int16, what each leg says this tick.
-        past: (n, 3 * S) int16, what it said before, without what was made up.
+        past: (n, 3, S) int16, frames that it said before, without what was made up.
+        oldest: (n,) int64, which of them makes way next.
         pitch: (n,) int64, pitch period of its last erasure.
         prompting: (n,) bool, it heard a prompt in the last tick.
         gone: (n,) bool, nothing was received for the last tick.
@@ -73,7 +74,8 @@ class Band:
         count = len(slots)
         self.slots = slots
         self.frame: NDArray[np.int16] = np.zeros((count, self.size), np.int16)
-        self.past: NDArray[np.int16] = np.zeros((count, _HISTORY_FRAMES * self.size), np.int16)
+        self.past: NDArray[np.int16] = np.zeros((count, _HISTORY_FRAMES, self.size), np.int16)
+        self.oldest: NDArray[np.int64] = np.zeros(count, np.int64)
         self.pitch: NDArray[np.int64] = np.full(count, conceal.PITCH_MIN * self.factor)
         self.prompting: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.gone: NDArray[np.bool_] = np.ones(count, np.bool_)
@@ -99,10 +101,11 @@ class Band:
         old = {id(leg): row for row, leg in enumerate(self.legs)}
         stays = [(row, old[id(leg)]) for row, leg in enumerate(wanted) if id(leg) in old]
         new, was = np.array(stays, np.int64).reshape(-1, 2).T
-        past, pitch, prompting, gone = self.past, self.pitch, self.prompting, self.gone
+        past, oldest, pitch = self.past, self.oldest, self.pitch
+        prompting, gone = self.prompting, self.gone
         self.legs = wanted
         self._lay_out(np.array([leg.slot for leg in wanted], np.int64))
-        self.past[new], self.pitch[new] = past[was], pitch[was]
+        self.past[new], self.oldest[new], self.pitch[new] = past[was], oldest[was], pitch[was]
         self.prompting[new], self.gone[new] = prompting[was], gone[was]
         for converter in (self._prompts, self._narrow):
             tail = converter.tail[was]
@@ -153,16 +156,17 @@ class Band:
             codes = np.frombuffer(payloads, np.uint8).reshape(len(whole), -1)
             self.frame[whole] = g722.decode_all(states, codes)
             self.ears[whole] = states
-        for row in np.flatnonzero(left).tolist():  # bounded: legs of coders, one call each
-            self.frame[row] = self.legs[row].stream.pull(stamps[row], self.past[row])
+        others = np.flatnonzero(left)
+        for row, past in zip(others.tolist(), self.history(others), strict=True):  # bounded: legs
+            self.frame[row] = self.legs[row].stream.pull(stamps[row], past)
 
     def _merge(self, rows: NDArray[np.intp], stamps: list[int]) -> None:
         """Take a frame out: cross-fade into the next one."""
         weight = (np.arange(self.size, dtype=np.float32) + 1) / (self.size + 1)
-        for row in rows.tolist():  # bounded: legs of coders
+        for row, past in zip(rows.tolist(), self.history(rows), strict=True):  # bounded: legs
             following = (stamps[row] + FRAME) % (1 << 32)
             now = self.frame[row].astype(np.float32)
-            later = self.legs[row].stream.pull(following, self.past[row])
+            later = self.legs[row].stream.pull(following, past)
             self.frame[row] = now + (later - now) * weight
 
     def _make_up(self, rows: NDArray[np.intp], run: NDArray[np.int32], stamps: list[int]) -> None:
@@ -178,7 +182,7 @@ class Band:
                 self.frame[row] = stream.made_up(stamps[row])
 
     def _repeat(self, rows: NDArray[np.intp], run: NDArray[np.int64]) -> None:
-        past = self.past[rows].astype(np.float32)
+        past = self.history(rows).astype(np.float32)
         first = run == 1
         if first.any():
             self.pitch[rows[first]] = conceal.pitch_of(past[first], self.factor)
@@ -188,7 +192,7 @@ class Band:
 
     def _resume(self, rows: NDArray[np.intp], run: NDArray[np.int32]) -> None:
         """Fade received frames in over what would have been made up."""
-        past, pitch, run = self.past[rows].astype(np.float32), self.pitch[rows], run[rows]
+        past, pitch, run = self.history(rows).astype(np.float32), self.pitch[rows], run[rows]
         over = conceal.overlap_of(pitch, run, self.factor)[:, None]
         count = int(over.max())
         start = run.astype(np.int64) * self.size
@@ -201,14 +205,24 @@ class Band:
         """Keep received frames as history; what does not follow on the last one is silence."""
         self.past[good & self.gone] = 0
         self.gone = ~good
-        self.past[good, : -self.size] = self.past[good, self.size :]
-        self.past[good, -self.size :] = self.frame[good]
+        rows = np.flatnonzero(good)
+        oldest = self.oldest[rows]
+        self.past[rows, oldest] = self.frame[rows]
+        self.oldest[rows] = (oldest + 1) % _HISTORY_FRAMES
+
+    def history(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
+        """Return what legs said before, (k, 3 * S), the latest last."""
+        order = (self.oldest[rows][:, None] + np.arange(_HISTORY_FRAMES)) % _HISTORY_FRAMES
+        frames = self.past[rows[:, None], order]
+        return np.asarray(frames.reshape(len(rows), _HISTORY_FRAMES * self.size))
 
     def at_8_khz(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
         """Return what legs say, (n, FRAME) int16; for the same legs from tick to tick."""
         listened = np.zeros(len(self.slots), np.bool_)
         listened[rows] = True
         self._narrow.tail[~listened] = 0
+        if not len(rows):
+            return np.zeros((0, FRAME), np.int16)
         made = self._narrow.convert(rows, self.frame[rows])
         return np.clip(np.rint(made), -_PEAK, _PEAK).astype(np.int16)
 

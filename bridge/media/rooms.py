@@ -74,6 +74,7 @@ class Rooms:
         self._bands = bands
         self.dense: NDArray[np.int64] = np.zeros(0, np.int64)
         self._room: dict[int, NDArray[np.int64]] = {}  # of each row of a band, -1 in none
+        self._order: dict[int, mix.Groups] = {}  # in which the rows of a band are summed
         self._ways = {
             (a, b): _Way(a, b) for a in RATES_HZ for b in RATES_HZ if a != b
         }  # fmt: skip
@@ -92,6 +93,7 @@ class Rooms:
         for rate, dense in here.items():  # two
             room = np.searchsorted(self.dense, dense)
             self._room[rate] = np.where(dense >= 0, room, -1)
+            self._order[rate] = mix.arrange(self._room[rate])
         number = {dense: group for group, dense in groups.dense.items()}
         names = [number[dense] for dense in self.dense.tolist()]
         used = {rate: np.isin(self.dense, dense) for rate, dense in here.items()}
@@ -112,7 +114,7 @@ class Rooms:
             louder = talk[changed] * gain[band.slots[changed], None]
             talk[changed] = np.clip(louder, -32_768, 32_767)
             self._talk[rate] = talk
-            self._sums[rate] = _sum(talk, self._room[rate], rooms)
+            self._sums[rate] = _sum(talk, self._order[rate], rooms)
         low = np.zeros((rooms, FRAME), np.int32)
         for rate in self._bands:  # two
             self._ways[rate, SAMPLE_RATE_HZ].add(self._sums[rate], low)
@@ -131,20 +133,24 @@ class Rooms:
                 if other != rate:
                     self._ways[other, rate].add(sums[other], total)
             room = self._room[rate]
-            heard = np.zeros((len(room), band.size), np.int32)
-            inside = np.flatnonzero(room >= 0)
-            heard[inside] = total[room[inside]]
-            heard[inside] -= self._talk[rate][inside]
-            result[rate] = mix.saturated(heard)
+            heard = total.take(room, axis=0, mode="clip") if len(total) else _silence(band)
+            heard -= self._talk[rate]
+            heard[room < 0] = 0
+            np.clip(heard, -32_768, 32_767, out=heard)
+            result[rate] = heard.astype(np.int16)
         return result
 
 
-def _sum(talk: NDArray[np.int16], room: NDArray[np.int64], rooms: int) -> NDArray[np.int32]:
-    """Return the sum of each room, (R, S) int32; rows with room -1 are nowhere."""
+def _sum(talk: NDArray[np.int16], order: mix.Groups, rooms: int) -> NDArray[np.int32]:
+    """Return the sum of each room, (R, S) int32: equal ranks as one array, see `mix`."""
     total = np.zeros((rooms, talk.shape[1]), np.int32)
-    inside = np.flatnonzero(room >= 0)
-    if len(inside):
-        by_room = inside[np.argsort(room[inside], kind="stable")]
-        numbers, first = np.unique(room[by_room], return_index=True)
-        total[numbers] = np.add.reduceat(talk[by_room], first, axis=0, dtype=np.int32)
+    by_rank = talk[order.order]
+    numbers = np.array(list(order.dense), np.int64)
+    for row, end, first, last in order.spans:  # bounded: see `mix.arrange`
+        frames = by_rank[row:end].reshape(-1, last - first, talk.shape[1])
+        total[numbers[first:last]] += frames.sum(axis=0, dtype=np.int32)
     return total
+
+
+def _silence(band: Band) -> NDArray[np.int32]:
+    return np.zeros((len(band.slots), band.size), np.int32)

@@ -123,13 +123,17 @@ class Wide:
             heads, slot, size = heads.pick(keep), slot[keep], size[keep]
         self._mark(state, slot, ahead, heads.size)
         duplicates = 0
-        for row, at, bytes_, ts, leg, lasts in zip(
-            heads.row.tolist(), heads.at.tolist(), size.tolist(), heads.ts.tolist(),
-            slot.tolist(), heads.size.tolist(), strict=True,
+        rows = packets.data[heads.row].tobytes()
+        first = heads.at + np.arange(len(slot)) * ROW_BYTES
+        for at, over, row, ts, leg, lasts, end in zip(
+            first.tolist(), (heads.at + size - ROW_BYTES).tolist(), heads.row.tolist(),
+            heads.ts.tolist(), slot.tolist(), heads.size.tolist(), (first + size).tolist(),
+            strict=True,
         ):  # fmt: skip  # bounded: legs of coders, one packet each
-            payload = packets.data[row, at : at + bytes_].tobytes()
-            if at + bytes_ > ROW_BYTES and packets.spill is not None:
-                payload += packets.spill[row, : at + bytes_ - ROW_BYTES].tobytes()
+            if over <= 0 or packets.spill is None:
+                payload = rows[at:end]
+            else:
+                payload = rows[at : end - over] + packets.spill[row, :over].tobytes()
             duplicates += self._legs[leg].stream.put(ts, payload, lasts)
         counters.add("duplicate", duplicates)
 
@@ -161,8 +165,8 @@ class Wide:
         for band in self.bands.values():  # two
             if len(band.slots):
                 band.play(state, played)
-                peak = np.abs(band.frame.astype(np.int32)).max(axis=1)
-                self.loud[band.slots] = np.minimum(peak, 32_767)
+                up, down = band.frame.max(axis=1), band.frame.min(axis=1)
+                self.loud[band.slots] = np.maximum(up, -np.maximum(down, -32_767))
         bad = sum(leg.stream.bad for leg in self._legs.values())
         counters.add("bad_payload", max(bad - self._bad, 0))
         self._bad = bad

@@ -29,7 +29,7 @@ from bridge.lab.verdicts import StoryResult
 from bridge.legstory.axis import Axis
 from bridge.legstory.build import Story as LegStory
 from bridge.legstory.build import leg_story
-from bridge.legstory.explain import explanation_of
+from bridge.legstory.explain import explanations_of
 from bridge.legstory.sipline import SipLine, line_of
 from bridge.units import NS_PER_MS, NS_PER_S
 
@@ -172,10 +172,11 @@ class Witness:
         legs = [fact for fact in host.facts if fact.type == "leg.answered"]
         evidence.legs_left_out = max(len(legs) - STORIES_MAX, 0)
         stories = []
+        told = [fact.subject for fact in legs[:STORIES_MAX]]
+        explained = await asyncio.to_thread(explanations_of, host.settings, told)
         for fact in legs[:STORIES_MAX]:
             record = await host.bridge.stories.record(fact.subject)
-            explanation = await asyncio.to_thread(explanation_of, host.settings, fact.subject)
-            story = leg_story(fact.subject, record, explanation)
+            story = leg_story(fact.subject, record, explained.get(fact.subject))
             ani = str(fact.data["ani"]).lstrip("+") or "anonymous"
             story["name"] = names.get(ani) or str(story["who"])
             story["begun_ns"] = record["begun_ns"] if record else self._result.began_ns

@@ -1,5 +1,7 @@
 """Where a story's two halves come from: billing's explanation, and the diary on the shelf."""
 
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 from billing import BillingInputError
@@ -10,13 +12,31 @@ from bridge.legstory.build import Story, leg_story
 from bridge.legstory.shelf import shelf_file, taken_down
 
 
+def explanations_of(settings: Settings, legs: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return billing's explanations of legs, all facts taken in once, of those it knows."""
+    found = {}
+    with settled(settings) as billing:
+        for leg in legs:
+            with suppress(BillingInputError):
+                found[leg] = billing.explain(leg).to_dict()
+    return found
+
+
 def explanation_of(settings: Settings, leg: str) -> dict[str, Any] | None:
     """Return billing's explanation of a leg, all facts taken in; None when it knows none."""
-    with settled(settings) as billing:
-        try:
-            return billing.explain(leg).to_dict()
-        except BillingInputError:
-            return None
+    return explanations_of(settings, [leg]).get(leg)
+
+
+def stories_from_store(settings: Settings, legs: Collection[str]) -> dict[str, Story]:
+    """Return the stories of legs from what is on disk, of those that are known; blocks."""
+    explained = explanations_of(settings, legs)
+    shelf = shelf_file(settings.store.outbox_url)
+    records = {leg: taken_down(shelf, leg) for leg in legs}
+    return {
+        leg: leg_story(leg, record, explained.get(leg))
+        for leg, record in records.items()
+        if record is not None or leg in explained
+    }
 
 
 def story_from_store(settings: Settings, leg: str) -> Story:
@@ -25,8 +45,7 @@ def story_from_store(settings: Settings, leg: str) -> Story:
     Raises:
         InputError: neither billing nor the shelf has heard of the leg.
     """
-    explanation = explanation_of(settings, leg)
-    record = taken_down(shelf_file(settings.store.outbox_url), leg)
-    if explanation is None and record is None:
+    found = stories_from_store(settings, [leg])
+    if leg not in found:
         raise InputError("leg", leg, "a leg that facts have come for, or whose story is kept")
-    return leg_story(leg, record, explanation)
+    return found[leg]

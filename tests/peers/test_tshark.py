@@ -2,6 +2,7 @@
 
 import doctest
 import ipaddress
+import random
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -109,9 +110,22 @@ async def test_a_phone_of_another_make_is_in_the_packets_as_all_others_are(tmp_p
     assert names <= {Path(one).name for one in result.files}
 
 
+def by_words(data: bytes) -> int:
+    """Sum words and add the carry of each, as RFC 1071 §4.1 writes it."""
+    total = 0
+    for at in range(0, len(data), 2):
+        total += int.from_bytes(data[at : at + 2].ljust(2, b"\0"))
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
 def test_checksums_are_those_of_the_standards() -> None:
     """RFC 1071: a packet summed with its own checksum gives nought."""
     assert doctest.testmod(pcap).failed == 0
+    draw = random.Random(1071)
+    given = [draw.randbytes(draw.randrange(1, 200)) for _ in range(200)]
+    for data in (b"", bytes(6), b"\xff\xff", b"\xff" * 7, b"\0\1\xff\xfe", *given):
+        assert checksum(data) == by_words(data)
     four = ip_packet(Datagram(0, ("192.0.2.1", 1), ("192.0.2.2", 2), b"odd"))
     assert checksum(four[:20]) == 0
     six = ip_packet(Datagram(0, ("2001:db8::1", 1), ("::1", 2), b"even"))

@@ -21,7 +21,7 @@ from bridge.config import load_settings
 from bridge.errors import OperatingTrouble
 from bridge.lab.load.plan import LoadPlan
 from bridge.legstory.build import Story
-from bridge.legstory.explain import story_from_store
+from bridge.legstory.explain import stories_from_store
 from bridge.legstory.shelf import legs_on, shelf_file
 
 START_TIMEOUT_S: Final = 30.0
@@ -176,12 +176,13 @@ class OwnBridge:
         legs: dict[str, list[tuple[int, str]]] = {}
         for leg, number, begun_ns in legs_on(shelf_file(settings.store.outbox_url)):
             legs.setdefault(number, []).append((begun_ns, leg))
-        told = {}
+        leg_of: dict[Key, str] = {}
         for key, (number, dialled_ns) in calls.items():
             apart = [(abs(begun_ns - dialled_ns), leg) for begun_ns, leg in legs.get(number, ())]
             if apart:
-                told[key] = story_from_store(settings, min(apart)[1])
-        return told
+                leg_of[key] = min(apart)[1]
+        told = stories_from_store(settings, list(leg_of.values()))
+        return {key: told[leg] for key, leg in leg_of.items()}
 
 
 def _serve(

@@ -170,23 +170,25 @@ def _draw_lane(canvas: Canvas, lane: Lane, y: float) -> None:
         x0, x1 = place(bar.x0), place(bar.x1)
         if bar.x1 <= bar.x0:
             canvas.rect(x0 - 1, y + 2, 2, LANE - 8, class_=f"bar {bar.kind}", title=bar.title)
-            after = next((at for at in marks if at > x0), 2 * WIDTH)
-            if x0 + 8 + len(bar.text) * CHARACTER <= after:
-                _draw_note(canvas, bar.text, x0, y)
+            before = max((at for at in marks if at < x0), default=0.0)
+            after = min((at for at in marks if at > x0), default=float(WIDTH))
+            inside = any(one.x0 < bar.x0 <= one.x1 for one in lane.bars)
+            _draw_note(canvas, bar.text, x0, y, room=(before, after), inside=inside)
             continue
         canvas.rect(x0, y + 4, x1 - x0, LANE - 12, class_=f"bar {bar.kind}", title=bar.title)
         if bar.text and len(bar.text) * CHARACTER + 8 <= x1 - x0:
             canvas.text(x0 + 5, y + 17, bar.text, class_=f"on {bar.kind}")
 
 
-def _draw_note(canvas: Canvas, text: str, x: float, y: float) -> None:
-    """Write beside a mark, where there is room."""
-    if not text:
-        return
-    if x + 6 + len(text) * CHARACTER <= WIDTH:
+def _draw_note(
+    canvas: Canvas, text: str, x: float, y: float, *, room: tuple[float, float], inside: bool
+) -> None:
+    """Write beside a mark, where there is room between its neighbours; `inside` a bar or not."""
+    length = 8 + len(text) * CHARACTER
+    if x + length <= room[1]:
         canvas.text(x + 5, y + 17, text, class_="tick")
-    else:
-        canvas.text(x - 5, y + 17, text, class_="on", anchor="end")
+    elif x - length >= room[0] and room[1] == WIDTH:
+        canvas.text(x - 5, y + 17, text, class_="on" if inside else "tick", anchor="end")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from bridge.media.shape import LEGS_MAX
 app = typer.Typer(no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Talkers = Annotated[int, typer.Option(min=2, max=LEGS_MAX, help="Legs that talk.")]
 
 
 class BenchCodec(StrEnum):
@@ -60,10 +61,11 @@ def media(
     groups = conferences or max(participants // 10, 1)
     name = _there(codec)
     result = run(participants, groups, seconds, pairs=pairs, codec=name)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(f"{participants} {name} legs in {groups} conferences, {pairs} pairs", result)
+    _tell(
+        result,
+        f"{participants} {name} legs in {groups} conferences, {pairs} pairs",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog="Example: tollbridge bench growth --legs 200,1000,2000 --json")
@@ -83,10 +85,8 @@ def growth(
     if not all(2 <= number <= LEGS_MAX for number in numbers):
         raise typer.BadParameter(f"{legs!r}: expected numbers from 2 to {LEGS_MAX}")
     result = run(numbers, seconds, conferences=conferences)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print_rows(f"everybody talks, {seconds:g} s each", result["rows"])
+    title = f"everybody talks, {seconds:g} s each"
+    _tell(result, title, as_json=as_json, rows=result["rows"])
 
 
 @app.command(epilog="Example: tollbridge bench quality --seeds 6 --json")
@@ -99,11 +99,8 @@ def quality(
     from bridge.bench.quality import run
 
     result = run(seeds, _there(codec))
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        title = f"{result['codec']}, {result['speech_s']} s of speech, {seeds} seeds"
-        _print_rows(title, result["cases"])
+    title = f"{result['codec']}, {result['speech_s']} s of speech, {seeds} seeds"
+    _tell(result, title, as_json=as_json, rows=result["cases"])
 
 
 @app.command(epilog="Example: tollbridge bench delay --participants 200 --json")
@@ -116,15 +113,12 @@ def delay(
     from bridge.bench.delay import run
 
     result = run(participants, seconds)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(f"{participants} legs in pairs, one of each talks", result)
+    _tell(result, f"{participants} legs in pairs, one of each talks", as_json=as_json)
 
 
 @app.command(epilog="Example: tollbridge bench flood --participants 1000 --json")
 def flood(
-    participants: Annotated[int, typer.Option(min=2, max=LEGS_MAX, help="Legs that talk.")] = 1_000,
+    participants: Talkers = 1_000,
     rate: Annotated[int, typer.Option(min=1, help="Packets a second that are nobody's.")] = 100_000,
     seconds: Annotated[float, typer.Option(min=2, help="How long it is measured.")] = 10.0,
     as_json: JsonOption = False,
@@ -133,10 +127,7 @@ def flood(
     from bridge.bench.flood import run
 
     result = run(participants, rate, seconds)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(f"{participants} legs, and {rate} packets a second of strangers", result)
+    _tell(result, f"{participants} legs, and {rate} packets a second of strangers", as_json=as_json)
 
 
 @app.command(epilog="Example: tollbridge bench setup --rate 200 --seconds 60 --json")
@@ -152,15 +143,12 @@ def setup(
     from bridge.bench.setup import run
 
     result = run(rate, seconds, overload=overload)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(f"{rate:g} calls a second for {seconds:g} s", result)
+    _tell(result, f"{rate:g} calls a second for {seconds:g} s", as_json=as_json)
 
 
 @app.command(epilog="Example: tollbridge bench stages --participants 1000 --json")
 def stages(
-    participants: Annotated[int, typer.Option(min=2, max=LEGS_MAX, help="Legs that talk.")] = 1_000,
+    participants: Talkers = 1_000,
     ticks: Annotated[int, typer.Option(min=10, help="How many are averaged.")] = 500,
     as_json: JsonOption = False,
 ) -> None:
@@ -168,11 +156,9 @@ def stages(
     from bridge.bench.stages import run
 
     result = run(participants, ticks)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        rows = [{"stage": name, "ms": value} for name, value in result["stages_ms"].items()]
-        _print_rows(f"{participants} legs, {result['tick_ms']} ms a tick", rows)
+    rows = [{"stage": name, "ms": value} for name, value in result["stages_ms"].items()]
+    title = f"{participants} legs, {result['tick_ms']} ms a tick"
+    _tell(result, title, as_json=as_json, rows=rows)
 
 
 @app.command(epilog="Example: tollbridge bench churn --participants 1000 --rate 100 --json")
@@ -186,10 +172,7 @@ def churn(
     from bridge.bench.churn import run
 
     result = run(participants, rate, seconds)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        _print(f"{participants} legs, and {rate} joins and leaves a second", result)
+    _tell(result, f"{participants} legs, and {rate} joins and leaves a second", as_json=as_json)
 
 
 @app.command(epilog="Example: tollbridge bench peers --participants 200 --json")
@@ -206,11 +189,9 @@ def peers(
 
     set_up_logs(quiet=True)
     result = run(participants, conferences or max(participants // 10, 1), seconds, pairs=pairs)
-    if as_json:
-        typer.echo(json.dumps(result))
-    else:
-        groups = f"{result['participants']} callers in {result['conferences']} conferences"
-        _print_beside(f"{groups}; Janus takes {result['ratio']} times the CPU", result["rows"])
+    groups = f"{result['participants']} callers in {result['conferences']} conferences"
+    title = f"{groups}; Janus takes {result['ratio']} times the CPU"
+    _tell(result, title, as_json=as_json, rows=result["rows"], beside=True)
 
 
 @app.command(epilog="Example: tollbridge bench billing --legs 1000000 --growth")
@@ -229,40 +210,58 @@ def billing(
     """
     from billing.bench import growth, run
 
-    result = growth(legs) if with_growth else run(legs)
+    if not with_growth:
+        _tell(run(legs), f"{legs:,} legs on SQLite, one core", as_json=as_json)
+        return
+    result = growth(legs)
     if as_json:
         typer.echo(json.dumps(result))
-    elif with_growth:
-        _print("10,000 legs on SQLite, one core", result["few"])
-        _print(f"{legs:,} legs, the same", result["many"])
-        typer.echo(f"a leg costs {result['growth']} times what it costs among 10,000 (CPU)")
+        return
+    _tell(result["few"], "10,000 legs on SQLite, one core")
+    _tell(result["many"], f"{legs:,} legs, the same")
+    typer.echo(f"a leg costs {result['growth']} times what it costs among 10,000 (CPU)")
+
+
+Rows = list[dict[str, Any]]
+
+
+def _tell(
+    result: dict[str, Any],
+    title: str,
+    *,
+    as_json: bool = False,
+    rows: Rows | None = None,
+    beside: bool = False,
+) -> None:
+    """Print what was measured: all of it as JSON, or a table of it, or of its `rows`.
+
+    Rows are printed one under the other, or `beside` each other, named by their first value.
+    """
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif rows is None:
+        pairs = Table(title=title, show_header=False)
+        for key, value in result.items():
+            pairs.add_row(key, _cell(value))
+        Console().print(pairs)
     else:
-        _print(f"{legs:,} legs on SQLite, one core", result)
+        Console().print((_columns if beside else _lines)(title, rows))
 
 
-def _print_beside(title: str, rows: list[dict[str, object]]) -> None:
-    """Print a column for each row, named by its first value."""
-    head, *names = rows[0]
-    table = Table("", *(str(row[head]) for row in rows), title=title)
-    for name in names:
-        table.add_row(name, *(str(row[name]) for row in rows))
-    Console().print(table)
-
-
-def _print_rows(title: str, rows: list[dict[str, object]]) -> None:
+def _lines(title: str, rows: Rows) -> Table:
     table = Table(*rows[0], title=title)
     for row in rows:
-        table.add_row(
-            *(
-                json.dumps(value) if isinstance(value, dict) else str(value)
-                for value in row.values()
-            )
-        )
-    Console().print(table)
+        table.add_row(*(_cell(value) for value in row.values()))
+    return table
 
 
-def _print(title: str, result: dict[str, object]) -> None:
-    table = Table(title=title, show_header=False)
-    for key, value in result.items():
-        table.add_row(key, json.dumps(value) if isinstance(value, dict) else str(value))
-    Console().print(table)
+def _columns(title: str, rows: Rows) -> Table:
+    head, *names = rows[0]
+    table = Table("", *(_cell(row[head]) for row in rows), title=title)
+    for name in names:
+        table.add_row(name, *(_cell(row[name]) for row in rows))
+    return table
+
+
+def _cell(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from billing import bench
-from bridge.bench import delay, growth, media, quality
+from bridge.bench import delay, growth, media, peers, quality, stages
 from bridge.bench.cli import app
 
 RUNNER = CliRunner()
@@ -53,6 +53,14 @@ def test_each_command_prints_what_was_measured(
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})
     assert "1.234" in RUNNER.invoke(app, ["media", *flags]).stdout
+    timed = {"tick_ms": 1.5, "stages_ms": {"mix": 0.625}}
+    monkeypatch.setattr(stages, "run", lambda _legs, _ticks: timed)
+    assert "0.625" in RUNNER.invoke(app, ["stages", *flags]).stdout
+    rows = [{"": "tollbridge", "cores": 0.25}, {"": "Janus", "cores": 0.875}]
+    both = {"participants": 20, "conferences": 2, "ratio": 3.5, "rows": rows}
+    monkeypatch.setattr(peers, "run", lambda *_args, **_named: both)
+    said = RUNNER.invoke(app, ["peers", *flags]).stdout
+    assert all(text in said for text in ("Janus", "0.25", "0.875"))
 
 
 def test_billing_prints_what_a_leg_costs_among_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ def _library() -> Any:
     address, number = ctypes.c_void_p, ctypes.c_int
     state = {"argtypes": (address,), "restype": None}
     calls: dict[str, dict[str, Any]] = {
+        "opus_encoder_get_size": {"argtypes": (number,), "restype": number},
         "opus_decoder_create": {"argtypes": (number, number, address), "restype": address},
         "opus_encoder_create": {"argtypes": (number, number, number, address), "restype": address},
         "opus_decoder_destroy": state,
@@ -81,7 +82,7 @@ def _library() -> Any:
         },
     }
     library = ctypes.CDLL(lib._name)  # a handle of its own: its declarations are ours
-    for name, declared in calls.items():  # six
+    for name, declared in calls.items():  # seven
         for key, value in declared.items():
             setattr(getattr(library, name), key, value)
     return library
@@ -143,6 +144,10 @@ class OpusEncoder:
     def __del__(self) -> None:
         """Free the C state."""
         self._lib.opus_encoder_destroy(self._state)
+
+    def copy_of(self, other: "OpusEncoder") -> None:
+        """Go on as `other` would; its state holds no address (opus.h: "can be freely copied")."""
+        ctypes.memmove(self._state, other._state, self._lib.opus_encoder_get_size(1))
 
     def encode(self, samples: NDArray[np.int16]) -> bytes:
         """Return the packet of 10, 20, 40 or 60 ms of `samples`, contiguous int16."""

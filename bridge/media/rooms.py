@@ -68,11 +68,13 @@ class Rooms:
 
     Attributes:
         dense: (R,) int64, the mix's group number of each room.
+        names: (R,) int64, control's.
     """
 
     def __init__(self, bands: dict[int, Band]) -> None:
         self._bands = bands
         self.dense: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.names: NDArray[np.int64] = np.zeros(0, np.int64)
         self._room: dict[int, NDArray[np.int64]] = {}  # of each row of a band, -1 in none
         self._order: dict[int, mix.Groups] = {}  # in which the rows of a band are summed
         self._ways = {
@@ -96,6 +98,7 @@ class Rooms:
             self._order[rate] = mix.arrange(self._room[rate])
         number = {dense: group for group, dense in groups.dense.items()}
         names = [number[dense] for dense in self.dense.tolist()]
+        self.names = np.array(names, np.int64)
         used = {rate: np.isin(self.dense, dense) for rate, dense in here.items()}
         # At 8 kHz there is always somebody: clips and recordings are.
         used[SAMPLE_RATE_HZ] = np.ones(len(self.dense), np.bool_)
@@ -119,6 +122,17 @@ class Rooms:
         for rate in self._bands:  # two
             self._ways[rate, SAMPLE_RATE_HZ].add(self._sums[rate], low)
         return low
+
+    def group_of(self, rate: int, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return control's group of rows of a band, (k,) int64, -1 in none."""
+        room = self._room[rate][rows]
+        named = np.full(len(rows), -1, np.int64)
+        named[room >= 0] = self.names[room[room >= 0]]
+        return named
+
+    def silent(self, rate: int, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return which rows of a band, (k,) bool, say nothing that is heard in this tick."""
+        return np.asarray(~self._talk[rate][rows].any(axis=1))
 
     def heard(self, low: NDArray[np.int32]) -> dict[int, NDArray[np.int16]]:
         """Return what each leg of each band hears, (n, S) int16 by rate.

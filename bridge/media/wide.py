@@ -5,18 +5,21 @@ G.711 path knows nothing of it: wideband legs say silence there, and what they d
 an extra voice of their conference.
 """
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import jitter, mix
 from bridge.media.band import Band, Leg
 from bridge.media.codecs import WIDE
-from bridge.media.opus import CLOCK_HZ, steps_in
+from bridge.media.opus import CLOCK_HZ, OpusEncoder, steps_in
 from bridge.media.played import Played
 from bridge.media.plays import Plays
 from bridge.media.rooms import RATES_HZ, Rooms
 from bridge.media.rtp import Counters, Headers, Packets
-from bridge.media.shape import CELLS, FRAME, G722, L16, PAYLOAD_MAX, ROW_BYTES
+from bridge.media.shape import CELLS, FRAME, G722, L16, OPUS, PAYLOAD_MAX, ROW_BYTES
+from bridge.media.sharing import Sharing
 from bridge.media.wide_out import Gathering, WideOut
 from bridge.units import SAMPLE_RATE_HZ
 
@@ -44,6 +47,7 @@ class Wide:
         self._codec: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
         self._gathering: dict[int, Gathering] = {}
         self._rooms = Rooms(self.bands)
+        self._sharing = Sharing(legs_max)
         self._sends: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self._low: NDArray[np.int32] = np.zeros((0, FRAME), np.int32)
         self._bad = 0
@@ -70,6 +74,8 @@ class Wide:
                 self._gathering[slot] = Gathering(codec, leg.encoder)
         if slot in self._gathering:
             self._gathering[slot].set_ptime(ptime_ms)
+            if isinstance(leg.encoder, OpusEncoder) and not self._gathering[slot].alone:
+                self._sharing.leave(slot, leg.encoder)
             self.spills = True
         return codec.clock_steps
 
@@ -77,6 +83,7 @@ class Wide:
         """Forget a leg, if it is one of ours."""
         leg = self._legs.pop(slot, None)
         self._gathering.pop(slot, None)
+        self._sharing.forget(slot)
         self.is_wide[slot] = False
         self.loud[slot] = 0
         if leg is not None:
@@ -227,11 +234,38 @@ class Wide:
                 pick[band.slots[rows]] = np.arange(used, used + len(rows))
                 used += len(rows)
             rows = np.flatnonzero(sent & (band.codec != G722))
+            rows = self._shared(rate, rows, frames, at < 0, packets)
             for row in rows.tolist():  # bounded: legs of coders, one call each
                 slot = band.legs[row].slot
                 made = self._gathering[slot].take(frames[row])
                 packets += [(slot, step, data) for step, data in made]
         return packets
+
+    def _shared(
+        self,
+        rate: int,
+        rows: NDArray[np.intp],
+        frames: NDArray[np.int16],
+        mixed: NDArray[np.bool_],
+        packets: list[tuple[int, int, bytes]],
+    ) -> NDArray[np.intp]:
+        """Add the packets of those of `rows` whose encoder may be shared; return the others.
+
+        `mixed`, (n,) bool: the leg hears its conference, and no prompt.
+        """
+        band = self.bands[rate]
+        may = [self._gathering[slot].alone for slot in band.slots[rows].tolist()]  # bounded: legs
+        mine = rows[np.array(may, np.bool_) & (band.codec[rows] == OPUS)]
+        if not len(mine):
+            return rows
+        slots, group = band.slots[mine], self._rooms.group_of(rate, mine)
+        encoders = [band.legs[row].encoder for row in mine.tolist()]  # bounded: legs of coders
+        same = self._rooms.silent(rate, mine) & mixed[mine] & (group >= 0)
+        made = self._sharing.encode(
+            slots, cast(list[OpusEncoder], encoders), frames[mine], same=same, group=group
+        )
+        packets += [(slot, 0, data) for slot, data in zip(slots.tolist(), made, strict=True)]
+        return np.setdiff1d(rows, mine)
 
     def said(self) -> list[tuple[NDArray[np.int64], NDArray[np.int16]]]:
         """Return slots and frames, (n,) and (n, S), of each band in this tick."""

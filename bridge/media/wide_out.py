@@ -48,6 +48,11 @@ class Gathering:
             self.half, self.wanted = half, wanted
             self.frames.clear()
 
+    @property
+    def alone(self) -> bool:
+        """Whether each frame is a packet of its own."""
+        return self.wanted == 1 and not self.half
+
     def take(self, frame: NDArray[np.int16]) -> list[tuple[int, bytes]]:
         """Take a tick's frame; return packets: steps from the frame's start, and payload."""
         if self.half:

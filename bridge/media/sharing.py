@@ -1,0 +1,84 @@
+"""Opus for legs that hear the same: one encoder a conference instead of one a leg.
+
+Encoders keep state, and a far end's decoder follows the one that it was sent packets of. A leg
+that begins to speak, and so to hear something of its own, takes a copy of the shared encoder's
+state: nothing changes for its decoder. A leg that falls silent goes on with its own encoder for
+`HOLD_TICKS`, in which both are given the same frames and come to be as good as the same; what is
+left of a difference at the change is below the noise of the codec. Knows slots, no packets.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media.opus import OpusEncoder
+
+HOLD_TICKS: Final = 25
+"""Half a second: after 5 ticks the difference was 25 dB below speech, the codec's noise 20."""
+
+
+class Sharing:
+    """Who shares. L = leg slots.
+
+    Attributes:
+        same: (L,) int32, ticks for which a leg has heard what all hear, in this group.
+        group: (L,) int64, where it heard that.
+    """
+
+    def __init__(self, legs_max: int) -> None:
+        self.same: NDArray[np.int32] = np.zeros(legs_max, np.int32)
+        self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
+        self._shared: dict[int, OpusEncoder] = {}  # by group
+        self._with: dict[int, OpusEncoder] = {}  # by slot
+
+    def forget(self, slot: int) -> None:
+        """Take a leg out that is gone."""
+        self.same[slot] = 0
+        self._with.pop(slot, None)
+
+    def leave(self, slot: int, encoder: OpusEncoder) -> None:
+        """Let a leg go on by its own encoder, whatever it hears."""
+        if slot in self._with:
+            encoder.copy_of(self._with[slot])
+        self.forget(slot)
+
+    def encode(
+        self,
+        slots: NDArray[np.int64],
+        encoders: Sequence[OpusEncoder],
+        frames: NDArray[np.int16],
+        *,
+        same: NDArray[np.bool_],
+        group: NDArray[np.int64],
+    ) -> list[bytes]:
+        """Return the packets of n legs; their own `encoders`, and `frames`, (n, S), that they hear.
+
+        `same`, (n,) bool: the leg hears in this tick what every silent leg of its `group` hears.
+        """
+        for_long = np.where(group == self.group[slots], self.same[slots], 0)
+        self.group[slots] = group
+        self.same[slots] = np.where(same, np.minimum(for_long, HOLD_TICKS) + 1, 0)
+        shares = (self.same[slots] > HOLD_TICKS).tolist()
+        legs = list(zip(slots.tolist(), encoders, shares, group.tolist(), frames, strict=True))
+        for slot, encoder, share, _, _ in legs:  # bounded: legs of coders
+            if not share and slot in self._with:
+                encoder.copy_of(self._with.pop(slot))
+        shared: dict[int, OpusEncoder] = {}
+        made: dict[int, bytes] = {}
+        packets = []
+        for slot, encoder, share, number, frame in legs:  # bounded: legs of coders
+            if not share:
+                packets.append(encoder.encode(frame))
+                continue
+            if number not in made:
+                common = self._shared.get(number)
+                if common is None:
+                    common = OpusEncoder()
+                    common.copy_of(encoder)
+                shared[number], made[number] = common, common.encode(frame)
+            self._with[slot] = shared[number]
+            packets.append(made[number])
+        self._shared = shared
+        return packets

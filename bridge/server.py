@@ -273,6 +273,10 @@ class Bridge:
         """Wait until something is true of this bridge; false when it did not become so in time."""
         return await self._stepper.wait_for(lambda: predicate(self), timeout_s)
 
+    def outbox_waiting(self) -> int:
+        """Return how many facts billing has not taken yet; reads the store."""
+        return self._outbox.waiting()
+
     async def start_recording(self, occurrence: OccurrenceId, path: Path) -> None:
         """Record an occurrence's whole mix from now on."""
         self._media.recordings.start(self._legs.group_of(occurrence), path)

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.lab.sounds import Pcm, Reals, SoundReport, report, take_out
-from bridge.lab.voice import FULL_SCALE, level_dbfs
+from bridge.lab.voice import FULL_SCALE, TONE_DBFS, level_dbfs
 from bridge.lab.wideband import NARROW_HZ_MAX, halved, mirrored
 from bridge.units import FRAME_MS, FRAME_SAMPLES, MS_PER_S, SAMPLE_RATE_HZ
 
 BLOCK: Final = SAMPLE_RATE_HZ // 5
 """Samples of one level measurement: 200 ms tell tones 40 Hz apart."""
 
-HEARD_DBFS: Final = -26.0
-"""Callers speak at -16 dBFS; who arrives 10 dB weaker is not properly heard."""
+WEAKER_DB_MAX: Final = 10.0
+"""Who arrives more than this weaker than he spoke is not properly heard."""
 
 LEAK_PEAK_DBFS: Final = -40.0
 """No 200 ms of one who must not be heard may be above; clicks at tone edges stay below."""
@@ -98,7 +98,11 @@ class ToneReport:
     @property
     def heard(self) -> bool:
         """Whether the tone is there all the time at a proper level."""
-        return self.median_dbfs >= HEARD_DBFS and self.gap_ms <= GAP_MS_MAX
+        return self.heard_of(TONE_DBFS)
+
+    def heard_of(self, said_dbfs: float) -> bool:
+        """Return the same of a caller who speaks at another level; what is cut off is at 0."""
+        return self.median_dbfs >= min(said_dbfs, 0) - WEAKER_DB_MAX and self.gap_ms <= GAP_MS_MAX
 
     @property
     def absent(self) -> bool:

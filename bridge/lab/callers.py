@@ -16,6 +16,7 @@ from bridge.lab.audibility import Window
 from bridge.lab.network import Impairment
 from bridge.lab.phones import Phone
 from bridge.lab.rtp import RtpEngine, RtpPort
+from bridge.lab.sounds import Pcm
 from bridge.lab.words import SILENT, Voice
 from bridge.sip.api import (
     Address,
@@ -32,9 +33,10 @@ from bridge.sip.api import (
     RemoteMedia,
     SipNotice,
 )
-from bridge.units import NS_PER_MS, NS_PER_S, LegId
+from bridge.units import FRAME_MS, NS_PER_MS, NS_PER_S, LegId
 
 ANSWER_TIMEOUT_S: Final = 10.0
+POLL_S: Final = 0.02
 SETTLE_NS: Final = 120 * NS_PER_MS
 """How long after the end of a window its last frames may still arrive."""
 
@@ -80,6 +82,8 @@ class Caller:
         ended: why the last call is over; None while it is up or before the first.
         status: final status of a call that was refused.
         ports: his RTP ports, one after the other: each call has a new one.
+        ptime_ms: length of the packets that he sends and asks for.
+        invite: how often his INVITE comes, one of `copies.INVITES`.
         network: what happens to the packets that he sends, drawn from `seed`.
     """
 
@@ -90,12 +94,15 @@ class Caller:
     engine: RtpEngine
     voice: Voice = SILENT
     ring_frames: int = 0
+    ptime_ms: int = FRAME_MS
+    invite: str = "once"
     network: Impairment | None = None
     seed: str = ""
     ladder: list[Rung] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     ended: EndCause | None = None
     status: int | None = None
+    _leaves: bool = False
     _port: RtpPort | None = None
     _leg: LegId | None = None
     _answered: asyncio.Future[CallAnswered] | None = None
@@ -116,11 +123,42 @@ class Caller:
         Raises:
             CallFailed: refused, or not answered in time.
         """
+        await self._call_out()
+        answered = await self._answer()
+        assert self._port is not None
+        await self.engine.connect(self._port, answered.remote)
+        await self.engine.speak(self._port, self.voice)
+
+    async def dial_and_hang_up(self) -> None:
+        """Call, and send BYE right behind the ACK: no packet of sound is sent."""
+        await self._call_out()
+        self._leaves = True
+        await self._answer()
+
+    async def dial_and_cancel(self) -> None:
+        """Call, and give up before the answer: CANCEL as soon as anything has come (§9.1).
+
+        When the first thing that comes is the answer, it is acknowledged and ended with BYE.
+        """
+        await self._call_out()
+        assert self._leg is not None
+        self._note("→ CANCEL, when something has come; BYE when that is the answer")
+        self._answered = None
+        self.phone.hang_up(self._leg)
+        # bound: ANSWER_TIMEOUT_S in steps of POLL_S
+        for _ in range(round(ANSWER_TIMEOUT_S / POLL_S)):
+            if not self.phone.busy:
+                return
+            await asyncio.sleep(POLL_S)
+        raise CallFailed(f"neither INVITE nor CANCEL answered within {ANSWER_TIMEOUT_S:.0f} s")
+
+    async def _call_out(self) -> None:
         if self.in_call:
             raise CallFailed(f"{self.name} is in a call already")
         await self._new_port()
         assert self._port is not None
         self._leg, self.ended, self.status = LegId(new_id()), None, None
+        self._leaves = False
         self._over = asyncio.Event()
         self._answered = asyncio.get_running_loop().create_future()
         caller, domain = self.number, self.phone.address.host
@@ -136,18 +174,21 @@ class Caller:
                 caller=caller,
                 domain=domain,
                 destination=self.target.bridge,
-                media=LocalMedia(self._port.host, self._port.port),
+                media=self._media(),
                 display_name=self.name,
             ),
             self._on_notice,
+            invite=self.invite,
         )
+
+    async def _answer(self) -> CallAnswered:
+        assert self._answered is not None, "he has called"
+        assert self._leg is not None, "the same"
         try:
-            answered = await asyncio.wait_for(self._answered, ANSWER_TIMEOUT_S)
+            return await asyncio.wait_for(self._answered, ANSWER_TIMEOUT_S)
         except TimeoutError:
             self.phone.hang_up(self._leg)
             raise CallFailed(f"not answered within {ANSWER_TIMEOUT_S:.0f} s") from None
-        await self.engine.connect(self._port, answered.remote)
-        await self.engine.speak(self._port, self.voice)
 
     def await_calls(self) -> None:
         """Let his phone ring when the bridge calls his number (R14)."""
@@ -178,7 +219,7 @@ class Caller:
         self._over = asyncio.Event()
         self._agreed = asyncio.get_running_loop().create_future()
         self._note("→ 200")
-        self.phone.accept(call.leg, LocalMedia(self._port.host, self._port.port))
+        self.phone.accept(call.leg, self._media())
         try:
             remote = await asyncio.wait_for(self._agreed, ANSWER_TIMEOUT_S)
         except TimeoutError:
@@ -238,8 +279,7 @@ class Caller:
         direction = Direction.SENDONLY if on else Direction.SENDRECV
         self._note("→ re-INVITE " + ("hold" if on else "resume"))
         self._agreed = asyncio.get_running_loop().create_future()
-        media = LocalMedia(self._port.host, self._port.port, direction)
-        self.phone.reinvite(self._leg, media)
+        self.phone.reinvite(self._leg, self._media(direction))
         try:
             remote = await asyncio.wait_for(self._agreed, ANSWER_TIMEOUT_S)
         except TimeoutError:
@@ -278,16 +318,36 @@ class Caller:
             raise CallFailed(f"{self.name} has made no call")
         return await self.engine.window(self._port, from_ns, to_ns)
 
+    async def packet_ms(self) -> int:
+        """Return how much sound the last packet held that he received; 0 when none came."""
+        if self._port is None:
+            raise CallFailed(f"{self.name} has made no call")
+        return await self.engine.packet_ms(self._port)
+
+    async def probe(self, pcm: Pcm) -> int:
+        """Say these samples once, in place of his voice; return when he began, monotonic ns."""
+        if not self.in_call or self._port is None:
+            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        sent_ns = await self.engine.probe(self._port, pcm)
+        if not sent_ns:
+            raise CallFailed(f"{self.name} sends nothing now")
+        return sent_ns
+
     async def close(self) -> None:
         """Give the RTP port back; the call must be over."""
         if self._port is not None:
             await self.engine.close(self._port)
             self._port = None
 
+    def _media(self, direction: Direction = Direction.SENDRECV) -> LocalMedia:
+        """Return what he says of his media: where he receives, and in packets of which length."""
+        assert self._port is not None, "a call has a port"
+        return LocalMedia(self._port.host, self._port.port, direction, self.ptime_ms)
+
     async def _new_port(self) -> None:
         await self.close()
         self._port = await self.engine.open(
-            host=self.phone.address.host, ring_frames=self.ring_frames
+            host=self.phone.address.host, ring_frames=self.ring_frames, ptime_ms=self.ptime_ms
         )
         self.ports.append(self._port.port)
         if self.network is not None:
@@ -320,6 +380,9 @@ class Caller:
                 self._note(f"← 200 ({notice.remote.codec.name}), → ACK")
                 if self._answered is not None and not self._answered.done():
                     self._answered.set_result(notice)
+                if self._leaves:
+                    self._note("→ BYE")
+                    self.phone.hang_up(notice.leg)
             case CallMedia() if self._agreed is not None and not self._agreed.done():
                 self._note("← 200, → ACK")
                 self._agreed.set_result(notice.remote)

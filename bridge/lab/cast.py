@@ -3,15 +3,15 @@
 Makes callers as the story has them; whom they dial is told by whoever runs the story.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from bridge.conference.languages import LANGUAGES, language_of
 from bridge.lab.callers import Caller, Rung, Target
+from bridge.lab.capture import Packet
 from bridge.lab.doing import number_of
 from bridge.lab.evidence import Witness
-from bridge.lab.expectations import Audio
-from bridge.lab.hearing import Listener
 from bridge.lab.phones import Phone
 from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
@@ -31,6 +31,7 @@ class Cast:
         seed: what bad networks lose and delay is drawn from it.
         callers: all callers by name; a crowd has several.
         tones: the callers' tones.
+        levels: of these tones, in dBFS.
         said: what the others say, (n,) int16.
         languages: what is spoken to the callers beside English (R19).
     """
@@ -42,9 +43,15 @@ class Cast:
     seed: int = 0
     callers: dict[str, list[Caller]] = field(default_factory=dict)
     tones: dict[str, int] = field(default_factory=dict)
+    levels: dict[str, int] = field(default_factory=dict)
     said: dict[str, Pcm] = field(default_factory=dict)
     languages: frozenset[str] = frozenset()
     _phones: list[Phone] = field(default_factory=list)
+    _asked: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know whose SIP the story asks for; a test in Python may ask for anybody's."""
+        self._asked = frozenset(name for one in self.story.expects() for name in one.sip)
 
     @classmethod
     def unwatched(cls, story: Story, engine: RtpEngine, agents: Agents) -> Self:
@@ -62,6 +69,8 @@ class Cast:
         phone = gateway if called and gateway else await Phone.open(spec.codec)
         self._phones.append(phone)
         self.witness.watch(phone)
+        if phone.messages is None and (name in self._asked or not story.steps):
+            phone.messages = []
         make = await self.agents.maker(spec)
         index = len(self.callers)
         self.callers[name] = [
@@ -73,6 +82,8 @@ class Cast:
                 engine=self.engine,
                 voice=voice,
                 ring_frames=0 if spec.count == 1 else CROWD_RING_FRAMES,
+                invite=spec.invite,
+                ptime_ms=spec.ptime,
                 network=story.network.get(name),
                 seed=f"{self.seed} {name} {member}",
             )
@@ -81,10 +92,21 @@ class Cast:
         if called:
             self.callers[name][0].await_calls()
         if voice.tone_hz:
-            self.tones[name] = voice.tone_hz
+            self.tones[name], self.levels[name] = voice.tone_hz, voice.dbfs
         elif voice.sound:
             self.said[name] = samples_said(voice)
         self.languages |= {language_of(spec.country or "", LANGUAGES[0])} - {LANGUAGES[0]}
+
+    def messages(self, name: str) -> Sequence[Packet]:
+        """Return the SIP that went over a single caller's phone.
+
+        Behind a gateway are several; theirs are the messages with his number.
+        """
+        caller = self.callers[name][0]
+        kept = caller.phone.messages or ()
+        if self._phones.count(caller.phone) == 1:
+            return kept
+        return [one for one in kept if caller.number.encode() in one.payload]
 
     @property
     def everybody(self) -> list[Caller]:
@@ -101,8 +123,3 @@ class Cast:
             await caller.close()
         for phone in {*self._phones}:
             phone.close()
-
-
-def listener_of(cast: Cast, caller: Caller, audio: Audio, acted_ns: int) -> Listener:
-    """Return one caller's listening for what he must hear."""
-    return Listener(caller, audio, cast.tones, acted_ns, cast.languages, cast.said)

@@ -2,28 +2,33 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bridge.conference.api import LegState, LegView, Role
+from bridge.lab import observing
 from bridge.lab.audibility import Window, analyse
 from bridge.lab.bills import Bill
-from bridge.lab.callers import Caller
-from bridge.lab.cast import Cast, listener_of
+from bridge.lab.cast import Cast
 from bridge.lab.expectations import Audio, Expect, Recording
-from bridge.lab.hearing import ABSENT_MS, Heard, Listened, sound_pcm, window_of
+from bridge.lab.gauges import Wanted, shown_parts, value_of
+from bridge.lab.hearing import ABSENT_MS, Listened, sound_pcm, window_of
 from bridge.lab.host import Host
 from bridge.lab.invoices import bill_of, compare, shown_counts
+from bridge.lab.ladders import Ladder
 from bridge.lab.times import show_duration
 from bridge.lab.verdicts import Verdict, bill_name
 from bridge.lab.voice import level_dbfs
+from bridge.lab.words import Range
 from bridge.units import SAMPLE_RATE_HZ
 
 PATIENCE_S: Final = 8.0
 RECORDING_SLACK_MS: Final = 500
 SILENT_DBFS: Final = -50.0
+METRICS_PATIENCE_S: Final = 4.0
+METRICS_POLL_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -55,8 +60,14 @@ class Judge:
             await self._audio(expect.audio, line)
         if expect.events:
             await self._events(expect.events, line)
+        if expect.exactly:
+            await self._exactly(expect.exactly, line)
         if expect.never:
             self._never(expect.never, line)
+        if expect.sip:
+            await self._sip(expect.sip, line)
+        if expect.metrics:
+            await self._metrics(expect.metrics, line)
         for month, bills in expect.bill.items():
             await self._bill(month, bills, line)
         if expect.recording is not None:
@@ -100,21 +111,16 @@ class Judge:
     # --- audio ----------------------------------------------------------------------------
 
     async def _audio(self, audio: Mapping[str, Audio], line: int) -> None:
-        """Listen at all named callers at the same time; of a crowd, at each."""
-        waits: list[Awaitable[tuple[str, Heard]]] = [
-            self._listen(name, caller, one)
-            for name, one in audio.items()
-            for caller in self.cast.callers[name]
-        ]
-        heard = await asyncio.gather(*waits)
-        for name, one in audio.items():
-            results = [result for who, result in heard if who == name]
-            worst = next((result for result in results if not result.ok), results[0])
-            self.listened.append(Listened(line, name, one, worst))
-            self.note(line, name, worst.ok, shown_audio(one), worst.observed)
+        """Judge what the named callers hear; of a crowd, what each does."""
+        for name, heard in (await observing.listen(self.cast, audio, self.acted_ns)).items():
+            self.listened.append(Listened(line, name, audio[name], heard))
+            self.note(line, name, heard.ok, shown_audio(audio[name]), heard.observed)
 
-    async def _listen(self, name: str, caller: Caller, audio: Audio) -> tuple[str, Heard]:
-        return name, await listener_of(self.cast, caller, audio, self.acted_ns).listen()
+    # --- SIP ------------------------------------------------------------------------------
+
+    async def _sip(self, wanted: Mapping[str, Ladder], line: int) -> None:
+        for name, one in await observing.sip(self.cast, wanted):
+            self.note(line, f"sip.{name}.{one.key}", one.ok, one.expected, one.observed)
 
     # --- facts ----------------------------------------------------------------------------
 
@@ -125,6 +131,26 @@ class Judge:
         if not ok:
             observed = f"no {wanted[found]} after the first {found} of them: {observed}"
         self.note(line, "events", ok, ", ".join(wanted), observed)
+
+    async def _exactly(self, wanted: Sequence[str], line: int) -> None:
+        """Judge that facts of these types are these, each once, in this sequence."""
+        await self.host.wait_for(lambda: self._of_types(wanted) == list(wanted), PATIENCE_S)
+        seen = self._of_types(wanted)
+        twice = [
+            f for f, often in Counter(fact.id for fact in self.host.facts).items() if often > 1
+        ]
+        observed = ", ".join(seen) or "none of them"
+        if twice:
+            observed = f"{', '.join(twice)} came more than once: {observed}"
+        elif seen != list(wanted):
+            often, due = Counter(seen), Counter(wanted)
+            odd = [f"{kind} {often[kind]} times" for kind in due if often[kind] != due[kind]]
+            observed = f"{', '.join(odd) or 'in another sequence'}: {observed}"
+        ok = not twice and seen == list(wanted)
+        self.note(line, "exactly", ok, ", ".join(wanted), observed)
+
+    def _of_types(self, types: Sequence[str]) -> list[str]:
+        return [fact.type for fact in self.host.facts if fact.type in types]
 
     def _in_order(self, wanted: Sequence[str]) -> int:
         """Return how many of the wanted events came, in this order; others may lie between."""
@@ -138,6 +164,23 @@ class Judge:
         seen = [fact for fact in self.host.facts if fact.type in types]
         observed = ", ".join(f"{fact.type} ({fact.id})" for fact in seen) or "none"
         self.note(line, "never", not seen, f"none of {', '.join(types)}", observed)
+
+    async def _metrics(self, metrics: Mapping[str, Range], line: int) -> None:
+        """Judge what the bridge counts; media workers tell theirs once a second."""
+        wanted = {name: Wanted.of(name) for name in metrics}
+        now = await asyncio.to_thread(self.host.metrics)
+        # bound: METRICS_PATIENCE_S in steps of METRICS_POLL_S
+        for _ in range(round(METRICS_PATIENCE_S / METRICS_POLL_S)):
+            values = {name: value_of(one, self.host.before, now) for name, one in wanted.items()}
+            if all(metrics[name].holds(value) for name, value in values.items()):
+                break
+            await asyncio.sleep(METRICS_POLL_S)
+            now = await asyncio.to_thread(self.host.metrics)
+        for name, one in wanted.items():
+            value = value_of(one, self.host.before, now)
+            parts = shown_parts(one, self.host.before, now)
+            observed = f"{value:g}" + (f" ({parts})" if parts else "")
+            self.note(line, f"metrics.{name}", metrics[name].holds(value), metrics[name], observed)
 
     # --- bills ----------------------------------------------------------------------------
 
@@ -219,6 +262,17 @@ def shown_audio(audio: Audio) -> str:
         parts.append(f"with a PESQ of {audio.quality} or more")
     if audio.silence:
         parts.append("hears silence")
+    parts += [f"{name} at {level} dBFS" for name, level in audio.level.items()]
+    if audio.gap is not None:
+        parts.append(f"no gap above {audio.gap} ms")
+    if audio.delay is not None:
+        parts.append(f"at most {audio.delay} ms late")
+    if audio.echo is not None:
+        parts.append(f"no echo above -{audio.echo} dB")
+    if audio.clipped is not None:
+        parts.append("cut off at full scale" if audio.clipped else "nothing cut off at full scale")
+    if audio.packets is not None:
+        parts.append(f"packets of {audio.packets} ms")
     return "; ".join(parts)
 
 

@@ -52,6 +52,10 @@ async def do_alone(caller: Caller, step: CallerStep) -> bool:
     match step.verb:
         case "dial":
             await caller.dial()
+        case "dial and hang up":
+            await caller.dial_and_hang_up()
+        case "dial and cancel":
+            await caller.dial_and_cancel()
         case "join":
             await caller.join()
         case "answer":

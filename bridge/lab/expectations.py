@@ -1,10 +1,14 @@
 """What a story expects: of rosters, audio, facts, bills and recordings; compares nothing."""
 
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from bridge.lab.bills import Bill, by_month
+from bridge.lab.cutter import PTIMES_MS
+from bridge.lab.gauges import read_metrics
+from bridge.lab.ladders import LadderText
 from bridge.lab.source import suggestion
 from bridge.lab.times import parse_duration
 from bridge.lab.words import (
@@ -13,11 +17,37 @@ from bridge.lab.words import (
     LeftReason,
     Names,
     Part,
+    RangeText,
+    duration_ms,
     fault,
 )
 
+GAUGED: Final = ("level", "gap", "delay", "echo", "clipped", "packets")
+ECHO_DB_MAX: Final = 40
+"""What stands out of the noise of G.711, and of the tones of three others."""
+
 DTMF: Final = "dtmf"
 """In `not_hears`: the tones of keys, which must never reach the others."""
+
+
+def _levels(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise fault("write level: {ben: -18..-14}, in dBFS")
+    return value
+
+
+def _packets(value: Any) -> Any:
+    milliseconds = duration_ms(value)
+    if milliseconds not in PTIMES_MS:
+        raise fault(f"{value!r} is no length of a packet: 10ms, 20ms, ... or 60ms")
+    return milliseconds
+
+
+def _decibels(value: Any) -> Any:
+    match = re.fullmatch(r"([1-9]\d) ?dB", str(value))
+    if not match or int(match[1]) > ECHO_DB_MAX:
+        raise fault(f"{value!r} is no echo: write 30dB, from 10dB to {ECHO_DB_MAX}dB")
+    return int(match[1])
 
 
 class Audio(Part):
@@ -28,12 +58,33 @@ class Audio(Part):
         not_hears: callers and sounds that must not be heard at any moment while we listen.
         silence: nothing at all is heard, at no moment since the listening began.
         quality: the least PESQ of the one voice in `hears`, that of somebody who speaks.
+        level: of voices in `hears`, in dBFS.
+        gap: the longest hole of any voice in `hears`, three seconds long, milliseconds.
+        delay: what a sound of anybody in `hears` takes at most to this caller, milliseconds.
+        echo: by how many dB, at least, what he says himself comes back weaker, if it does.
+        clipped: whether what he hears is cut off at full scale.
+        packets: milliseconds of sound in each packet that he receives.
     """
 
     hears: Names = ()
     not_hears: Names = ()
     silence: bool = False
     quality: Annotated[float, Field(ge=1, le=4.6, strict=False)] | None = None
+
+    level: Annotated[
+        dict[str, RangeText],
+        BeforeValidator(_levels, json_schema_input_type=dict[str, str | int]),
+    ] = Field(default_factory=dict)
+    gap: Duration | None = None
+    delay: Duration | None = None
+    echo: Annotated[int, BeforeValidator(_decibels, json_schema_input_type=str)] | None = None
+    clipped: bool | None = None
+    packets: Annotated[int, BeforeValidator(_packets, json_schema_input_type=str)] | None = None
+
+    @property
+    def gauged(self) -> bool:
+        """Whether more is measured than who is heard and who is not."""
+        return any(getattr(self, key) not in (None, {}) for key in GAUGED)
 
     @model_validator(mode="after")
     def _possible(self) -> "Audio":
@@ -44,7 +95,13 @@ class Audio(Part):
             raise fault("who hears something does not hear silence")
         if self.quality is not None and len(self.hears) != 1:
             raise fault("one voice is scored: give one name in hears", key="quality")
-        if not (self.hears or self.not_hears or self.silence):
+        for key in ("gap", "delay"):
+            if getattr(self, key) is not None and not self.hears:
+                raise fault(f"whose {key} is measured? give them in hears", key=key)
+        for name in self.level:
+            if name not in self.hears:
+                raise fault(f"{name!r} is not in hears: who is not heard has no level", key="level")
+        if not (self.hears or self.not_hears or self.silence or self.gauged):
             raise fault("says nothing: give hears, not_hears or silence")
         return self
 
@@ -87,7 +144,8 @@ class Recording(Part):
 class Expect(Part):
     """One `expect`; `audio` holds the entries that are named after callers.
 
-    `waiting`, `hosting` and `joined` name all callers in that state, no more and no less.
+    `waiting`, `hosting` and `joined` name all callers in that state, no more and no less; `exactly`
+    names all events of its types, each as often as it stands there and in that sequence.
     """
 
     waiting: Names | None = None
@@ -95,7 +153,13 @@ class Expect(Part):
     joined: Names | None = None
     left: dict[str, LeftReason] = Field(default_factory=dict)
     events: tuple[FactType, ...] = ()
+    exactly: tuple[FactType, ...] = ()
     never: tuple[FactType, ...] = ()
+    sip: dict[str, LadderText] = Field(default_factory=dict)
+    metrics: Annotated[
+        dict[str, RangeText],
+        BeforeValidator(read_metrics, json_schema_input_type=dict[str, str | int]),
+    ] = Field(default_factory=dict)
     bill: dict[str, tuple[Bill, ...]] = Field(default_factory=dict)
     recording: Recording | None = None
     audio: dict[str, Audio] = Field(default_factory=dict)

@@ -8,19 +8,19 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.conference.api import LegKind
 from bridge.conference.numberplan import NumberPlan
 from bridge.errors import InputError, OperatingTrouble, RemoteFault
+from bridge.lab import observing
 from bridge.lab.callers import Caller, Target
-from bridge.lab.cast import Cast, listener_of
+from bridge.lab.cast import Cast
 from bridge.lab.checks import shown_audio
 from bridge.lab.doing import StepFailed, all_of, do_alone, refusal
 from bridge.lab.expectations import Expect
-from bridge.lab.hearing import Heard, Listened
+from bridge.lab.hearing import Listened
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
@@ -112,12 +112,16 @@ class ForeignRun:
                 await self.cast.add(name, foreign.target(self.story, spec, plan))
             for step in self.story.steps:
                 await self._guarded(step)
+            await self._hang_up()
+            if self.story.expect is not None:
+                line = final_line(self.story)
+                await self._sip(line, self.story.expect)
+                self._not_applicable(line, self.story.expect)
         finally:
             self.result.notes = self.cast.agents.notes_of_story()
             self.result.ladders = self.cast.ladders()
-            await self._close()
-        if self.story.expect is not None:
-            self._not_applicable(final_line(self.story), self.story.expect)
+            await self._hang_up()
+            await self.cast.close()
 
     async def _guarded(self, step: Step) -> None:
         began_ns = time.monotonic_ns()
@@ -159,25 +163,20 @@ class ForeignRun:
 
     async def _listen(self, step: ExpectStep) -> None:
         """Judge what is heard; the rest does not apply."""
-        waits: list[Awaitable[Heard]] = []
-        names = []
-        for name, audio in step.expect.audio.items():
-            for caller in self.cast.callers[name]:
-                names.append(name)
-                waits.append(listener_of(self.cast, caller, audio, self.acted_ns).listen())
-        worst: dict[str, Heard] = {}
-        for name, heard in zip(names, await asyncio.gather(*waits), strict=True):
-            if name not in worst or not heard.ok:
-                worst[name] = heard
-        for name, heard in worst.items():
-            self.listened.append(Listened(step.line, name, step.expect.audio[name], heard))
-            expected = shown_audio(step.expect.audio[name])
-            self._note(step.line, name, heard.ok, expected, heard.observed)
+        audio = step.expect.audio
+        for name, heard in (await observing.listen(self.cast, audio, self.acted_ns)).items():
+            self.listened.append(Listened(step.line, name, audio[name], heard))
+            self._note(step.line, name, heard.ok, shown_audio(audio[name]), heard.observed)
+        await self._sip(step.line, step.expect)
         self._not_applicable(step.line, step.expect)
+
+    async def _sip(self, line: int, expect: Expect) -> None:
+        for name, one in await observing.sip(self.cast, expect.sip):
+            self._note(line, f"sip.{name}.{one.key}", one.ok, one.expected, one.observed)
 
     def _not_applicable(self, line: int, expect: Expect) -> None:
         for check in checks_of_expect(expect, line):
-            if check.name not in expect.audio:
+            if check.name not in expect.audio and not check.name.startswith("sip."):
                 self._skip(line, check.name)
 
     def _skip(self, line: int, name: str) -> None:
@@ -187,9 +186,9 @@ class ForeignRun:
     def _note(self, line: int, name: str, ok: bool, expected: str, observed: str) -> None:
         self.result.verdicts.append(Verdict(line, name, ok, expected, observed))
 
-    async def _close(self) -> None:
+    async def _hang_up(self) -> None:
+        """End what is still up."""
         for caller in self.cast.everybody:
             await caller.hang_up()
         over = [caller for caller in self.cast.everybody if caller.in_call]
         await asyncio.gather(*(caller.over(CLOSE_S) for caller in over))
-        await self.cast.close()

@@ -21,6 +21,7 @@ from bridge.lab.dtmf import keys_heard
 from bridge.lab.expectations import DTMF, Audio
 from bridge.lab.sounds import Pcm, SoundReport, take_out
 from bridge.lab.spoken import SCORED_S, pesq, score
+from bridge.lab.voice import TONE_DBFS
 from bridge.prompts import load, load_all, read_wav
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 
@@ -39,6 +40,9 @@ MUSIC_SHARE: Final = 0.9
 PROMPT_SHARE: Final = 0.5
 PROMPT_MS: Final = 800
 ABSENT_MS: Final = 100
+OWN_DBFS: Final = -45.0
+"""Whoever hears others never hears himself: half of all blocks would have his voice at 29 dB below
+what he says. `not_hears` with his own name looks closer."""
 
 
 @cache
@@ -104,6 +108,7 @@ class Listener:
         acted_ns: when the last action of the story was: prompts are looked for from there.
         languages: what is spoken to the story's callers beside English (R19).
         said: what callers say who sound no tone, by name.
+        levels: of the callers' tones, in dBFS.
     """
 
     caller: Caller
@@ -112,6 +117,7 @@ class Listener:
     acted_ns: int
     languages: frozenset[str] = frozenset()
     said: Mapping[str, Pcm] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
 
     async def listen(self) -> Heard:
         """Listen until what must be heard is heard or patience ends; then judge all of it."""
@@ -209,7 +215,7 @@ class Listener:
         missing = []
         for name in self.audio.hears:
             if name in self.tones:
-                heard = latest.tones[name].heard
+                heard = latest.tones[name].heard_of(self.levels.get(name, TONE_DBFS))
             elif name == HOLD_MUSIC:
                 heard = latest.sounds[name].share >= MUSIC_SHARE
             else:
@@ -232,9 +238,17 @@ class Listener:
                 absent = whole.sounds[name].matched_ms <= ABSENT_MS
             if not absent:
                 wrong.append(f"{name} is heard")
+        own = self.caller.name
+        if self.audio.hears and own in self.tones and own not in self._named:
+            loud = whole.tones[own].median_dbfs >= OWN_DBFS and whole.lost <= LOST_MAX
+            wrong += [f"{own} hears himself"] if loud else []
         if self.audio.silence and not whole.silent:
             wrong.append(_no_silence(whole))
         return wrong
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return (*self.audio.hears, *self.audio.not_hears)
 
     def _observed(
         self, whole: Hearing, prompts: Mapping[str, SoundReport], faults: list[str]

@@ -7,8 +7,9 @@ and handed on. What the lab knows of the bridge beyond SIP and RTP goes through 
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -31,6 +32,7 @@ from bridge.ids import new_id
 from bridge.invoicing import settled
 from bridge.lab.account import CONTRACTS
 from bridge.lab.callers import Target
+from bridge.lab.gauges import Series, parsed
 from bridge.lab.invoices import BillSeen, bill_of
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.times import months_between
@@ -38,12 +40,14 @@ from bridge.net.sip_udp import Tap
 from bridge.server import Bridge
 from bridge.sip.api import Address
 from bridge.units import ConfMs, LegId, OccurrenceId, SessionId, utc_of
+from bridge.web import metrics
 from bridge.worker_link import MediaWorker
 
 ACCOUNT: Final = "acme"
 SESSION: Final = SessionId("s1")
 BY: Final = "scenario"
 WORKER_S: Final = 15.0
+METRICS_S: Final = 5.0
 POLL_S: Final = 0.05
 CALLER_ID: Final = "+12025550100"
 """Who Call Me says that it is."""
@@ -126,6 +130,7 @@ class Host:
         clock_running: false when only `advance` moves conference time (D19).
         earlier: the facts committed before the last restart.
         sip_watcher: told of every SIP message, when somebody watches.
+        before: the counters when the story began.
     """
 
     bridge: Bridge
@@ -137,6 +142,7 @@ class Host:
     recorded: OccurrenceId | None = None
     earlier: tuple[Fact, ...] = ()
     sip_watcher: Tap | None = None
+    before: Series = field(default_factory=dict)
 
     @classmethod
     async def start(
@@ -259,6 +265,25 @@ class Host:
             if fact.type == "leg.answered" and _same_number(str(fact.data["ani"]), number)
         ]
         return legs[-1] if legs else None
+
+    def watch_metrics(self) -> None:
+        """Have counters told since now."""
+        self.before = self.metrics()
+
+    async def metrics_known(self) -> bool:
+        """Wait until the media workers have said what they count; false when they do not."""
+        # bound: METRICS_S in steps of POLL_S
+        for _ in range(round(METRICS_S / POLL_S)):
+            if self.bridge.status.worker.ticks:
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    def metrics(self) -> Series:
+        """Return all that the bridge counts and measures, as Prometheus reads it."""
+        facts = Counter(fact.type for fact in self.bridge.facts)
+        waiting = self.bridge.outbox_waiting()
+        return parsed(metrics.text(self.bridge, facts, outbox_waiting=waiting))
 
     def view_of(self, number: str) -> LegView | None:
         """Return the present leg of a calling number, None when it is over or was never there."""

@@ -12,10 +12,12 @@ from typing import Final, Self
 
 from bridge.ids import new_id
 from bridge.lab.capture import Packet
+from bridge.lab.copies import AGAIN_S, OtherWay
 from bridge.net.sip_udp import SipUdp
 from bridge.sip.api import (
     Accept,
     Address,
+    CallAnswered,
     CallEnded,
     CallIncoming,
     Codec,
@@ -26,6 +28,7 @@ from bridge.sip.api import (
     Reinvite,
     Reject,
     Ring,
+    Send,
     SipConfig,
     SipNotice,
 )
@@ -54,15 +57,21 @@ class Phone:
     Attributes:
         dropped: messages that the core threw away, by reason.
         watcher: told of every message, when somebody watches.
+        messages: every message since somebody wanted them; None when nobody does.
     """
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
         self.watcher: Callable[[Packet], None] | None = None
+        self.messages: list[Packet] | None = None
         self._sip: SipUdp
+        self._invite: Send | None = None
+        self._other_ways: list[OtherWay] = []
+        self._again: dict[LegId, Send] = {}
         self._owners: dict[LegId, CallOwner] = {}
         self._called: dict[str, CallOwner] = {}
         self._deaf: socket.socket | None = None
+        self._closed = False
 
     @classmethod
     async def open(cls, codec: str, *, host: str = "127.0.0.1") -> Self:
@@ -87,10 +96,30 @@ class Phone:
         """Whether a request of these phones still waits for its answer."""
         return self._sip.sizes["unanswered"] > 0
 
-    def dial(self, order: Dial, owner: CallOwner) -> None:
-        """Make a call; the owner is told all that happens to it."""
+    def dial(self, order: Dial, owner: CallOwner, *, invite: str = "once") -> None:
+        """Make a call; the owner is told all that happens to it. `invite` is one of `INVITES`."""
         self._owners[order.leg] = owner
         self._sip.order(order)
+        sent = self._invite
+        if invite == "once" or sent is None:
+            return
+        if invite == "twice":
+            self._sip.send(sent)
+        elif invite == "again":
+            self._again[order.leg] = sent
+        else:
+            way = OtherWay(self.address.host, self._see)
+            self._other_ways.append(way)
+            way.send(sent.data, sent.destination)
+
+    def _answered_once(self, leg: LegId) -> None:
+        """Send the INVITE of a call again, in a while, if that was wanted."""
+        if (sent := self._again.pop(leg, None)) is not None:
+            asyncio.get_running_loop().call_later(AGAIN_S, self._send_again, sent)
+
+    def _send_again(self, sent: Send) -> None:
+        if not self._closed:
+            self._sip.send(sent)
 
     def hang_up(self, leg: LegId) -> None:
         """End a call in whatever state it is; nothing when it is over."""
@@ -102,8 +131,16 @@ class Phone:
         self._sip.order(Reinvite(leg, media))
 
     def _on_message(self, data: bytes, peer: Address, sent: bool) -> None:
+        if sent and data.startswith(b"INVITE "):
+            self._invite = Send(data, peer)
+        if self.watcher is not None or self.messages is not None:
+            self._see(Packet(time.monotonic_ns(), self.address, peer, sent, data))
+
+    def _see(self, packet: Packet) -> None:
         if self.watcher is not None:
-            self.watcher(Packet(time.monotonic_ns(), self.address, peer, sent, data))
+            self.watcher(packet)
+        if self.messages is not None:
+            self.messages.append(packet)
 
     def _on_notice(self, notice: SipNotice) -> None:
         if isinstance(notice, Dropped):
@@ -112,6 +149,8 @@ class Phone:
         if isinstance(notice, CallIncoming):
             self._on_incoming(notice)
             return
+        if isinstance(notice, CallAnswered):
+            self._answered_once(notice.leg)
         owner = self._owners.get(notice.leg)
         if isinstance(notice, CallEnded):
             self._owners.pop(notice.leg, None)
@@ -148,6 +187,7 @@ class Phone:
         if self._deaf is not None:
             return
         address = self._sip.address
+        self._closed = True
         self._sip.close()
         self._owners.clear()
         await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
@@ -156,6 +196,10 @@ class Phone:
 
     def close(self) -> None:
         """Close the socket; calls that are still up are forgotten, not hung up."""
+        self._closed = True
+        for way in self._other_ways:
+            way.close()
+        self._other_ways.clear()
         if self._deaf is not None:
             self._deaf.close()
             self._deaf = None

@@ -20,7 +20,7 @@ from bridge.lab.callers import ANSWER_TIMEOUT_S, SETTLE_NS, Caller, CallFailed
 from bridge.lab.spoken import samples_said
 from bridge.lab.story import CallerSpec
 from bridge.lab.voice import sine
-from bridge.lab.words import SILENT, Voice
+from bridge.lab.words import Voice
 from bridge.phone import (
     Account,
     Answered,
@@ -162,7 +162,7 @@ class PjsipCaller(Caller):
         """Say something else from now on."""
         call = self._call_up()
         with suppress(PhoneTrouble):  # the bridge has hung up meanwhile: the story sees that
-            await call.play(samples_of(voice), loop=voice != SILENT)
+            await call.play(samples_of(voice), loop=voice.audible)
 
     async def hold(self, *, on: bool) -> None:
         """Put the call on hold by PJSIP's re-INVITE, or take it off."""
@@ -249,7 +249,9 @@ def samples_of(voice: Voice) -> Samples:
     """Return what a caller says, to be repeated: a second of his tone, nothing for silence."""
     if voice.sound:
         return samples_said(voice)
-    return sine(voice.tone_hz, SAMPLE_RATE_HZ) if voice.tone_hz else np.zeros(0, np.int16)
+    if not voice.tone_hz:
+        return np.zeros(0, np.int16)
+    return sine(voice.tone_hz, SAMPLE_RATE_HZ, dbfs=voice.dbfs)
 
 
 def window_of(pcm: Samples, late_ns: int, length_ns: int) -> Window:

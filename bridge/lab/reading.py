@@ -18,6 +18,7 @@ from bridge.lab.expectations import DTMF, Audio, Expect
 from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
 from bridge.lab.spoken import samples_said
 from bridge.lab.steps import (
+    DIALS,
     STEP_KEYS,
     AddNumbersStep,
     CallerStep,
@@ -41,7 +42,7 @@ from bridge.lab.story import (
     Story,
     apart,
 )
-from bridge.lab.words import SILENT, TONE_APART_HZ, known_word
+from bridge.lab.words import NOTHING, SILENT, TONE_APART_HZ, known_word
 from bridge.media.codecs import WIDE
 
 
@@ -158,7 +159,7 @@ def _check_codecs(story: Story, source: Source) -> None:
     for index, step in enumerate(story.steps):
         steps = step.steps if isinstance(step, TogetherStep) else (step,)
         for part in steps:
-            if isinstance(part, CallerStep) and part.verb in {"join", "dial"}:
+            if isinstance(part, CallerStep) and part.verb in {"join", *DIALS}:
                 for name in part.who:
                     if story.callers[name].codec in REFUSED_CODECS:
                         text = f"{name} offers {story.callers[name].codec} alone: he `is refused`"
@@ -175,7 +176,7 @@ def _check_called(story: Story, source: Source) -> None:
         for part in step.steps if isinstance(step, TogetherStep) else (step,):
             if not isinstance(part, CallerStep):
                 continue
-            if part.verb in {"join", "dial", "is refused"} and set(part.who) & called:
+            if part.verb in {"join", *DIALS, "is refused"} and set(part.who) & called:
                 text = f"{part.who[0]} is called: `call-me {part.who[0]}`, then `answer`"
                 source.complain(("steps", index), text)
             if part.verb in {"answer", "refuse"} and not set(part.who) <= called:
@@ -216,8 +217,13 @@ def _check_pjsip(story: Story, source: Source) -> None:
     for index, step in enumerate(story.steps):
         steps = step.steps if isinstance(step, TogetherStep) else (step,)
         for part in steps:
-            if isinstance(part, CallerStep) and part.verb == "drop" and phones & set(part.who):
+            if not isinstance(part, CallerStep) or not phones & set(part.who):
+                continue
+            if part.verb == "drop":
                 text = "a PJSIP caller cannot vanish without BYE: use agent 'vector'"
+                source.complain(("steps", index), text)
+            if part.verb in DIALS[1:] or (part.verb == "say" and part.voice == NOTHING):
+                text = f"a PJSIP caller cannot `{part.verb}` so: use agent 'vector'"
                 source.complain(("steps", index), text)
 
 
@@ -263,14 +269,65 @@ def _check_expect(
             _check_name(story, name, source, (*path, key))
     for name in expect.left:
         _check_name(story, name, source, (*path, "left", name))
+    for name in expect.sip:
+        _check_name(story, name, source, (*path, "sip", name))
+        if name in story.callers:
+            _check_ladder(story, name, source, (*path, "sip", name))
     for name, audio in expect.audio.items():
         _check_audio(story, name, audio, source, (*path, name), sounds)
+        _check_gauged(story, name, audio, source, (*path, name))
     if expect.recording:
         for name in expect.recording.voices or ():
             _check_name(story, name, source, (*path, "recording", "voices"))
         recorded = any(isinstance(s, OrganizerStep) and s.verb == "record" for s in story.steps)
         if not recorded:
             source.complain((*path, "recording"), "nothing is recorded: add `organizer: record`")
+
+
+def _check_ladder(story: Story, name: str, source: Source, path: KeyPath) -> None:
+    spec = story.callers[name]
+    if spec.count > 1:
+        source.complain(path, f"{name} is a crowd: the SIP of single callers is looked at")
+    if spec.agent == "pjsip":
+        source.complain(path, f"{name} is a PJSIP caller: his phone's SIP is not seen")
+
+
+def _check_gauged(story: Story, listener: str, audio: Audio, source: Source, path: KeyPath) -> None:
+    """What is measured beyond who is heard needs tones, single callers, and phones of ours."""
+    if not audio.gauged:
+        return
+    if story.callers[listener].count > 1:
+        source.complain(path, f"{listener} is a crowd: this is measured of single callers")
+    voices = story.voices()
+    for key in ("level", "gap"):
+        for name in audio.hears if getattr(audio, key) else ():
+            if (key == "gap" or name in audio.level) and not (
+                name in voices and voices[name].tone_hz
+            ):
+                source.complain(
+                    (*path, key), f"{name} sounds no tone: only of tones is it measured"
+                )
+    sweeps = {"delay": audio.hears, "echo": (listener,)}
+    for key, speakers in sweeps.items():
+        for name in speakers if getattr(audio, key) is not None else ():
+            if fault_ := _no_sweep(story, name):
+                source.complain((*path, key), fault_)
+    for key in ("delay", "echo", "packets"):
+        if getattr(audio, key) is not None and story.callers[listener].agent == "pjsip":
+            text = f"{listener} is a PJSIP caller: this is measured of agent 'vector'"
+            source.complain((*path, key), text)
+
+
+def _no_sweep(story: Story, name: str) -> str:
+    """Return why a caller can say no sweep, "" when he can."""
+    spec = story.callers.get(name)
+    if spec is None:
+        return f"{name!r} is no caller: only callers say the sweep that is timed"
+    if spec.count > 1 or spec.agent == "pjsip":
+        return f"{name} cannot say the sweep that is timed: a single caller of agent 'vector' can"
+    if spec.codec in WIDE:
+        return f"{name} cannot say the sweep that is timed in {spec.codec}: use PCMU or PCMA"
+    return ""
 
 
 def _check_name(story: Story, name: str, source: Source, path: tuple[str | int, ...]) -> None:
@@ -292,7 +349,7 @@ def _check_audio(
     for key in ("hears", "not_hears"):
         for name in getattr(audio, key):
             if name in voices:
-                if voices[name] == SILENT:
+                if not voices[name].audible:
                     source.complain((*path, key), f"{name!r} is silent: give him a voice")
             elif name == DTMF and key == "not_hears":
                 continue

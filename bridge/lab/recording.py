@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bridge.lab.audibility import Window
 from bridge.lab.voice import decode
 from bridge.lab.wideband import RATE_HZ, Ear, clock_steps
-from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from bridge.units import FRAME_NS, FRAME_SAMPLES, MS_PER_S, SAMPLE_RATE_HZ
 
 RING_FRAMES: Final = 3_000
 JUMP_FRAMES_MAX: Final = 500
@@ -50,6 +50,7 @@ class Recording:
     first_ts: int = 0
     first_frame: int = 0
     first_ns: int = 0
+    packet_ms: int = 0
 
     def __post_init__(self) -> None:
         """Take the arrays."""
@@ -75,6 +76,7 @@ class Recording:
         place = (samples * scale + np.arange(len(codes))) % self.codes.size
         self.codes.reshape(-1)[place] = codes
         first = samples // FRAME_SAMPLES
+        self.packet_ms = len(codes) // scale * MS_PER_S // SAMPLE_RATE_HZ
         last = (samples + max(len(codes) // scale, 1) - 1) // FRAME_SAMPLES
         rows = np.arange(first, last + 1)
         self.frame[rows % self.ring_frames] = rows

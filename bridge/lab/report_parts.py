@@ -128,9 +128,12 @@ def _cell(one: Listened, name: str) -> Markup:
     tone = one.heard.hearing.tones.get(name) if one.heard.hearing else None
     level = _level(tone)
     if name in one.audio.hears:
-        return _judged(level, f"{name} is not heard" not in one.heard.faults, "must be heard")
+        ok = not any(fault.startswith(f"{name} is ") for fault in one.heard.faults)
+        return _judged(level, ok, "must be heard")
     if name in one.audio.not_hears:
         return _judged(level, f"{name} is heard" not in one.heard.faults, "must not be heard")
+    if f"{name} hears himself" in one.heard.faults:
+        return _judged(level, name != one.name, "must not be heard")
     return html.element("span", level, class_="dim")
 
 

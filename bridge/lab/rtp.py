@@ -9,9 +9,11 @@ from bridge.lab.audibility import Window
 from bridge.lab.capture import Packet
 from bridge.lab.network import Impairment
 from bridge.lab.orders import OrderLink, spawn
+from bridge.lab.sounds import Pcm
 from bridge.lab.spoken import samples_said
 from bridge.lab.words import Voice
 from bridge.sip.api import RemoteMedia
+from bridge.units import FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,14 @@ class RtpEngine:
         """Start the process; needs the running loop."""
         return cls(OrderLink(*spawn("bridge.lab.rtp_engine")))
 
-    async def open(self, *, host: str = "127.0.0.1", ring_frames: int = 0) -> RtpPort:
-        """Give a caller a port; `ring_frames` limits how much of what he hears is kept."""
-        return RtpPort(*await self._link.ask("open", host, ring_frames))
+    async def open(
+        self, *, host: str = "127.0.0.1", ring_frames: int = 0, ptime_ms: int = FRAME_MS
+    ) -> RtpPort:
+        """Give a caller a port, who sends packets of `ptime_ms`.
+
+        `ring_frames` limits how much of what he hears is kept.
+        """
+        return RtpPort(*await self._link.ask("open", host, ring_frames, ptime_ms))
 
     async def connect(self, port: RtpPort, remote: RemoteMedia) -> None:
         """Send to what offer and answer agreed on."""
@@ -54,7 +61,19 @@ class RtpEngine:
         if voice.sound:
             await self._link.ask("sound", port.row, samples_said(voice).tobytes())
         else:
-            await self._link.ask("voice", port.row, voice.tone_hz or 0)
+            tone = (voice.tone_hz or 0, float(voice.dbfs), voice.sends)
+            await self._link.ask("voice", port.row, *tone)
+
+    async def probe(self, port: RtpPort, pcm: Pcm) -> int:
+        """Have the caller say samples once, whole frames, in G.711; return when the first was sent.
+
+        0 when he sends nothing.
+        """
+        return int(await self._link.ask("probe", port.row, pcm.tobytes()))
+
+    async def packet_ms(self, port: RtpPort) -> int:
+        """Return how much sound the last packet held that came; 0 when none did."""
+        return int(await self._link.ask("packet_ms", port.row))
 
     async def impair(self, port: RtpPort, impairment: Impairment, seed: str) -> None:
         """Send the caller's packets over a bad network from now on."""

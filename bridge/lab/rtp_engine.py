@@ -14,7 +14,6 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -22,15 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.lab.capture import Capture, Packet
+from bridge.lab.cutter import Cutter
 from bridge.lab.keys import KeySender
 from bridge.lab.network import Impairment, Line
 from bridge.lab.recording import RING_FRAMES, Recording
-from bridge.lab.voice import SILENCE_CODE, encode, tone_codes
+from bridge.lab.rtp_rows import ROWS_MAX, Callers, Probe
+from bridge.lab.voice import SILENCE_CODE, TONE_DBFS, encode, tone_codes
 from bridge.lab.wideband import Mouth, clock_steps
 from bridge.media import codecs
-from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from bridge.units import FRAME_MS, FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
-ROWS_MAX: Final = 5_000
 WATCHED_MAX: Final = 64
 """Up to here a packet's arrival is timed at once; larger crowds are drained each tick."""
 
@@ -39,32 +39,9 @@ DRAIN_MAX: Final = 64
 HEADER: Final = struct.Struct("!BBHII")
 CODECS: Final = ("PCMU", "PCMA")
 DATAGRAM_BYTES: Final = 2_048
-
-
-@dataclass(slots=True)
-class Callers:
-    """State of all callers: row i is caller i everywhere.
-
-    Attributes:
-        sending: (R,) bool, has a remote address and has not vanished.
-        tone_hz: (R,) int64, what he says; 0 is silence.
-        codec: (R,) uint8, index into CODECS.
-        payload_type: (R,) uint8, of the codec.
-        dtmf_type: (R,) int16, of telephone-event; -1 when not agreed.
-        clock_steps: (R,) uint32, of the codec's RTP clock in 1/8,000 s.
-        seq: (R,) uint16 and ts: (R,) uint32, of the next packet.
-        ssrc: (R,) uint32.
-    """
-
-    sending: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.bool_))
-    tone_hz: NDArray[np.int64] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.int64))
-    codec: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
-    payload_type: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint8))
-    dtmf_type: NDArray[np.int16] = field(default_factory=lambda: np.full(ROWS_MAX, -1, np.int16))
-    clock_steps: NDArray[np.uint32] = field(default_factory=lambda: np.ones(ROWS_MAX, np.uint32))
-    seq: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint16))
-    ts: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
-    ssrc: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(ROWS_MAX, np.uint32))
+MARKER: Final = 0x80
+LATER: Final = ("press", "probe")
+"""Orders that are answered when they have been carried out, a few frames on."""
 
 
 class Engine:
@@ -80,6 +57,8 @@ class Engine:
         """Wideband callers' coders, by row."""
         self.recordings: dict[int, Recording] = {}
         self.lines: dict[int, Line] = {}
+        self.cutters: dict[int, Cutter] = {}
+        """Of callers whose packets are not of 20 ms."""
         self.capture = Capture()
         self.captured: dict[int, tuple[str, int]] = {}
         """The own address of each row whose packets are kept: not those of crowds."""
@@ -88,6 +67,9 @@ class Engine:
         self.numbers = itertools.count()
         self.sounds: dict[int, NDArray[np.int16]] = {}
         """(n, 160) int16 of who speaks instead of sounding a tone."""
+        self.probes: dict[int, Probe] = {}
+        self.spoke: set[int] = set()
+        """Who has sent sound since he last said nothing."""
         self.begun: dict[int, int] = {}
         """RTP timestamp at which such a caller began."""
         self.free = list(range(ROWS_MAX - 1, -1, -1))
@@ -105,12 +87,13 @@ class Engine:
     # --- orders of the lab ----------------------------------------------------------------
 
     def obey(self, number: int, order: str, args: tuple[Any, ...]) -> None:
-        """Carry out one order and answer it; `press` is answered when the last key was sent."""
-        result = getattr(self, f"do_{order}")(*args, *((number,) if order == "press" else ()))
-        if order != "press":
+        """Carry out one order and answer it; those of `LATER` answer themselves."""
+        later = order in LATER
+        result = getattr(self, f"do_{order}")(*args, *((number,) if later else ()))
+        if not later:
             self.connection.send((number, result))
 
-    def do_open(self, host: str, ring_frames: int) -> tuple[int, str, int]:
+    def do_open(self, host: str, ring_frames: int, ptime_ms: int) -> tuple[int, str, int]:
         """Give a caller a row and an RTP port of his own."""
         row = self.free.pop()
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -122,7 +105,9 @@ class Engine:
         if not ring_frames:
             self.captured[row] = sock.getsockname()
         callers = self.callers
-        callers.tone_hz[row] = 0
+        self.do_voice(row, 0, TONE_DBFS, True)
+        if ptime_ms != FRAME_MS:
+            self.cutters[row] = Cutter(ptime_ms)
         seed = os.urandom(10)
         callers.seq[row] = int.from_bytes(seed[:2])
         callers.ts[row] = int.from_bytes(seed[2:6])
@@ -148,16 +133,29 @@ class Engine:
         self.callers.dtmf_type[row] = dtmf_type
         self.callers.sending[row] = bool(host)
 
-    def do_voice(self, row: int, tone_hz: int) -> None:
-        """Say what the caller says: a tone, or silence with 0."""
-        self.callers.tone_hz[row] = tone_hz
+    def do_voice(self, row: int, tone_hz: int, dbfs: float, sends: bool) -> None:
+        """Say what the caller says: a tone, silence with 0, or nothing at all."""
+        callers = self.callers
+        callers.tone_hz[row], callers.dbfs[row], callers.quiet[row] = tone_hz, dbfs, not sends
         self.sounds.pop(row, None)
 
     def do_sound(self, row: int, pcm: bytes) -> None:
         """Let the caller say these int16 samples, whole frames, again and again."""
-        self.callers.tone_hz[row] = 0
+        self.do_voice(row, 0, TONE_DBFS, True)
         self.sounds[row] = np.frombuffer(pcm, np.int16).reshape(-1, FRAME_SAMPLES)
         self.begun[row] = int(self.callers.ts[row])
+
+    def do_probe(self, row: int, pcm: bytes, number: int) -> None:
+        """Let the caller say samples once; answered when the first frame goes out."""
+        if self.callers.sending[row]:
+            frames = np.frombuffer(pcm, np.int16).reshape(-1, FRAME_SAMPLES)
+            self.probes[row] = Probe(frames, number)
+        else:
+            self.connection.send((number, 0))
+
+    def do_packet_ms(self, row: int) -> int:
+        """Return how much sound the last packet held that the caller received, 0 for none."""
+        return self.recordings[row].packet_ms
 
     def do_impair(self, row: int, impairment: Impairment, seed: str) -> None:
         """Send the caller's packets over a bad network from now on."""
@@ -167,6 +165,7 @@ class Engine:
         """Stop or resume sending packets."""
         self.callers.sending[row] = on
         if not on:
+            self.spoke.discard(row)
             self._drop_keys(row)
 
     def do_press(self, row: int, digits: str, number: int) -> None:
@@ -194,6 +193,8 @@ class Engine:
         self.remotes.pop(row, None)
         self.captured.pop(row, None)
         self.lines.pop(row, None)
+        self.cutters.pop(row, None)
+        self.spoke.discard(row)
         self.under_way = [packet for packet in self.under_way if packet[2] != row]
         heapq.heapify(self.under_way)
         self._drop_keys(row)
@@ -206,6 +207,9 @@ class Engine:
     def _drop_keys(self, row: int) -> None:
         for number, done in self.keys[row].drop():
             self.connection.send((number, done))
+        probe = self.probes.pop(row, None)
+        if probe is not None and not probe.said:
+            self.connection.send((probe.order, 0))
 
     def do_counters(self) -> dict[str, int]:
         """Return totals since start."""
@@ -248,23 +252,31 @@ class Engine:
         if not len(rows):
             return
         frames = self._frames(rows)
-        plain = [row for row in rows.tolist() if not self.keys[row].busy]
-        place = {row: index for index, row in enumerate(rows.tolist())}
-        for row in rows.tolist():
+        plain = []
+        for index, row in enumerate(rows.tolist()):
             if self.keys[row].busy:
-                self._send_key_frame(row, self._said(row, frames[place[row]]))
-        for row in plain:
-            self._send(row, self._said(row, frames[place[row]]))
+                self._send_key_frame(row, self._said(row, frames[index]))
+            else:
+                plain.append((row, index))
+        for row, index in plain:
+            self._send(row, self._said(row, frames[index]))
         callers.ts[rows] += np.uint32(FRAME_SAMPLES) * callers.clock_steps[rows]
 
-    def _said(self, row: int, frame: NDArray[np.uint8]) -> bytes:
-        """Return the payload of a caller's frame; that of a wideband caller is made here."""
+    def _said(self, row: int, frame: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.int16]:
+        """Return what a caller says in this frame: codes, or samples of a wideband caller."""
+        callers = self.callers
+        if (probe := self.probes.get(row)) is not None:
+            return encode(self._probed(row, probe), CODECS[callers.codec[row]])
         if (sound := self.sounds.get(row)) is not None:
-            callers = self.callers
             at = (int(callers.ts[row]) - self.begun[row]) % (1 << 32) // FRAME_SAMPLES % len(sound)
-            return encode(sound[at], CODECS[callers.codec[row]]).tobytes()
-        mouth = self.mouths.get(row)
-        return mouth.payload(int(self.callers.tone_hz[row])) if mouth else frame.tobytes()
+            return encode(sound[at], CODECS[callers.codec[row]])
+        if (mouth := self.mouths.get(row)) is not None:
+            return mouth.frame(int(callers.tone_hz[row]), float(callers.dbfs[row]))
+        if callers.dbfs[row] != TONE_DBFS:
+            codes = tone_codes(CODECS[callers.codec[row]], float(callers.dbfs[row]))
+            steps = int(callers.ts[row]) + np.arange(FRAME_SAMPLES)
+            return np.asarray(codes[int(callers.tone_hz[row]) * steps % SAMPLE_RATE_HZ])
+        return frame
 
     def _frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return (n, 160) codes: what each of the callers says in this frame."""
@@ -275,32 +287,61 @@ class Engine:
         frames: NDArray[np.uint8] = self.walks[walk[:, None], steps]
         return frames
 
-    def _send(self, row: int, payload: bytes) -> None:
-        callers = self.callers
-        kind, ts = int(callers.payload_type[row]), int(callers.ts[row])
-        self._put_on_wire(row, kind, ts, payload)
+    def _probed(self, row: int, probe: Probe) -> NDArray[np.int16]:
+        """Return the next frame of a probe."""
+        if not probe.said:
+            self.connection.send((probe.order, time.monotonic_ns()))
+        frame: NDArray[np.int16] = probe.frames[probe.said]
+        probe.said += 1
+        if probe.said == len(probe.frames):
+            del self.probes[row]
+        return frame
 
-    def _send_key_frame(self, row: int, frame: bytes) -> None:
+    def _send(self, row: int, said: NDArray[np.uint8] | NDArray[np.int16]) -> None:
+        """Send a frame, or keep it until there is a packet of it."""
+        callers = self.callers
+        if callers.quiet[row] and row not in self.probes:
+            self.spoke.discard(row)
+            return
+        kind, ts = int(callers.payload_type[row]), int(callers.ts[row])
+        if row not in self.spoke:  # a talkspurt begins (RFC 3551 §4.1)
+            kind |= MARKER
+            self.spoke.add(row)
+        if (cutter := self.cutters.get(row)) is None:
+            self._put_on_wire(row, kind, ts, self._payload(row, said))
+            return
+        for piece in cutter.add(ts, said, int(callers.clock_steps[row])):
+            payload = self._payload(row, piece.samples)
+            self._put_on_wire(row, kind, piece.ts, payload, late_ns=piece.late_ns)
+
+    def _payload(self, row: int, said: NDArray[Any]) -> bytes:
+        mouth = self.mouths.get(row)
+        return mouth.payload(said) if mouth else said.tobytes()
+
+    def _send_key_frame(self, row: int, frame: NDArray[np.uint8] | NDArray[np.int16]) -> None:
         packet, order = self.keys[row].next_frame()
         if packet is None:
             self._send(row, frame)
         else:
-            kind = int(self.callers.dtmf_type[row]) | (0x80 if packet.marker else 0)
+            kind = int(self.callers.dtmf_type[row]) | (MARKER if packet.marker else 0)
             ts = (int(self.callers.ts[row]) - packet.ts_back) % (1 << 32)
             self._put_on_wire(row, kind, ts, packet.payload)
         if order:
             self.connection.send((order, True))
 
-    def _put_on_wire(self, row: int, kind: int, ts: int, payload: bytes) -> None:
+    def _put_on_wire(
+        self, row: int, kind: int, ts: int, payload: bytes, *, late_ns: int = 0
+    ) -> None:
         callers = self.callers
         header = HEADER.pack(0x80, kind, int(callers.seq[row]), ts, int(callers.ssrc[row]))
         callers.seq[row] = (int(callers.seq[row]) + 1) % (1 << 16)
         line = self.lines.get(row)
-        if line is None:
+        if line is None and not late_ns:
             self._deliver(row, header + payload)
             return
-        now_ns = time.monotonic_ns()
-        for due_ns in line.arrivals(len(header) + len(payload), now_ns):
+        sent_ns = time.monotonic_ns() + late_ns
+        due = line.arrivals(len(header) + len(payload), sent_ns) if line else (sent_ns,)
+        for due_ns in due:
             packet = (due_ns, next(self.numbers), row, header + payload)
             heapq.heappush(self.under_way, packet)
 

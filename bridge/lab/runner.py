@@ -42,6 +42,7 @@ from bridge.lab.phones import Phone
 from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.steps import (
+    DIALS,
     AddNumbersStep,
     AdvanceStep,
     CallerStep,
@@ -192,6 +193,9 @@ class StoryRun:
         run = cls(cast, host, folder, judge, gateway)
         for name in cast.story.callers:
             await run.add_caller(name)
+        if any(expect.metrics for expect in cast.story.expects()):
+            await host.metrics_known()
+            await asyncio.to_thread(host.watch_metrics)
         return run
 
     async def add_caller(self, name: str) -> None:
@@ -295,7 +299,7 @@ class StoryRun:
                 await do_alone(caller, step)
         if step.verb == "press":
             await self._keyed(name)
-        if step.verb == "hang up" and not await self.host.wait_for(
+        if step.verb in {"hang up", *DIALS[1:]} and not await self.host.wait_for(
             lambda: self._is_over(caller), LEFT_S
         ):
             raise StepFailed(f"{caller.name} hung up and his leg is still there")

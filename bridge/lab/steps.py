@@ -21,7 +21,8 @@ from bridge.lab.words import (
     refuse_unknown,
 )
 
-PLAIN_VERBS: Final = ("join", "dial", "answer", "mute", "hold", "resume", "hang up", "drop")
+DIALS: Final = ("dial", "dial and hang up", "dial and cancel")
+PLAIN_VERBS: Final = ("join", *DIALS, "answer", "mute", "hold", "resume", "hang up", "drop")
 CALLER_VERBS: Final = (*PLAIN_VERBS, "is refused", "refuse", "press", "say")
 ORGANIZER_ALONE: Final = (
     *("start", "end", "record", "lock", "unlock", "lecture", "end lecture"),
@@ -64,6 +65,8 @@ class CallerStep(_Step):
     verb: Literal[
         "join",
         "dial",
+        "dial and hang up",
+        "dial and cancel",
         "answer",
         "refuse",
         "is refused",

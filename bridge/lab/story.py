@@ -5,6 +5,7 @@ a known one, a suggestion.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -12,14 +13,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from bridge.lab.account import Account
+from bridge.lab.copies import INVITES
+from bridge.lab.cutter import PTIMES_MS
 from bridge.lab.expectations import Expect
 from bridge.lab.network import Impairment
 from bridge.lab.source import Source
-from bridge.lab.steps import (
-    Step,
-)
+from bridge.lab.steps import ExpectStep, Step
 from bridge.lab.words import (
-    SILENT,
+    NOTHING,
     TONE_APART_HZ,
     TONE_HZ_MAX,
     Country,
@@ -31,14 +32,14 @@ from bridge.lab.words import (
     known_word,
 )
 from bridge.media.codecs import WIDE, missing_library
-from bridge.units import ConfMs, conf_ms_of
+from bridge.units import FRAME_MS, ConfMs, conf_ms_of
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 CALLERS_MAX: Final = 5_000
 STARTS_AT: Final = datetime(2026, 2, 10, 14, 0, tzinfo=UTC)
 FIRST_TONE_HZ: Final = 440
 TONE_STEP_HZ: Final = 70
-FINAL_KEYS: Final = ("left", "events", "never", "bill", "recording")
+FINAL_KEYS: Final = ("left", "events", "exactly", "never", "sip", "metrics", "bill", "recording")
 PJSIP_CALLERS_MAX: Final = 12
 """In one crowd: three processes of four phones."""
 
@@ -76,12 +77,28 @@ def _codec(value: Any) -> str:
     return name
 
 
+PtimeText = Literal["10ms", "20ms", "30ms", "40ms", "50ms", "60ms"]
+
+
+def _ptime(value: Any) -> int:
+    if value not in PTIMES_MS:  # read already
+        match = re.fullmatch(r"([1-9]\d)ms", str(value))
+        if not match or int(match[1]) not in PTIMES_MS:
+            raise fault(f"{value!r} is no length of a packet: 10ms, 20ms, ... or 60ms")
+        return int(match[1])
+    return int(value)
+
+
 def _via(value: Any) -> str:
     return known_word(str(value), get_args(Kind), "way to call in")
 
 
 def _agent(value: Any) -> str:
     return known_word(str(value), ("vector", "pjsip"), "agent")
+
+
+def _invite(value: Any) -> str:
+    return known_word(str(value), INVITES, "number of INVITEs")
 
 
 def _number(value: Any) -> str:
@@ -110,6 +127,9 @@ class CallerSpec(Part):
     """One caller, or a crowd of `count` alike who listen and do not speak.
 
     Attributes:
+        invite: how often his INVITE comes: once, twice, again after the answer, merged (over
+            another way too).
+        ptime: milliseconds of sound in each packet that he sends and asks for.
         dials: whom he calls instead of his country's number or the session: a number or a name.
     """
 
@@ -119,6 +139,10 @@ class CallerSpec(Part):
     number: Annotated[str, BeforeValidator(_number)] | None = Field(default=None, alias="from")
     dials: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+*#_.-]{1,64}$")
     codec: Annotated[str, BeforeValidator(_codec)] = "PCMU"
+    invite: Annotated[str, BeforeValidator(_invite, json_schema_input_type=Literal[INVITES])] = (
+        "once"
+    )
+    ptime: Annotated[int, BeforeValidator(_ptime, json_schema_input_type=PtimeText)] = FRAME_MS
     voice: VoiceText | None = None
     count: int = Field(default=1, ge=1, le=CALLERS_MAX)
     agent: Annotated[str, BeforeValidator(_agent)] = "vector"
@@ -137,8 +161,11 @@ class CallerSpec(Part):
             raise fault("a crowd cannot be the organizer", key="role")
         if self.count > 1 and self.number:
             raise fault("a crowd cannot call from one number", key="from")
-        if self.count > 1 and self.voice not in {None, SILENT}:
+        if self.count > 1 and self.voice is not None and self.voice.audible:
             raise fault("a crowd listens: give single callers a voice", key="voice")
+        if self.ptime not in (WIDE[self.codec].ptimes_ms if self.codec in WIDE else PTIMES_MS):
+            text = f"{self.codec} has no packets of {self.ptime} ms"
+            raise fault(text, key="ptime")
         if self.voice and (self.voice.tone_hz or 0) > TONE_HZ_MAX and self.codec not in WIDE:
             text = f"a caller in {self.codec} can say no tone above {TONE_HZ_MAX} Hz"
             raise fault(text, key="voice")
@@ -148,6 +175,12 @@ class CallerSpec(Part):
         """Refuse what a PJSIP phone cannot do."""
         if self.via == "call-me":
             raise fault("a PJSIP caller is not called: use agent 'vector'", key="agent")
+        if self.invite != "once":
+            raise fault("PJSIP callers call once: use agent 'vector'", key="invite")
+        if self.ptime != FRAME_MS:
+            raise fault("PJSIP callers send packets of 20 ms: use agent 'vector'", key="ptime")
+        if self.voice == NOTHING:
+            raise fault("PJSIP callers send silence, not nothing: use agent 'vector'", key="voice")
         if self.codec in PJSIP_LACKS:
             raise fault(f"PJSIP has no {self.codec}: use agent 'vector'", key="agent")
         if self.count > PJSIP_CALLERS_MAX:
@@ -161,6 +194,8 @@ class CallerSpec(Part):
             raise fault("Call Me calls one person", key="count")
         if self.dials:
             raise fault("whom Call Me calls dials nobody", key="dials")
+        if self.invite != "once":
+            raise fault("whom Call Me calls sends no INVITE", key="invite")
         if self.codec != CALL_ME_CODEC:
             raise fault(f"the phones that Call Me calls speak {CALL_ME_CODEC}", key="codec")
         if self.country != "US" and self.number is None:
@@ -220,6 +255,12 @@ class Story(Part):
     def expects_bill(self) -> bool:
         """Whether it says anything of the bill at its end."""
         return self.expect is not None and bool(self.expect.bill)
+
+    def expects(self) -> Iterator[Expect]:
+        """Yield everything that it expects, in the order of its lines."""
+        yield from (step.expect for step in self.steps if isinstance(step, ExpectStep))
+        if self.expect is not None:
+            yield self.expect
 
     def cancelled(self) -> bool:
         """Whether the story cancels its session."""

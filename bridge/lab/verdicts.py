@@ -8,6 +8,7 @@ from typing import Any
 from bridge.conference.api import Fact
 from bridge.lab.callers import Rung
 from bridge.lab.expectations import Expect
+from bridge.lab.ladders import keys_of
 from bridge.lab.steps import ExpectStep
 from bridge.lab.story import Story
 
@@ -116,9 +117,14 @@ def checks_of_expect(expect: Expect, line: int) -> Iterator[Check]:
         yield Check(line, f"left.{name}")
     for name in expect.audio:
         yield Check(line, name)
-    for key in ("events", "never"):
+    for key in ("events", "exactly", "never"):
         if getattr(expect, key):
             yield Check(line, key)
+    for name, ladder in expect.sip.items():
+        for key in keys_of(ladder):
+            yield Check(line, f"sip.{name}.{key}")
+    for name in expect.metrics:
+        yield Check(line, f"metrics.{name}")
     for month, bills in expect.bill.items():
         if len(bills) > 1:
             yield Check(line, bill_name(month, "", "sellers"))

@@ -33,13 +33,17 @@ class Mouth:
         self._encoder = WIDE[codec].encoder()
         self._frame = 0
 
-    def payload(self, tone_hz: int) -> bytes:
-        """Return the next frame of a tone, or of silence for 0."""
+    def frame(self, tone_hz: int, dbfs: float = TONE_DBFS) -> NDArray[np.int16]:
+        """Return the next 20 ms of a tone, or of silence for 0."""
         size = RATE_HZ * FRAME_MS // MS_PER_S
         at = (self._frame * size + np.arange(size)) * tone_hz % RATE_HZ
         self._frame += 1
-        peak = FULL_SCALE * 10 ** (TONE_DBFS / 20)
-        samples = np.round(peak * np.sin(2 * np.pi * at / RATE_HZ)).astype(np.int16)
+        peak = FULL_SCALE * 10 ** (dbfs / 20)
+        samples = np.round(peak * np.sin(2 * np.pi * at / RATE_HZ))
+        return samples.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+    def payload(self, samples: NDArray[np.int16]) -> bytes:
+        """Return a packet of samples; they must come in the order in which they are said."""
         return self._encoder.encode(samples)
 
 

@@ -1,5 +1,6 @@
 """The words a story may use, and the small value types made of them; knows no file."""
 
+import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from bridge.lab.source import suggestion
 from bridge.lab.times import parse_duration
+from bridge.lab.voice import TONE_DBFS
 
 LEFT_REASONS: Final = (
     "hung_up",
@@ -59,6 +61,11 @@ TONE_HZ_WIDE_MAX: Final = 7_000
 TONE_APART_HZ: Final = 40
 """Two callers' tones nearer than this cannot be told apart within a fifth of a second."""
 
+SAID_DBFS: Final = round(TONE_DBFS)
+
+SAID_DBFS_MIN: Final = -30
+SAID_DBFS_MAX: Final = 20
+
 Kind = Literal["toll-free", "toll", "voip", "call-me"]
 
 
@@ -86,9 +93,10 @@ def refuse_unknown(value: Iterable[Any], known: Iterable[str]) -> None:
 
 def fault(message: str, *, key: Any = None) -> PydanticCustomError:
     """Return the error of a validator; `key` says which key of the mapping is meant."""
-    context = {"text": message.replace("{", "(").replace("}", ")")}
+    context = {}
     if key is not None:
         context["key"] = ", ".join(key) if isinstance(key, tuple) else str(key)
+    context["text"] = message  # the last to be filled in: braces in it stay as they are
     return PydanticCustomError("story", "{text}", context)
 
 
@@ -116,7 +124,8 @@ def _fact_type(value: Any) -> str:
     return known_word(str(value), FACT_TYPES, "event")
 
 
-def _duration(value: Any) -> int:
+def duration_ms(value: Any) -> int:
+    """Return a time as stories write it in milliseconds."""
     try:
         return parse_duration(str(value))
     except ValueError as error:
@@ -131,10 +140,52 @@ Country = Annotated[str, BeforeValidator(_country)]
 LeftReason = Annotated[str, BeforeValidator(_reason)]
 SettledReason = Annotated[str, BeforeValidator(_settled)]
 FactType = Annotated[str, BeforeValidator(_fact_type)]
-Duration = Annotated[int, BeforeValidator(_duration, json_schema_input_type=str)]
+Duration = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=str)]
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])
 ]
+
+
+class Range(BaseModel):
+    """A number, or the least and the most that it may be: `3`, `1..3`, `1..`, `..3`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.low:g}"
+        low = "" if self.low == -math.inf else f"{self.low:g}"
+        high = "" if self.high == math.inf else f"{self.high:g}"
+        return f"{low}..{high}"
+
+    def holds(self, value: float) -> bool:
+        """Return whether a value lies in it, its ends included."""
+        return self.low <= value <= self.high
+
+
+def parse_range(value: Any) -> Range:
+    """Return a range as stories write it.
+
+    >>> str(parse_range("-18..-14")), str(parse_range(3)), str(parse_range("1.."))
+    ('-18..-14', '3', '1..')
+    """
+    if isinstance(value, Range):
+        return value
+    number = r"-?\d{1,12}(?:\.\d{1,6})?"
+    match = re.fullmatch(rf"({number})?(\.\.)?({number})?", str(value))
+    if not match or not (match[1] or match[3]) or (match[1] and match[3] and not match[2]):
+        raise fault(f"{value!r} is no range: write 3, 1..3, 1.. or ..3")
+    low = float(match[1]) if match[1] else -math.inf
+    high = float(match[3]) if match[3] else math.inf if match[2] else low
+    if low > high:
+        raise fault(f"{value!r} ends before it begins")
+    return Range(low=low, high=high)
+
+
+RangeText = Annotated[Range, BeforeValidator(parse_range, json_schema_input_type=str | int)]
 
 
 class Money(BaseModel):
@@ -175,19 +226,31 @@ PlainAmount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_typ
 
 
 class Voice(BaseModel):
-    """What a caller's microphone picks up: `tone 440`, `speech`, a WAV file, or `silence`.
+    """What a caller says: `tone 440`, `speech`, a WAV file, `silence`, or `nothing`.
 
     Attributes:
         sound: "speech", or the path of a mono 8 kHz WAV file; said again and again.
+        dbfs: level of the tone; above 0 it is cut off at full scale, as by an overdriven phone.
+        sends: false for `nothing`: no packet is sent while one says it (RFC 3551 §4.1).
     """
 
     model_config = ConfigDict(frozen=True)
 
     tone_hz: int | None = Field(default=None, ge=TONE_HZ_MIN, le=TONE_HZ_WIDE_MAX)
     sound: str = ""
+    dbfs: int = SAID_DBFS
+    sends: bool = True
 
     def __str__(self) -> str:
-        return self.sound or (f"tone {self.tone_hz}" if self.tone_hz else "silence")
+        if self.tone_hz:
+            level = "" if self.dbfs == SAID_DBFS else f" at {self.dbfs} dBFS"
+            return f"tone {self.tone_hz}{level}"
+        return self.sound or ("silence" if self.sends else "nothing")
+
+    @property
+    def audible(self) -> bool:
+        """Whether there is anything to hear."""
+        return bool(self.tone_hz or self.sound)
 
     def beside(self, folder: Path) -> "Voice":
         """Return it with the path of its file, which is given from the story's folder."""
@@ -198,6 +261,7 @@ class Voice(BaseModel):
 
 SPEECH: Final = "speech"
 SILENT: Final = Voice()
+NOTHING: Final = Voice(sends=False)
 
 
 def parse_voice(value: Any) -> Voice:
@@ -209,17 +273,21 @@ def parse_voice(value: Any) -> Voice:
     if isinstance(value, Voice):
         return value
     text = str(value)
-    match = re.fullmatch(r"tone (\d{1,5})", text)
+    match = re.fullmatch(r"tone (\d{1,5})(?: at ([+-]?\d{1,3}) ?dBFS)?", text)
     if match:
-        tone_hz = int(match[1])
+        tone_hz, dbfs = int(match[1]), SAID_DBFS if match[2] is None else int(match[2])
         if not TONE_HZ_MIN <= tone_hz <= TONE_HZ_WIDE_MAX:
             raise fault(f"tone {tone_hz} is out of range: {TONE_HZ_MIN} to {TONE_HZ_WIDE_MAX} Hz")
-        return Voice(tone_hz=tone_hz)
-    if text == "silence":
-        return SILENT
+        if not SAID_DBFS_MIN <= dbfs <= SAID_DBFS_MAX:
+            text = f"{dbfs} dBFS is out of range: {SAID_DBFS_MIN} to {SAID_DBFS_MAX} dBFS"
+            raise fault(f"{text}; above 0 it is cut off")
+        return Voice(tone_hz=tone_hz, dbfs=dbfs)
+    if text in {"silence", "nothing"}:
+        return SILENT if text == "silence" else NOTHING
     if text == SPEECH or text.endswith(".wav"):
         return Voice(sound=text)
-    raise fault(f"unknown voice {text!r}: write 'tone 440', 'speech', 'hello.wav' or 'silence'")
+    known = "'tone 440', 'tone 440 at -30 dBFS', 'speech', 'hello.wav', 'silence' or 'nothing'"
+    raise fault(f"unknown voice {text!r}: write {known}")
 
 
 VoiceText = Annotated[Voice, BeforeValidator(parse_voice, json_schema_input_type=str)]

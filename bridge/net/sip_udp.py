@@ -256,13 +256,14 @@ class SipUdp:
 
     def _carry_out(self, effects: SipEffects) -> None:
         for send in effects.sends:
-            self._send(send)
+            self.send(send)
         self._set_timer(effects.deadline_ns)
         self._notices.extend(effects.events)
         if not self._delivering:
             self._deliver()
 
-    def _send(self, send: Send) -> None:
+    def send(self, send: Send) -> None:
+        """Write one message; beside what the core sends, for those who test its other side."""
         if self._tap is not None:
             self._tap(send.data, send.destination, True)
         if send.transport != "UDP":

@@ -54,11 +54,16 @@ class Codec:
 
 @dataclass(frozen=True, slots=True)
 class LocalMedia:
-    """What this side says of its media in an offer or answer: where it receives."""
+    """What this side says of its media in an offer or answer: where it receives.
+
+    Attributes:
+        ptime_ms: length of the packets that it wants to receive.
+    """
 
     host: str
     port: int
     direction: Direction = Direction.SENDRECV
+    ptime_ms: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ def answer_text(sdp: Sdp, chosen: Chosen, local: LocalMedia) -> str:
         ]
         codec, dtmf = chosen.remote.codec, chosen.remote.dtmf_payload_type
         events = {} if dtmf is None else {chosen.remote.dtmf_clock_hz: dtmf}
-        lines.append(_audio(local.port, (codec,), events, direction))
+        lines.append(_audio(local, (codec,), events, direction))
     return write_sdp(local.host, sdp.times, tuple(lines))
 
 
@@ -196,7 +196,7 @@ def offer_text(
     if agreed is not None:
         codecs = _again(codecs, agreed.codec)
     events = _events(codecs, dtmf_payload_type, layout, agreed)
-    lines[index : index + 1] = [_audio(local.port, codecs, events, local.direction)]
+    lines[index : index + 1] = [_audio(local, codecs, events, local.direction)]
     return write_sdp(local.host, ("t=0 0",), tuple(lines))
 
 
@@ -224,7 +224,7 @@ def _events(
 
 
 def _audio(
-    port: int, codecs: tuple[Codec, ...], events: Mapping[int, int], direction: Direction
+    local: LocalMedia, codecs: tuple[Codec, ...], events: Mapping[int, int], direction: Direction
 ) -> Line:
     """Return our audio line; `events` are telephone-event types by clock rate."""
     formats = [str(codec.payload_type) for codec in codecs]
@@ -233,8 +233,8 @@ def _audio(
     for rate, number in events.items():
         formats.append(str(number))
         attributes += [f"rtpmap:{number} telephone-event/{rate}", f"fmtp:{number} {DTMF_KEYS}"]
-    attributes += [f"ptime:{limits.PTIME_MS}", direction.value]
-    return Line("audio", port, PROTOCOL, tuple(formats), tuple(attributes))
+    attributes += [f"ptime:{local.ptime_ms}", direction.value]
+    return Line("audio", local.port, PROTOCOL, tuple(formats), tuple(attributes))
 
 
 def _encoding(codec: Codec) -> str:

@@ -23,10 +23,15 @@ from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.selection import load_checked
 from bridge.lab.verdicts import StoryResult
 from bridge.server import Bridge
+from bridge.sip import compose
+from bridge.sip.transactions import Transactions
 from bridge.units import OccurrenceId
 from tests.mutants.worker import FAULT
 
-WORKER_FAULTS = ("own_voice", "waiting_hears", "keys_leak")
+WORKER_FAULTS = (
+    *("own_voice", "waiting_hears", "keys_leak"),
+    *("quieter", "wraps", "holes", "late", "ptime_ignored"),
+)
 
 
 @contextmanager
@@ -117,12 +122,24 @@ def recording_starts_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Bridge, "stop_recording", stop)
 
 
+def merged_is_new(patch: pytest.MonkeyPatch) -> None:
+    """The same INVITE over another way is taken for another call (RFC 3261 §8.2.2.2)."""
+    patch.setattr(Transactions, "is_merged", lambda *_: False)
+
+
+def bye_says_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Who is sent away is not told why."""
+    patch.setattr(compose, "reason_header", lambda _: ())
+
+
 CONTROL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "minutes_rounded_down": minutes_rounded_down,
     "usf_on_integrated": usf_on_integrated,
     "six_minutes": six_minutes,
     "roll_call_misses_one": roll_call_misses_one,
     "recording_starts_early": recording_starts_early,
+    "merged_is_new": merged_is_new,
+    "bye_says_nothing": bye_says_nothing,
 }
 
 

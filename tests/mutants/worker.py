@@ -5,12 +5,14 @@ Which fault is told by the environment, so that the launcher starts it as it wou
 
 import os
 import sys
+from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge import worker
 from bridge.lab.voice import decode, encode, sine
-from bridge.media import mix
+from bridge.media import mix, outgoing
 from bridge.media.played import Played
 from bridge.media.tick import Plane, TickResult
 from bridge.units import FRAME_SAMPLES
@@ -21,6 +23,12 @@ CODECS = ("PCMU", "PCMA")
 real_mix_minus = mix.mix_minus
 real_mix_and_encode = Plane._mix_and_encode
 real_tell = worker.Worker._tell
+real_take = mix._take
+real_sum = mix._sum
+
+LATE_TICKS = 15
+HOLE_TICKS, HOLE_EVERY = 5, 50
+Flags = NDArray[np.bool_]
 
 
 def own_voice(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
@@ -61,6 +69,52 @@ def keys_leak(self: worker.Worker, result: TickResult) -> None:
     real_tell(self, result)
 
 
+def quieter(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> Flags:
+    """Everybody is mixed in at half of what he said."""
+    speaks = real_take(groups, voices, buffers)
+    buffers.talk[: len(groups.order)] //= 2
+    return speaks
+
+
+def wraps(groups: mix.Groups, speaks: Flags, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
+    """A sum above full scale is not saturated: it comes out at the other end."""
+    real_sum(groups, speaks, voices, buffers)
+    buffers.total[:] = buffers.total.astype(np.int16)
+
+
+class Holes:
+    """A tenth of each second nobody is mixed in."""
+
+    def __init__(self) -> None:
+        self.tick = 0
+
+    def take(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> Flags:
+        self.tick += 1
+        speaks = real_take(groups, voices, buffers)
+        if self.tick % HOLE_EVERY < HOLE_TICKS:
+            buffers.talk[:] = 0
+        return speaks
+
+
+class Late:
+    """Everybody is mixed in 300 ms after he was there."""
+
+    def __init__(self) -> None:
+        self.said: deque[NDArray[np.int16]] = deque(maxlen=LATE_TICKS)
+
+    def take(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> Flags:
+        real_take(groups, voices, buffers)
+        now = buffers.talk.copy()
+        buffers.talk[:] = self.said[0] if len(self.said) == LATE_TICKS else 0
+        self.said.append(now)
+        return np.asarray(buffers.talk[: len(groups.order)].any(axis=1))
+
+
+def ptime_ignored(out: outgoing.Outgoing, slot: int, ptime_ms: int) -> None:
+    """Packets are of 20 ms, whatever the other side asks for."""
+    del out, slot, ptime_ms
+
+
 def patch(fault: str) -> None:
     """Put one fault in."""
     match fault:
@@ -70,6 +124,16 @@ def patch(fault: str) -> None:
             setattr(Plane, "_mix_and_encode", waiting_hears)  # noqa: B010 - mypy refuses
         case "keys_leak":
             setattr(worker.Worker, "_tell", keys_leak)  # noqa: B010 - the same
+        case "quieter":
+            mix._take = quieter
+        case "wraps":
+            mix._sum = wraps
+        case "holes":
+            mix._take = Holes().take
+        case "late":
+            mix._take = Late().take
+        case "ptime_ignored":
+            setattr(outgoing.Outgoing, "set_ptime", ptime_ignored)  # noqa: B010 - the same
         case _:
             raise ValueError(fault)
 

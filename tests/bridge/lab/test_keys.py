@@ -55,7 +55,7 @@ def test_a_late_engine_does_not_make_two_keys_of_one() -> None:
     receiver.bind(("127.0.0.1", 0))
     receiver.settimeout(2)
     engine = Engine(theirs)
-    row, _, _ = engine.do_open("127.0.0.1", 10)
+    row, _, _ = engine.do_open("127.0.0.1", 10, 20)
     host, port = receiver.getsockname()
     engine.do_remote(row, host, port, "PCMU", 0, 101)
     engine.do_press(row, "7", 1)

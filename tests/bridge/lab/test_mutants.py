@@ -24,12 +24,23 @@ CASES = {
     "usf_on_integrated": ("billing/b8_no_usf_on_the_integrated_product", "bill.usf", "0.75 USD"),
     "six_minutes": ("waiting_room/alone_until_timeout", "left.ann", "has not left"),
     "roll_call_misses_one": ("controls/roll_call_counts_everybody", "ann", "n-3 is not heard"),
+    "quieter": ("audio/level_gaps_and_delay_are_kept", "olivia", "ann is heard at -30"),
+    "wraps": ("audio/loud_voices_are_cut_off_once", "olivia", "not cut off"),
+    "holes": ("audio/level_gaps_and_delay_are_kept", "olivia", "with a gap of"),
+    "late": ("audio/level_gaps_and_delay_are_kept", "ann", "olivia is heard 3"),
+    "ptime_ignored": ("audio/packets_of_every_length", "olivia", "packets of 20 ms"),
+    "merged_is_new": (
+        "signalling/an_invite_that_comes_twice_is_one_leg",
+        "exactly",
+        "leg.answered 5 times",
+    ),
+    "bye_says_nothing": ("signalling/the_bye_says_why", "sip.ann.reason", "no Reason header"),
     "recording_starts_early": ("audio/what_was_said_is_recorded", "recording.length", "s"),
 }
 
 
-ALWAYS = ("minutes_rounded_down", "keys_leak")
-"""Tried in every test run: one fault in the bill and one in what is heard. The others are long."""
+ALWAYS = ("minutes_rounded_down", "keys_leak", "merged_is_new")
+"""Tried in every test run: faults in the bill, in what is heard, in SIP. The others are long."""
 
 
 @pytest.mark.parametrize(

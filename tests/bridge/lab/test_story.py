@@ -44,6 +44,10 @@ expect:
 """
 
 
+HEARS = "hears: [hold-music], not_hears: [ann]"
+NEVER = "never: [session.started]"
+
+
 def written(tmp_path: Path, text: str) -> Path:
     file = tmp_path / "story.yaml"
     file.write_text(text)
@@ -94,9 +98,17 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("via: toll-free", "via: call-me", "10: ann is called: `call-me ann`, then `answer`"),
         ("PCMU", "g722", "7: unknown codec 'g722'"),
         ("tone 440", "tone 6200", "7: a caller in PCMU can say no tone above 3400 Hz"),
+        ("PCMU", "PCMU, ptime: 25ms", "7: '25ms' is no length of a packet: 10ms, 20ms"),
+        ("PCMU", "OPUS, ptime: 30ms", "7: OPUS has no packets of 30 ms"),
+        ("PCMU", "PCMU, agent: pjsip, ptime: 30ms", "7: PJSIP callers send packets of 20 ms"),
+        ("PCMU", "PCMU, invite: twise", "7: unknown number of INVITEs 'twise', did you mean"),
+        ("PCMU", "PCMU, agent: pjsip, invite: twice", "7: PJSIP callers call once"),
+        ("tone 440}", "nothing, agent: pjsip}", "7: PJSIP callers send silence, not nothing"),
+        ("tone 440", "tone 440 at 30 dBFS", "7: 30 dBFS is out of range: -30 to 20 dBFS; above 0"),
+        ("tone 440", "tone 440 at loud", "7: unknown voice 'tone 440 at loud': write 'tone 440'"),
         ("PCMU", "PCMX", "7: unknown codec 'PCMX', did you mean 'PCMU'?"),
         ("tone 440", "nowhere.wav", "7: voice: "),
-        ("tone 440", "speach", "7: unknown voice 'speach': write 'tone 440', 'speech'"),
+        ("tone 440", "speach", "7: unknown voice 'speach': write 'tone 440', 'tone 440 at"),
         ("hears: [hold-music], not", "hears: [hold-music], quality: 4, not", "14: only who speaks"),
         ("hears: [hold-music], not", "quality: 4, not", "14: one voice is scored"),
         ("tone 440", "tone 44", "7: tone 44 is out of range: 300 to 7000 Hz"),
@@ -202,10 +214,42 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("rules:", "network: {ann: {drift: fast}}\nrules:", "2: 'fast' is no drift: write"),
         ("rules:", "network: {ann: {bandwidth: 0}}\nrules:", "2: 0 is no bandwidth: write"),
         ("rules:", "network: {ann: {delay: 6s}}\nrules:", "2: a packet that is more than 5s"),
+        (
+            NEVER,
+            "exactly: [leg.joind]",
+            "24: unknown event 'leg.joind', did you mean 'leg.joined'?",
+        ),
+        (NEVER, "sip: {anne: [INVITE]}", "24: unknown caller 'anne', did you mean 'ann'?"),
+        (NEVER, "sip: {ann: [INVIT]}", "24: unknown SIP method 'INVIT', did you mean 'INVITE'?"),
+        (NEVER, "sip: {ann: [999]}", "24: '999' is no SIP message: write INVITE, 200, 4xx, "),
+        (NEVER, "sip: {ann: [200 to BY]}", "24: unknown SIP method 'BY', did you mean 'BYE'?"),
+        (NEVER, "sip: {ann: {order: [BYE]}}", "24: unknown key 'order', did you mean 'in_order'?"),
+        (NEVER, "sip: {ann: {}}", "24: says nothing: give in_order, never, times, status, "),
+        (NEVER, "sip: {ann: {times: {INVITE: x}}}", "24: "),
+        (NEVER, "sip: {ann: {codec: PCMX}}", "24: unknown codec 'PCMX', did you mean 'PCMU'?"),
+        (NEVER, "metrics: {leg: 3}", "24: unknown metric 'leg', did you mean 'legs'?"),
+        (NEVER, "metrics: {legs: many}", "24: 'many' is no range: write 3, 1..3, 1.. or ..3"),
+        (NEVER, "metrics: {legs: 3..1}", "24: '3..1' ends before it begins"),
+        (NEVER, "metrics: {'legs{king=\"x\"}': 1}", "24: legs has no label 'king', did you mean"),
+        (HEARS, "gap: 40ms", "14: whose gap is measured? give them in hears"),
+        (HEARS, "delay: 40ms", "14: whose delay is measured? give them in hears"),
+        (HEARS, "hears: [ann], gap: soon", "14: 'soon' is no time"),
+        (HEARS, "hears: [hold-music], gap: 40ms", "14: hold-music sounds no tone: only of tones"),
+        (
+            HEARS,
+            "hears: [hold-music], delay: 40ms",
+            "14: 'hold-music' is no caller: only callers say",
+        ),
+        (HEARS, "hears: [ann], level: {an: -16}", "14: 'an' is not in hears: who is not heard has"),
+        (HEARS, "hears: [ann], level: -16", "14: write level: {ben: -18..-14}, in dBFS"),
+        (HEARS, "echo: loud", "14: 'loud' is no echo: write 30dB, from 10dB to 40dB"),
+        (HEARS, "echo: 60dB", "14: '60dB' is no echo: write 30dB, from 10dB to 40dB"),
+        (HEARS, "packets: 25ms", "14: '25ms' is no length of a packet: 10ms, 20ms, ... or 60ms"),
+        (HEARS, "clipped: maybe", "14: olivia.clipped: "),
         ("- cancel", "- cancel: now", "20: 'cancel' takes nothing, not 'now'"),
         ("- cancel", "- {}", "20: a step is one of"),
         ("- cancel", "- expect: {}", "20: says nothing: an expectation that checks nothing cannot"),
-        ("- cancel", "- expect: {ann: {}}", "20: says nothing: give hears, not_hears or silence"),
+        ("- cancel", "- expect: {ann: {}}", "20: says nothing: give hears, not_hears"),
         ("scenario: Late", "scenario: x\nscenario: Late", "2: key 'scenario' stands twice"),
     ],
 )
@@ -298,6 +342,38 @@ def test_every_expectation_is_a_check_and_unreached_ones_fail(tmp_path: Path) ->
 
 def test_a_result_without_verdicts_is_no_success(tmp_path: Path) -> None:
     assert not StoryResult(load_story(written(tmp_path, GOOD))).ok
+
+
+PJSIP = """\
+scenario: Phones of another make
+callers:
+  ann: {via: voip, agent: pjsip}
+  ben: {via: voip, codec: G722}
+  all_of_them: {via: voip, count: 3}
+steps:
+  - STEP
+  - expect: {joined: [ann]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("ann: dial and cancel", "7: a PJSIP caller cannot `dial and cancel` so: use agent 'vect"),
+        ("ann: say nothing for 2s", "7: a PJSIP caller cannot `say` so: use agent 'vector'"),
+        ("expect: {sip: {ann: [BYE]}}", "7: ann is a PJSIP caller: his phone's SIP is not seen"),
+        ("expect: {sip: {all_of_them: [BYE]}}", "7: all_of_them is a crowd: the SIP of single"),
+        ("expect: {ann: {packets: 20ms}}", "7: ann is a PJSIP caller: this is measured of agent"),
+        ("expect: {ann: {echo: 20dB}}", "7: ann cannot say the sweep that is timed: a single"),
+        ("expect: {ben: {echo: 20dB}}", "7: ben cannot say the sweep that is timed in G722: use"),
+        ("expect: {all_of_them: {echo: 20dB, hears: [ann]}}", "7: all_of_them is a crowd: this is"),
+    ],
+)
+def test_what_cannot_be_measured_of_a_caller_is_refused(
+    tmp_path: Path, step: str, expected: str
+) -> None:
+    found = faults(tmp_path, PJSIP.replace("STEP", step))
+    assert any(fault.startswith(expected) for fault in found), found
 
 
 def test_the_words_of_settlement_are_those_of_billing() -> None:

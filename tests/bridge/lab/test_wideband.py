@@ -30,7 +30,7 @@ def test_what_one_says_another_hears_at_16_khz(codec: str) -> None:
             ts=n * 160 * clock_steps(codec),
             ssrc=1,
             payload_type=96,
-            payload=mouth.payload(6_200 if n % 50 < 25 else 1_800),
+            payload=mouth.payload(mouth.frame(6_200 if n % 50 < 25 else 1_800)),
             now_ns=n * FRAME_NS,
         )
     assert recording.takes(96)
@@ -69,7 +69,7 @@ def test_the_mirror_turns_the_spectrum_around_4_khz() -> None:
 
 def test_opus_is_heard_at_16_khz_in_step_with_its_packets() -> None:
     mouth, ear = Mouth("OPUS"), Ear("OPUS")
-    assert [len(ear.samples(mouth.payload(440))) for _ in range(5)] == [320] * 5
+    assert [len(ear.samples(mouth.payload(mouth.frame(440)))) for _ in range(5)] == [320] * 5
 
 
 @pytest.mark.parametrize("codec", CODECS)

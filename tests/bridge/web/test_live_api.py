@@ -1,6 +1,7 @@
 """Orders over the API with real calls up: each changes one leg or conference, and the bill."""
 
 import asyncio
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from bridge.conference.api import Fact, LegState, Notice
 from bridge.prompts import read_wav
+from bridge.web.metrics import FAMILIES
 from bridge.web.speech import resample, speak, to_telephone
 from tests.bridge.web.rig import (
     CODE,
@@ -289,5 +291,12 @@ async def test_metrics_count_legs_ticks_packets_sip_and_the_outbox(tmp_path: Pat
             "tollbridge_packets_total",
             "tollbridge_outbox_depth",
         }
+        told = [line.split(" ")[2:] for line in lines if line.startswith("# TYPE")]
+        known = [[f"tollbridge_{name}", one.kind] for name, one in FAMILIES.items()]
+        assert sorted(told) == sorted(known)
+        for line in (line for line in lines if not line.startswith("#")):
+            name = re.sub("_(bucket|sum|count)$", "", line.split("{")[0].split(" ")[0])
+            labels = set(re.findall(r'(\w+)="', line)) - {"le"}
+            assert labels <= set(FAMILIES[name.removeprefix("tollbridge_")].labels), line
         assert PIN not in answer.text
         assert "+1212" not in answer.text, "no person in a metric"

@@ -98,6 +98,40 @@ def test_a_kill_closes_legs_at_the_last_time_written(outbox: Outbox) -> None:
     assert outbox.recover() == []
 
 
+def open_subjects(url: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        rows = connection.execute("SELECT * FROM open_subject ORDER BY subject").fetchall()
+    connection.close()
+    return rows
+
+
+def test_facts_committed_together_open_and_close_what_they_do_one_by_one(tmp_path: Path) -> None:
+    facts = [
+        answered("leg-1", 1_000),
+        answered("leg-2", 1_500),
+        *waiting("leg-1", 4_000),
+        fact("s1.a", 1, "organizer.joined", 5_000, leg="leg-1", **HERE),
+        fact("s1.a", 2, "session.started", 5_000, by="organizer", **HERE),
+        *waiting("leg-2", 6_000),
+        fact("leg-1", 4, "leg.left", 9_000, leg="leg-1", reason="hung_up", **HERE),
+    ]
+    ways = {"one by one": [[one] for one in facts], "two by two": [facts[:4], facts[4:]]}
+    ways["together"] = [facts]
+    found = {}
+    for way, commits in ways.items():
+        url = f"sqlite:///{tmp_path}/{way}.db"
+        outbox = Outbox(url, "/tollbridge/test")
+        for commit in commits:
+            outbox.commit(commit)
+        outbox.close()
+        found[way] = (open_subjects(url), events(url))
+    assert found["one by one"] == found["two by two"] == found["together"]
+    (leg, occurrence), written = found["together"]
+    assert leg == ("leg-2", 1, 3, 1_500, 4_500, "s1", "acme", "s1.a", 0)
+    assert occurrence == ("s1.a", 0, 2, 4_000, 5_000, "s1", "acme", "s1.a", 1)
+    assert len(written) == len(facts)
+
+
 def test_a_late_checkpoint_never_shortens_a_leg(outbox: Outbox) -> None:
     outbox.commit([answered("leg-1", 0), *waiting("leg-1", 30_000)])
     outbox.commit([], [Elapsed(LegId("leg-1"), ConfMs(20_000))])

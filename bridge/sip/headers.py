@@ -18,6 +18,7 @@ from bridge.sip.limits import (
     BRANCH_COOKIE,
     CSEQ_MAX,
     LIST_VALUES_MAX,
+    NAME_CACHE_SIZE,
     URI_CACHE_SIZE,
     URI_CHARS_MAX,
     VALUE_CHARS_MAX,
@@ -184,10 +185,10 @@ def parse_params(text: str) -> Mapping[str, str | None]:
     """Read `name=value;name;...`; names are given in lower case, quotes are taken off."""
     params: dict[str, str | None] = {}
     for part in _split(text, ";"):
-        name, equals, value = part.partition("=")
-        name = name.strip().lower()
+        written, equals, value = part.partition("=")
+        name = _parameter_name(written)
         value = value.strip()
-        if not _TOKEN.fullmatch(name) or (equals and not value):
+        if equals and not value:
             raise ValueError("malformed parameter")
         if name in params:
             raise ValueError("parameter given twice")
@@ -197,6 +198,14 @@ def parse_params(text: str) -> Mapping[str, str | None]:
             value = _unquote(value[1:-1])
         params[name] = value if equals else None
     return params
+
+
+@lru_cache(maxsize=NAME_CACHE_SIZE)
+def _parameter_name(written: str) -> str:
+    name = written.strip().lower()
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("malformed parameter")
+    return name
 
 
 def split_list(value: str) -> list[str]:
@@ -280,7 +289,8 @@ def parse_cseq(text: str) -> tuple[int, str]:
 
 def parse_number(text: str, maximum: int) -> int:
     """Read a plain decimal number in [0, maximum]."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(maximum)) + 8):
+    plain = text.isascii() and text.isdigit()
+    if not plain or (len(text) > 9 and len(text) > len(str(maximum)) + 8):
         raise ValueError("not a number")
     number = int(text)
     if number > maximum:
@@ -304,6 +314,12 @@ def literal_ip(host: str) -> str | None:
         return str(ip_address(host.strip("[]")))
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=URI_CACHE_SIZE)
+def is_unspecified(literal: str) -> bool:
+    """True for the literal address that stands for none: 0.0.0.0 or ::."""
+    return ip_address(literal).is_unspecified
 
 
 @lru_cache(maxsize=URI_CACHE_SIZE)

@@ -25,6 +25,9 @@ LIST_VALUES_MAX: Final = 128
 URI_CACHE_SIZE: Final = 4_096
 """Parsed URIs that are remembered; the same few occur in every message of a dialog."""
 
+NAME_CACHE_SIZE: Final = 256
+"""Names of parameters and lines of session descriptions that are remembered as read."""
+
 CSEQ_MAX: Final = 2**31 - 1
 """RFC 3261 §8.1.1.5."""
 

@@ -31,6 +31,16 @@ Headers = Mapping[str, list[str]]
 """Raw values by full header name in lower case, in the order they came."""
 
 _COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
+_USUAL: Final = {
+    name: name.lower()
+    for name in (
+        *("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Length"),
+        *("Content-Type", "Allow", "Supported", "Require", "User-Agent", "Server", "Route"),
+        *("Record-Route", "Session-Expires", "Min-SE", "Accept", "Expires", "P-Asserted-Identity"),
+    )
+}
+"""Header names as nearly everybody writes them: nothing to strip, lower or look up."""
+
 _FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 _SINGLE: Final = (
     "call-id",
@@ -159,7 +169,6 @@ def parse(data: bytes) -> Request | Response | Malformed:
     head, body, fault = _split_head(data.lstrip(b"\r\n"))
     start, headers, line_fault = _read_lines(head)
     fault = fault or line_fault
-    echo = _echo(start, headers)
     try:
         if fault is not None:
             raise fault
@@ -167,7 +176,7 @@ def parse(data: bytes) -> Request | Response | Malformed:
             return _read_response(start, headers, body)
         return _read_request(start, headers, body)
     except _Fault as found:
-        return Malformed(found.reason, found.status, echo)
+        return Malformed(found.reason, found.status, _echo(start, headers))
 
 
 # --- lines --------------------------------------------------------------------------------
@@ -197,15 +206,17 @@ def _read_lines(head: str) -> tuple[str, dict[str, list[str]], _Fault | None]:
         head = _FOLD.sub(" ", head)
     start, *lines = head.split("\r\n")
     fault: _Fault | None = None
-    if "\n" in head.replace("\r\n", "") or "\r" in head.replace("\r\n", ""):
+    if head.count("\n") != len(lines) or head.count("\r") != len(lines):
         fault = _Fault("bare_line_break")
     if len(lines) > limits.HEADER_LINES_MAX:
         fault = fault or _Fault("too_many_headers")
     headers: dict[str, list[str]] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.strip().lower()
-        name = _COMPACT.get(name, name)
+        written, colon, value = line.partition(":")
+        name = _USUAL.get(written)
+        if name is None:
+            name = written.strip().lower()
+            name = _COMPACT.get(name, name)
         if not colon or not name:
             fault = fault or _Fault("malformed_header_line")
         elif name in headers:
@@ -312,20 +323,19 @@ def _read_common(headers: Headers, body: bytes, kind: type[_M]) -> _M:
 
 def _required(headers: Headers, name: str) -> str:
     values = headers.get(name)
-    if not values or not values[0]:
-        raise _Fault(f"missing_{name.replace('-', '_')}")
-    if len(values[0]) > limits.VALUE_CHARS_MAX:
-        raise _Fault(f"{name.replace('-', '_')}_too_long")
-    return values[0]
+    if values and 0 < len(values[0]) <= limits.VALUE_CHARS_MAX:
+        return values[0]
+    word = name.replace("-", "_")
+    raise _Fault(f"{word}_too_long" if values and values[0] else f"missing_{word}")
 
 
 def _read_via(headers: Headers) -> Via:
     lines = headers.get("via", [])
-    if len(lines) + sum(line.count(",") for line in lines) > limits.VIAS_MAX:
+    if len(lines) + "".join(lines).count(",") > limits.VIAS_MAX:
         raise _Fault("too_many_vias")
-    _required(headers, "via")
+    top = _required(headers, "via")
     try:
-        return parse_via(split_list(lines[0])[0])
+        return parse_via(split_list(top)[0])
     except ValueError as fault:
         in_range = str(fault) != "Via port out of range"
         raise _Fault("malformed_via" if in_range else "via_port_out_of_range") from fault
@@ -379,9 +389,11 @@ def _tokens(headers: Headers, name: str) -> frozenset[str]:
 
 def _read_content_type(headers: Headers) -> str:
     value = headers.get("content-type", [""])[0]
+    if value in ("", limits.SDP_TYPE):
+        return value
     media_type = value.partition(";")[0].replace(" ", "").lower()
     kind, slash, subtype = media_type.partition("/")
-    if value and not (slash and is_token(kind) and is_token(subtype)):
+    if not (slash and is_token(kind) and is_token(subtype)):
         raise _Fault("malformed_content_type")
     return media_type
 

@@ -6,13 +6,12 @@ later offers, since lines never go away (RFC 3264 §8).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Final
 
 from bridge.errors import SipRemoteError
 from bridge.sip import limits
 from bridge.sip.api import Address, Codec, Direction, LocalMedia, RemoteMedia
-from bridge.sip.headers import literal_ip
+from bridge.sip.headers import is_unspecified, literal_ip
 from bridge.sip.sdp import BadSdp, Format, Line, Media, Sdp, write_sdp
 
 PROTOCOL: Final = "RTP/AVP"
@@ -113,7 +112,7 @@ def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | Non
     if codec is None:
         return None
     literal = literal_ip(media.host)
-    nowhere = literal is not None and ip_address(literal).is_unspecified
+    nowhere = literal is not None and is_unspecified(literal)
     event = _event(media, codec)
     remote = RemoteMedia(
         # A name cannot be looked up here: RTP then shows where the other side is.
@@ -129,11 +128,15 @@ def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | Non
 
 
 def _first_known(media: Media, codecs: tuple[Codec, ...]) -> Codec | None:
-    known = {(codec.name.upper(), codec.clock_rate_hz): codec for codec in codecs}
     for item in media.formats:
-        codec = known.get((item.name, item.clock_rate_hz))
-        if codec is not None and item.channels == codec.channels:
-            return replace(codec, payload_type=item.payload_type)
+        for codec in codecs:
+            if (item.name, item.clock_rate_hz, item.channels) == (
+                codec.name.upper(),
+                codec.clock_rate_hz,
+                codec.channels,
+            ):
+                same = item.payload_type == codec.payload_type
+                return codec if same else replace(codec, payload_type=item.payload_type)
     return None
 
 

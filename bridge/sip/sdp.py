@@ -6,6 +6,7 @@ else.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from bridge.errors import SipRemoteError
@@ -17,7 +18,7 @@ _MEDIA: Final = re.compile(r"([A-Za-z0-9\-]+) +([0-9]{1,6})(?:/[0-9]+)? +(\S+) +
 _RTPMAP: Final = re.compile(r"([0-9]{1,3}) +([^/\s]+)/([0-9]{1,7})(?:/([0-9]{1,3}))?", re.ASCII)
 _CONNECTION: Final = re.compile(r"IN +(IP4|IP6) +([^\s/]+)(?:/\S*)?", re.ASCII)
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
-_STATIC: Final = {"0": ("PCMU", 8_000, 1), "8": ("PCMA", 8_000, 1), "9": ("G722", 8_000, 1)}
+_STATIC: Final = {0: ("PCMU", 8_000, 1), 8: ("PCMA", 8_000, 1), 9: ("G722", 8_000, 1)}
 _PAYLOAD_TYPES: Final = range(128)
 
 
@@ -72,6 +73,10 @@ class Sdp:
     times: tuple[str, ...]
 
 
+_Encoding = tuple[str, int, int]
+"""Name in upper case, clock rate, channels."""
+
+
 @dataclass(slots=True)
 class _Section:
     """What is collected of the session part or of one m= section."""
@@ -81,14 +86,15 @@ class _Section:
     direction: Direction | None = None
     ptime: str = ""
     max_ptime: str = ""
-    rtpmap: dict[str, tuple[str, int, int]] | None = None
+    rtpmap: dict[int, _Encoding] | None = None
 
 
 def parse_sdp(body: bytes) -> Sdp:
     """Read a session description."""
     if len(body) > limits.SDP_BYTES_MAX:
         raise BadSdp("SDP too large")
-    lines = [line for line in re.split(r"\r\n|\n|\r", body.decode("utf-8", "replace")) if line]
+    text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    lines = [line for line in text.split("\n") if line]
     if not lines or lines[0].strip() != "v=0":
         raise BadSdp("SDP does not start with v=0")
     session = _Section()
@@ -125,10 +131,7 @@ def _open_media(value: str, before: int) -> _Section:
 
 def _read_line(section: _Section, kind: str, value: str) -> None:
     if kind == "c":
-        connection = _CONNECTION.fullmatch(value)
-        if connection is None:
-            raise BadSdp("malformed c= line")
-        section.host = literal_ip(connection[2]) or connection[2]
+        section.host = _connection_host(value)
     elif kind == "a":
         name, _, argument = value.partition(":")
         if name in _DIRECTIONS:
@@ -138,10 +141,34 @@ def _read_line(section: _Section, kind: str, value: str) -> None:
         elif name == "maxptime":
             section.max_ptime = argument.strip()
         elif name == "rtpmap" and section.rtpmap is not None:
-            found = _RTPMAP.fullmatch(argument.strip())
+            found = _rtpmap(argument)
             if found is not None:
-                encoding = (found[2].upper(), int(found[3]), int(found[4] or 1))
-                section.rtpmap[str(int(found[1]))] = encoding
+                section.rtpmap[found[0]] = found[1]
+
+
+# The same few lines come with every call of a trunk or a make of phone: each is read once.
+
+
+@lru_cache(maxsize=limits.NAME_CACHE_SIZE)
+def _connection_host(value: str) -> str:
+    connection = _CONNECTION.fullmatch(value)
+    if connection is None:
+        raise BadSdp("malformed c= line")
+    return literal_ip(connection[2]) or connection[2]
+
+
+@lru_cache(maxsize=limits.NAME_CACHE_SIZE)
+def _rtpmap(argument: str) -> tuple[int, _Encoding] | None:
+    found = _RTPMAP.fullmatch(argument.strip())
+    if found is None:
+        return None
+    return int(found[1]), (found[2].upper(), int(found[3]), int(found[4] or 1))
+
+
+@lru_cache(maxsize=limits.NAME_CACHE_SIZE)
+def _payload_type(text: str) -> int | None:
+    usable = text.isascii() and text.isdigit() and int(text) in _PAYLOAD_TYPES
+    return int(text) if usable else None
 
 
 def _close_media(section: _Section, session: _Section) -> Media:
@@ -165,17 +192,18 @@ def _close_media(section: _Section, session: _Section) -> Media:
     )
 
 
-def _formats(raw: tuple[str, ...], rtpmap: dict[str, tuple[str, int, int]]) -> list[Format]:
+def _formats(raw: tuple[str, ...], rtpmap: dict[int, _Encoding]) -> list[Format]:
     found = []
-    for text in raw:
-        if not (text.isascii() and text.isdigit() and int(text) in _PAYLOAD_TYPES):
+    for number in map(_payload_type, raw):
+        if number is None:
             continue
-        encoding = rtpmap.get(str(int(text))) or _STATIC.get(str(int(text)))
+        encoding = rtpmap.get(number) or _STATIC.get(number)
         if encoding is not None:
-            found.append(Format(int(text), *encoding))
+            found.append(Format(number, *encoding))
     return found
 
 
+@lru_cache(maxsize=limits.NAME_CACHE_SIZE)
 def _ptime(ptime: str, max_ptime: str) -> int | None:
     # Some write 20.0; a packet longer than the other side can take is never right.
     wanted = _milliseconds(ptime)

@@ -3,8 +3,6 @@
 What a caller sends is never a surprise here: each fault has its answer and its named reason.
 """
 
-from dataclasses import replace
-
 from bridge.errors import SipRemoteError
 from bridge.sip import compose, limits, session_timer
 from bridge.sip.api import (
@@ -74,8 +72,7 @@ def invite(
     stamp = compose.timestamp_header(request)
     tx.promise(lambda: exchange.reply(tx, 100, headers=stamp))
     remote = chosen.remote if chosen else None
-    incoming = _incoming(call, request, source, remote)
-    exchange.desk.notify(replace(incoming, authenticated=authenticated))
+    exchange.desk.notify(_incoming(call, request, source, remote, authenticated))
 
 
 def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: Address) -> None:
@@ -93,7 +90,11 @@ def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: 
 
 
 def _incoming(
-    call: Call, request: Request, source: Address, remote: RemoteMedia | None
+    call: Call,
+    request: Request,
+    source: Address,
+    remote: RemoteMedia | None,
+    authenticated: str | None,
 ) -> CallIncoming:
     caller = parse_uri(request.from_.uri)
     asserted = _first_user(request, "p-asserted-identity")
@@ -116,6 +117,7 @@ def _incoming(
         late_offer=remote is None,
         remote=remote,
         call_id=request.call_id,
+        authenticated=authenticated,
     )
 
 

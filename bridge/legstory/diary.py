@@ -8,7 +8,7 @@ plain values, for the shelf.
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.clock import ConferenceClock
 from bridge.conference.api import Fact, Notice, PlayPrompts
@@ -55,8 +55,7 @@ Record = dict[str, Any]
 """A diary as plain values: JSON holds it. Times in it are milliseconds since its beginning."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(NamedTuple):
     at_ns: NowNs
     sent: bool
     peer: str

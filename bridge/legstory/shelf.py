@@ -4,7 +4,6 @@ A file of its own and a thread of its own: a call is never answered later becaus
 disk that fails costs stories, never facts. `tollbridge explain` reads it while a bridge writes.
 """
 
-import json
 import queue
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 import structlog
 from sqlalchemy import make_url
 
@@ -23,6 +23,11 @@ WAITING_MAX: Final = 5_000
 
 BATCH_MAX: Final = 200
 BUSY_S: Final = 5.0
+_WINDOW_BITS: Final = 12
+_MEMORY_LEVEL: Final = 5
+"""A packer for 4 KB, about what a diary is: to clear the memory of one for 32 KB took 50 µs, more
+than twice the packing."""
+
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS diary (no INTEGER PRIMARY KEY, leg TEXT UNIQUE, record BLOB)"
 )
@@ -80,7 +85,7 @@ class Shelf:
                 self._write(batch)
 
     def _write(self, batch: Sequence[dict[str, Any]]) -> None:
-        rows = [(one["leg"], zlib.compress(json.dumps(one).encode())) for one in batch]
+        rows = [(one["leg"], _packed(one)) for one in batch]
         try:
             with closing(sqlite3.connect(self._file, timeout=BUSY_S)) as connection, connection:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -101,8 +106,13 @@ def legs_on(file: Path) -> Iterator[tuple[str, str, int]]:
         return
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         for leg, record in connection.execute("SELECT leg, record FROM diary ORDER BY no"):
-            diary = json.loads(zlib.decompress(record))
+            diary = orjson.loads(zlib.decompress(record))
             yield leg, diary["about"].get("number", ""), diary["begun_ns"]
+
+
+def _packed(record: dict[str, Any]) -> bytes:
+    packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_MEMORY_LEVEL)
+    return packer.compress(orjson.dumps(record)) + packer.flush()
 
 
 def taken_down(file: Path, leg: str) -> dict[str, Any] | None:
@@ -117,5 +127,5 @@ def taken_down(file: Path, leg: str) -> dict[str, Any] | None:
     except sqlite3.Error as fault:
         log.error("leg_stories.unreadable", file=str(file), error=str(fault))
         return None
-    record: dict[str, Any] | None = json.loads(zlib.decompress(row[0])) if row else None
+    record: dict[str, Any] | None = orjson.loads(zlib.decompress(row[0])) if row else None
     return record

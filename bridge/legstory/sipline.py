@@ -59,16 +59,17 @@ def line_of(data: bytes) -> SipLine:
     >>> line_of(b"SIP/2.0 200 OK\\r\\nCSeq: 1 BYE\\r\\n\\r\\n")
     SipLine(text='200 OK', cseq='1 BYE', media='', reason='')
     """
-    first = _text(data[:HEAD_BYTES].split(b"\r\n", 1)[0])[:LINE_MAX]
+    end = data.find(b"\r\n", 0, HEAD_BYTES)
+    first = _text(data[: HEAD_BYTES if end < 0 else end])[:LINE_MAX]
     at = data.find(b"\r\nCSeq:", 0, HEAD_BYTES)
     cseq = _CSEQ.match(data, at) if at >= 0 else _CSEQ.search(data, 0, HEAD_BYTES)
     rare = b"eason" in data or b"EASON" in data
     reason = _REASON.search(data, 0, HEAD_BYTES) if rare else None
     return SipLine(
-        text=first.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0"),
-        cseq=f"{int(cseq[1])} {_text(cseq[2])}" if cseq else "",
-        media=_media(data),
-        reason=_text(reason[1]) if reason else "",
+        first.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0"),
+        f"{int(cseq[1])} {cseq[2].decode()}" if cseq else "",
+        "" if data.endswith(b"\r\n\r\n") else _media(data),
+        _text(reason[1]) if reason else "",
     )
 
 

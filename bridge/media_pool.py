@@ -33,6 +33,7 @@ from bridge.link import (
     PlayToGroup,
     RecordingDone,
     SetGroup,
+    SetRemote,
     StartRecording,
     Status,
     StopRecording,
@@ -169,9 +170,16 @@ class MediaPool:
     # --- legs and messages ----------------------------------------------------------------
 
     async def open(
-        self, number: int, host: str, port: int, session: str | None
+        self,
+        number: int,
+        host: str,
+        port: int,
+        session: str | None,
+        remote: SetRemote | None = None,
     ) -> LegOpened | LegRefused:
         """Get a slot and a port for a leg, on its session's worker if that is known and has room.
+
+        `remote`: what is agreed with the other side so far.
 
         Raises:
             WorkerLost: no worker runs that has room, or it died meanwhile.
@@ -181,7 +189,7 @@ class MediaPool:
         if worker is None:
             raise WorkerLost("no media worker has room: being restarted, or full")
         try:
-            opened = await worker.open_leg(OpenLeg(number, host, port))
+            opened = await worker.open_leg(OpenLeg(number, host, port, remote))
         except WorkerLost:
             self._tell(self._placement.remove(number))
             raise

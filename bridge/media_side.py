@@ -95,9 +95,11 @@ class MediaSide:
     async def open(self, record: LegRecord) -> None:
         """Get a port for a leg; the call is refused with 503 when there is none."""
         host, port = (record.remote.address if record.remote else None) or ("", 0)
+        # Keys may come before the ACK, which can be lost and repeated.
+        remote = set_remote(record, record.remote, proven=False) if record.remote else None
         session = self._stepper.conference.session_of(record.leg)
         try:
-            opened = await self.pool.open(record.number, host, port, session)
+            opened = await self.pool.open(record.number, host, port, session, remote)
         except OperatingTrouble as fault:
             self._host.abandon(record.leg, fault)
             return
@@ -107,8 +109,6 @@ class MediaSide:
             self.pool.send(CloseLeg(record.number))
         else:
             record.opened = told_media(self._settings, opened)
-            if record.remote:  # keys may come before the ACK, which can be lost and repeated
-                self.pool.send(set_remote(record, record.remote, proven=False))
             self._stepper.step(LegReady(record.leg))
 
     def close(self, record: LegRecord | None) -> None:

@@ -1,7 +1,6 @@
 """Opens SIP as the settings say and reads what a port that is taken means; decides nothing."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -96,4 +95,5 @@ async def open_sip(
 
 def told_media(settings: Settings, opened: LegOpened) -> LegOpened:
     """Return a leg's port with the address that a caller is told for it."""
-    return replace(opened, host=told_host(opened.host, settings.rtp.advertise))
+    host = told_host(opened.host, settings.rtp.advertise)
+    return LegOpened(opened.leg_no, host, opened.port)

@@ -358,7 +358,8 @@ class Worker:
             self._reply(link.LegRefused(order.leg_no, "no_port"))
             return
         slot = heapq.heappop(self._free)
-        numbers = (secrets.randbits(32), secrets.randbits(15), secrets.randbits(31))
+        drawn = secrets.randbits(78)  # at once: each draw asks the system
+        numbers = (drawn & 0xFFFF_FFFF, drawn >> 32 & 0x7FFF, drawn >> 47)
         self._plane.open_leg(
             slot,
             port=port.index,
@@ -369,6 +370,8 @@ class Worker:
         leg = Leg(order.leg_no, slot, port.index)
         self._legs[order.leg_no] = self._by_slot[slot] = leg
         self._reply(link.LegOpened(order.leg_no, self._settings.host, port.number))
+        if order.remote:
+            self._set_remote(order.remote)
 
     def _set_remote(self, order: link.SetRemote) -> None:
         if leg := self._leg(order.leg_no):

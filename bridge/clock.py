@@ -37,8 +37,10 @@ class ConferenceClock:
 
     def at(self, now_ns: NowNs) -> ConfMs:
         """Return conference time at a monotonic moment, now or in the past."""
-        index = max(bisect_right(self._moves, now_ns, key=lambda move: move[0]) - 1, 0)
-        moved_ns, moved_to = self._moves[index]
+        moved_ns, moved_to = self._moves[-1]
+        if now_ns < moved_ns:
+            index = max(bisect_right(self._moves, now_ns, key=lambda move: move[0]) - 1, 0)
+            moved_ns, moved_to = self._moves[index]
         if not self.running:
             return moved_to
         return ConfMs(moved_to + max(now_ns - moved_ns, 0) // NS_PER_MS)

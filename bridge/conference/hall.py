@@ -181,8 +181,9 @@ class Hall:
 
     def disarm(self, alarm: Alarm, owner: str) -> None:
         """Stop a timer, whichever clock it is of."""
-        self.real.disarm(TimerKey(alarm, owner))
-        self.conf.disarm(TimerKey(alarm, owner))
+        key = TimerKey(alarm, owner)
+        self.real.disarm(key)
+        self.conf.disarm(key)
 
 
 def membership(leg: Leg) -> Data:

@@ -72,6 +72,8 @@ class TimerQueue:
 
     def pop_due(self, now: int) -> tuple[int, TimerKey] | None:
         """Take the earliest timer that is due at `now`, with its due time; None when none is."""
+        if not self._heap or self._heap[0][0] > now:
+            return None  # as nearly always, whether that one still runs or not
         due = self.next_due()
         if due is None or due > now:
             return None

@@ -127,6 +127,9 @@ class SipUdp:
         self._delivering = False
         self._late = self._late_since_ns = 0
         self._closed = False
+        # One buffer for all: a fresh one of this size for each datagram took half of the reading.
+        self._buffer = memoryview(bytearray(DATAGRAM_BYTES_MAX))
+        self._buffers = (self._buffer,)
         self._streams: SipStreams | None = None
         self._tls: SipStreams | None = None
         self._loop.add_reader(sock, self._read)
@@ -204,12 +207,13 @@ class SipUdp:
             if self._closed:
                 return
             try:
-                data, notes, _, source = self._socket.recvmsg(DATAGRAM_BYTES_MAX, NOTES_BYTES)
+                size, notes, _, source = self._socket.recvmsg_into(self._buffers, NOTES_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 self._count("receive_error")
                 return
+            data = bytes(self._buffer[:size])
             message = Received(data, Address(source[0], source[1]), self.address)
             if not (self._overloaded(_age_ns(notes)) and self._shed(message)):
                 self._take(message)

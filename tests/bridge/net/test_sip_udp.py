@@ -278,7 +278,7 @@ def test_the_receive_buffer_is_large() -> None:
 
 async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
     class Broken:
-        def recvmsg(self, _size: int, _notes: int) -> tuple[bytes, tuple[str, int]]:
+        def recvmsg_into(self, _buffers: object, _notes: int) -> tuple[int, tuple[str, int]]:
             raise OSError("broken")
 
     real = ends.bridge._socket

@@ -1,4 +1,4 @@
-"""Opus for legs that hear the same: one encoder a conference instead of one a leg.
+"""How much work Opus is: legs that hear the same share an encoder, and few encoders try harder.
 
 Encoders keep state, and a far end's decoder follows the one that it was sent packets of. A leg
 that begins to speak, and so to hear something of its own, takes a copy of the shared encoder's
@@ -13,10 +13,40 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.opus import OpusEncoder
+from bridge.media.opus import COMPLEXITY, COMPLEXITY_FEW, OpusEncoder
 
 HOLD_TICKS: Final = 25
 """Half a second: after 5 ticks the difference was 25 dB below speech, the codec's noise 20."""
+
+FEW: Final = 16
+"""Encoders of a worker that may try hard: 4 ms of a tick here."""
+
+EASY_TICKS: Final = 250
+"""Ticks with no more than `FEW` encoders after which they try hard again."""
+
+
+class Effort:
+    """How hard the encoders of a plane try.
+
+    Attributes:
+        complexity: of each of them.
+    """
+
+    def __init__(self) -> None:
+        self.complexity = COMPLEXITY_FEW
+        self._easy = 0
+
+    def judge(self, encoded: int) -> bool:
+        """Take in how many frames were encoded in a tick; return whether to try otherwise now.
+
+        Less is tried at once, so that no second tick is too long.
+        """
+        self._easy = self._easy + 1 if encoded <= FEW else 0
+        hard = self.complexity == COMPLEXITY_FEW
+        change = encoded > FEW if hard else self._easy >= EASY_TICKS
+        if change:
+            self.complexity = COMPLEXITY if encoded > FEW else COMPLEXITY_FEW
+        return change
 
 
 class Sharing:
@@ -25,11 +55,13 @@ class Sharing:
     Attributes:
         same: (L,) int32, ticks for which a leg has heard what all hear, in this group.
         group: (L,) int64, where it heard that.
+        encoded: frames that the last tick encoded.
     """
 
     def __init__(self, legs_max: int) -> None:
         self.same: NDArray[np.int32] = np.zeros(legs_max, np.int32)
         self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
+        self.encoded = 0
         self._shared: dict[int, OpusEncoder] = {}  # by group
         self._with: dict[int, OpusEncoder] = {}  # by slot
 
@@ -81,4 +113,10 @@ class Sharing:
             self._with[slot] = shared[number]
             packets.append(made[number])
         self._shared = shared
+        self.encoded = len(legs) - sum(shares) + len(made)
         return packets
+
+    def set_complexity(self, complexity: int) -> None:
+        """Have the shared encoders try harder, or less."""
+        for encoder in self._shared.values():  # bounded: groups
+            encoder.set_complexity(complexity)

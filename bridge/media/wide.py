@@ -19,7 +19,7 @@ from bridge.media.plays import Plays
 from bridge.media.rooms import RATES_HZ, Rooms
 from bridge.media.rtp import Counters, Headers, Packets
 from bridge.media.shape import CELLS, FRAME, G722, L16, OPUS, PAYLOAD_MAX, ROW_BYTES
-from bridge.media.sharing import Sharing
+from bridge.media.sharing import Effort, Sharing
 from bridge.media.wide_out import Gathering, WideOut
 from bridge.units import SAMPLE_RATE_HZ
 
@@ -48,6 +48,7 @@ class Wide:
         self._gathering: dict[int, Gathering] = {}
         self._rooms = Rooms(self.bands)
         self._sharing = Sharing(legs_max)
+        self._effort = Effort()
         self._sends: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self._low: NDArray[np.int32] = np.zeros((0, FRAME), np.int32)
         self._bad = 0
@@ -69,6 +70,8 @@ class Wide:
         if leg is None or leg.codec is not codec:
             self.drop(slot)
             leg = self._legs[slot] = Leg(slot, codec)
+            if isinstance(leg.encoder, OpusEncoder):
+                leg.encoder.set_complexity(self._effort.complexity)
             self.is_wide[slot], self._codec[slot] = True, codec.number
             if codec.number != G722:
                 self._gathering[slot] = Gathering(codec, leg.encoder)
@@ -239,7 +242,17 @@ class Wide:
                 slot = band.legs[row].slot
                 made = self._gathering[slot].take(frames[row])
                 packets += [(slot, step, data) for step, data in made]
+            self._spend(self._sharing.encoded + int((band.codec[rows] == OPUS).sum()))
         return packets
+
+    def _spend(self, encoded: int) -> None:
+        """Have the encoders of Opus try as hard as their number allows."""
+        if not self._effort.judge(encoded):
+            return
+        self._sharing.set_complexity(self._effort.complexity)
+        for leg in self._legs.values():  # bounded: legs of coders, seldom
+            if isinstance(leg.encoder, OpusEncoder):
+                leg.encoder.set_complexity(self._effort.complexity)
 
     def _shared(
         self,
@@ -257,6 +270,7 @@ class Wide:
         may = [self._gathering[slot].alone for slot in band.slots[rows].tolist()]  # bounded: legs
         mine = rows[np.array(may, np.bool_) & (band.codec[rows] == OPUS)]
         if not len(mine):
+            self._sharing.encoded = 0
             return rows
         slots, group = band.slots[mine], self._rooms.group_of(rate, mine)
         encoders = [band.legs[row].encoder for row in mine.tolist()]  # bounded: legs of coders

@@ -1,12 +1,12 @@
-"""Legs that hear the same share an encoder, and nobody can tell."""
+"""Legs that hear the same share an encoder, and nobody can tell; few encoders try harder."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from bridge.bench.speech import spoken
-from bridge.media.opus import OpusDecoder, OpusEncoder
-from bridge.media.sharing import HOLD_TICKS, Sharing
+from bridge.media.opus import COMPLEXITY, COMPLEXITY_FEW, OpusDecoder, OpusEncoder
+from bridge.media.sharing import EASY_TICKS, FEW, HOLD_TICKS, Effort, Sharing
 from tests.bridge.media.wide_rig import WideRig, level
 
 LEGS = 4
@@ -146,3 +146,40 @@ def test_muted_legs_in_opus_share_and_hear_who_speaks(calls: list[int]) -> None:
     assert level(heard, 400, 16_000) == pytest.approx(8_000, rel=0.1)
     assert level(heard, 600, 16_000) < 100, "not himself"
     assert level(rig.heard_since(3, 80), 600, 16_000) == pytest.approx(8_000, rel=0.1)
+
+
+def test_many_encoders_try_less_at_once_and_few_try_hard_when_that_has_lasted() -> None:
+    effort = Effort()
+    assert not effort.judge(FEW)
+    assert effort.complexity == COMPLEXITY_FEW
+    assert effort.judge(FEW + 1)
+    assert effort.complexity == COMPLEXITY
+    for n in range(2 * EASY_TICKS - 1):
+        assert not effort.judge(FEW + 1 if n == EASY_TICKS - 1 else 0)
+    assert effort.judge(FEW)
+    assert effort.complexity == COMPLEXITY_FEW
+
+
+def test_a_planes_encoders_try_as_hard_as_their_number_allows() -> None:
+    rig = WideRig()
+    legs = FEW + 2
+    for slot in range(legs - 1):
+        rig.join(slot, "OPUS")
+
+    def tries(n: int) -> set[int]:
+        rig.tick(*[rig.hums(slot, n, 400 + 30 * slot) for slot in rig.ears])
+        inside = rig.plane.wide.bands[16_000].legs
+        return {leg.encoder.complexity for leg in inside if isinstance(leg.encoder, OpusEncoder)}
+
+    assert tries(0) == {COMPLEXITY}
+    for slot in range(2, legs - 1):
+        rig.plane.muted[slot] = True
+    assert {frozenset(tries(n)) for n in range(1, EASY_TICKS)} == {frozenset([COMPLEXITY])}
+    for n in range(EASY_TICKS, EASY_TICKS + HOLD_TICKS + 4):
+        last = tries(n)
+    assert last == {COMPLEXITY_FEW}
+    rig.join(legs - 1, "OPUS")
+    assert tries(EASY_TICKS + HOLD_TICKS + 4) == {COMPLEXITY_FEW}
+    for slot in range(2, legs - 1):
+        rig.plane.muted[slot] = False
+    assert tries(EASY_TICKS + HOLD_TICKS + 5) == {COMPLEXITY}

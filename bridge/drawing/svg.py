@@ -148,16 +148,22 @@ def draw_scale(canvas: Canvas, scale: Scale, *, bottom: float) -> None:
         canvas.rect(
             place(x0), TOP - 6, place(x1) - place(x0), bottom - TOP + 6, class_="jump", title=label
         )
-    free = 0.0
-    for x, text in scale.ticks:
-        at, width = place(x), len(text) * CHARACTER
-        canvas.line(at, TOP - 6, at, bottom, class_="grid")
-        begin = min(at - width / 2, WIDTH - width - 2)
-        if begin >= free:  # a label that would run into the last one is left out
+    labels = [
+        (min(place(x) - _long(text) / 2, WIDTH - _long(text) - 2), text) for x, text in scale.ticks
+    ]
+    free, last = 0.0, labels[-1][0] if labels else 0.0
+    for (x, text), (begin, _) in zip(scale.ticks, labels, strict=True):
+        canvas.line(place(x), TOP - 6, place(x), bottom, class_="grid")
+        # A label that would run into the one before, or into the last of all, is left out.
+        if begin >= free and (begin + _long(text) + 8 <= last or begin == last):
             canvas.text(begin, TOP - 12, text, class_="tick")
-            free = begin + width + 8
+            free = begin + _long(text) + 8
     if scale.name:
         canvas.text(4, TOP - 12, scale.name, class_="tick")
+
+
+def _long(text: str) -> float:
+    return len(text) * CHARACTER
 
 
 def _draw_lane(canvas: Canvas, lane: Lane, y: float) -> None:

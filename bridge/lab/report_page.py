@@ -43,17 +43,23 @@ def report(results: Sequence[StoryResult], *, beside: Path, took_s: float = 0.0)
 def _contents(failed: Sequence[StoryResult], held: Sequence[StoryResult]) -> Markup:
     rows = [
         (
-            html.element("a", one.story.scenario, href=f"#story-{number}"),
+            _named(one, number),
             html.verdict(one.ok),
-            _first_reason(one),
-            str(one.story.file),
+            *([_first_reason(one)] if failed else []),
             f"{one.seconds:.1f} s",
         )
         for number, one in enumerate([*failed, *held])
     ]
-    head = ("Story", "Verdict", "First reason", "File", "Took")
-    listed = html.table(head, rows, label="All stories, failures first")
+    head = ("Story", "Verdict", *(["First reason"] if failed else []), "Took")
+    listed = html.table(head, rows, label="All stories, failures first", class_="short")
     return html.element("nav", listed, class_="card drawing", aria_label="All stories")
+
+
+def _named(result: StoryResult, number: int) -> Markup:
+    """Return a story's name as a link to its card, with its file."""
+    link = html.element("a", result.story.scenario, href=f"#story-{number}")
+    file = html.element("div", str(result.story.file), class_="dim")
+    return html.join([link, file], "")
 
 
 def _first_reason(result: StoryResult) -> str:

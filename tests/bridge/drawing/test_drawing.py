@@ -78,6 +78,11 @@ def test_a_mark_has_its_text_where_the_next_one_leaves_room() -> None:
     assert texts_of(chart.markup()) == {"marks", "second"}
 
 
+def test_the_last_label_of_an_axis_stands_before_those_that_run_into_it() -> None:
+    scale = svg.Scale([(0.0, "0:00"), (0.97, "4:59.999"), (0.98, "5:00")])
+    assert texts_of(svg.Chart("x", scale).markup()) == {"0:00", "5:00"}
+
+
 def test_a_ladder_has_a_row_a_message_between_its_parties() -> None:
     arrows = [
         svg.Arrow("0:00", 0, 1, BAD, also="0.1 s"),

@@ -104,7 +104,7 @@ def parse_uri(text: str) -> Uri:
         raise ValueError("URI without scheme")
     scheme = scheme_match.group().lower()
     if scheme == "tel":
-        number = URI.parse("tel:" + text[4:])
+        number = _parsed("tel:" + text[4:])
         return Uri("tel", number.user or "", "", None, _lower(number.parameters))
     if scheme not in ("sip", "sips"):
         if not _OTHER_URI.fullmatch(text):
@@ -122,13 +122,17 @@ def _parse_sip_uri(scheme: str, text: str) -> Uri:
     user, host, rest = parts["user"] or "", parts["host"], parts["rest"]
     if host.startswith("["):
         ip_address(host[1:-1])
-    try:
-        uri = URI.parse(f"{scheme}:{user}host{rest}")
-    except TypeError as fault:  # a parameter that is called `self`
-        raise ValueError("malformed SIP URI") from fault
+    uri = _parsed(f"{scheme}:{user}host{rest}")
     return Uri(
         scheme, uri.user or "", host, uri.port, _lower(uri.parameters), parts["headers"] is not None
     )
+
+
+def _parsed(text: str) -> URI:
+    try:
+        return URI.parse(text)
+    except TypeError as fault:  # a parameter that is called `self`
+        raise ValueError("malformed URI") from fault
 
 
 def _lower(params: Mapping[str, str | None]) -> Mapping[str, str | None]:

@@ -17,6 +17,7 @@ from bridge.sip.sdp import Sdp, parse_sdp
 from bridge.sip.server_tx import ServerTx
 
 RETRY_AFTER_S = 1
+_EARLY = (CallState.INVITED, CallState.DIALLING)
 _OPEN = (CallState.INVITED, CallState.ANSWERED, CallState.CONFIRMED, CallState.DIALLING)
 
 
@@ -99,7 +100,7 @@ def _offer(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> Non
         uas.refuse_for(exchange, tx, fault, source)
         return
     _refresh_target(call, message, tx, source)
-    if call.media is None:  # an early UPDATE that offers nothing
+    if call.state in _EARLY or call.media is None:  # an UPDATE that offers nothing
         exchange.reply(tx, 200, headers=_update_headers(exchange, call, tx))
         return
     _accept(exchange, call, tx, call.media, offer, chosen)
@@ -109,7 +110,8 @@ def _blocked(call: Call, message: Request, *, with_offer: bool) -> tuple[int, st
     """Return how to refuse an offer that crosses another one (RFC 3261 §14.2, RFC 3311 §5.2)."""
     invite = message.method == "INVITE"
     if call.state is CallState.DIALLING:
-        return (491, "glare")
+        # Ours has no answer yet.
+        return (491, "glare") if invite or with_offer else None
     if call.state is CallState.INVITED:
         # The first offer has no answer yet.
         return (500, "offer_too_early") if invite or with_offer else None

@@ -37,6 +37,9 @@ _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _GONE: Final = (408, 481)
 _GLARE_STEP_MS: Final = 10
 
+REFRESH_AGAIN: Final = 4
+"""A refresh that was refused is tried again after this part of the time until it was due."""
+
 
 class BadTarget(LocalMisuse):
     """A call was ordered to something that is no URI."""
@@ -352,8 +355,11 @@ def _heard_reinvite(exchange: Exchange, tx: ClientTx, response: Response, source
         call.queued = call.queued or Reoffer(reoffer.media, reoffer.ordered, reoffer.tries + 1)
         exchange.desk.arm(call, Timer.OFFER_AGAIN, 0 if status == 422 else _glare_ns(call, tx))
         return
-    # Anything else leaves the call as it was (RFC 3261 §14.1).
+    # Anything else leaves the call as it was (RFC 3261 §14.1), but a session must be refreshed.
     exchange.desk.drop("reinvite_refused", source)
+    timer = call.session_timer
+    if not reoffer.ordered and timer is not None and timer.we_refresh:
+        exchange.desk.arm(call, Timer.REFRESH, timer.refresh_after_ns // REFRESH_AGAIN)
     offer_next(exchange, call)
 
 

@@ -73,9 +73,10 @@ def test_what_is_no_uri(text: str) -> None:
         parse_uri(text)
 
 
-def test_a_uri_parameter_called_self_is_a_value_error_not_a_type_error() -> None:
+@pytest.mark.parametrize("text", ["sip:a@host;self=1", "tel:+12015550123;self=1"])
+def test_a_uri_parameter_called_self_is_a_value_error_not_a_type_error(text: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
-        parse_uri("sip:a@host;self=1")
+        parse_uri(text)
 
 
 @pytest.mark.parametrize(

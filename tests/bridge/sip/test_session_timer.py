@@ -108,6 +108,18 @@ def test_a_refused_refresh_lets_the_session_run_out() -> None:
     assert [end.cause for end in bench.ends] == [EndCause.SESSION_EXPIRED]
 
 
+def test_a_refused_refresh_is_tried_again_while_there_is_time() -> None:
+    bench = Bench()
+    bench.confirmed_call(headers="Supported: timer\nSession-Expires: 600;refresher=uas")
+    (refresh,) = bench.wait(300 * S)
+    bench.hear(response(refresh, 500, headers="Retry-After: 1"))
+    (again,) = bench.wait(75 * S)
+    assert again.header("CSeq") == "2 INVITE"
+    bench.hear(response(again, 200, headers="x: 600;refresher=uac", body=bench.sent[1].body))
+    bench.wait(299 * S)
+    assert bench.ends == []
+
+
 def test_a_refresh_that_meets_another_offer_waits_for_it() -> None:
     bench = Bench()
     tag = bench.confirmed_call(headers="Supported: timer\nSession-Expires: 90;refresher=uas")

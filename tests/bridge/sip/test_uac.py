@@ -315,7 +315,8 @@ def test_requests_of_the_callee_before_its_answer() -> None:
     assert hear("OPTIONS", 1) == 200
     assert hear("UPDATE", 2, OFFER) == 491
     assert hear("PRACK", 3) == 481
-    assert hear("BYE", 4) == 200
+    assert hear("UPDATE", 4) == 200, "without an offer nothing is pending"
+    assert hear("BYE", 5) == 200
     assert bench.ends == []
 
 

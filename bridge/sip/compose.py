@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from bridge.sip.api import Address
-from bridge.sip.headers import PORT_MAX, Via, literal_ip, split_list
+from bridge.sip.headers import PORT_MAX, Via, literal_ip, parse_via, split_list
 from bridge.sip.limits import MAX_FORWARDS, PHRASES
 from bridge.sip.messages import Echo, Request
 
@@ -44,11 +44,24 @@ def stamp_via(first: str, via: Via, source: Address) -> str:
 
 def stamped_vias(request: Request, source: Address) -> tuple[str, ...]:
     """Return the Via lines of an answer to a request from `source`."""
-    top, *rest = request.echo.vias
+    return _stamped(request.echo.vias, request.via, source)
+
+
+def stamped_echo(echo: Echo, source: Address) -> Echo:
+    """Return the same for an answer to what is malformed; so is its Via where that is the fault."""
+    try:
+        via = parse_via(split_list(echo.vias[0])[0])
+    except ValueError:
+        return echo
+    return echo._replace(vias=_stamped(echo.vias, via, source))
+
+
+def _stamped(vias: tuple[str, ...], via: Via, source: Address) -> tuple[str, ...]:
+    top, *rest = vias
     values = split_list(top)
-    first = stamp_via(values[0], request.via, source)
+    first = stamp_via(values[0], via, source)
     if first == values[0]:
-        return request.echo.vias
+        return vias
     return (", ".join((first, *values[1:])), *rest)
 
 

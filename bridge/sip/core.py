@@ -146,7 +146,7 @@ class SipCore:
         if message.echo is not None:
             # Its Via may be what is wrong: the answer goes where the packet came from.
             data = compose.answer(
-                message.echo,
+                compose.stamped_echo(message.echo, event.source),
                 message.status,
                 to_tag=self._stateless_tag(message.echo),
                 phrase=message.phrase,

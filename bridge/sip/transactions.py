@@ -34,6 +34,11 @@ def _merge_key(request: Request) -> MergeKey:
     return (request.call_id, request.from_tag, request.cseq, request.method)
 
 
+def _may_merge(request: Request) -> bool:
+    """A CANCEL is of one hop: of a forked call each branch gets its own (RFC 3261 §16.10)."""
+    return not request.to_tag and request.method != "CANCEL"
+
+
 @dataclass(slots=True)
 class Transactions:
     """All running transactions of one core."""
@@ -61,13 +66,13 @@ class Transactions:
         vias = compose.stamped_vias(request, source)
         tx = ServerTx(self.desk, key, request, flow, vias)
         self.servers[key] = tx
-        if not request.to_tag and request.from_tag:
+        if _may_merge(request) and request.from_tag:
             self.merges.setdefault(_merge_key(request), key)
         return tx
 
     def is_merged(self, request: Request, key: ServerKey) -> bool:
         """True when the same request came on another path before (RFC 3261 §8.2.2.2)."""
-        return not request.to_tag and self.merges.get(_merge_key(request), key) != key
+        return _may_merge(request) and self.merges.get(_merge_key(request), key) != key
 
     def close_server(self, tx: ServerTx) -> None:
         """Forget a server transaction."""

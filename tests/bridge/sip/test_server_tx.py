@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.errors import IllegalTransition
-from bridge.sip.api import Accept, Address, Received, Reject, Ring, SipConfig
+from bridge.sip.api import Accept, Address, EndCause, Received, Reject, Ring, SipConfig
 from bridge.sip.desk import Desk, Flow
 from bridge.sip.messages import Request, parse
 from bridge.sip.server_tx import (
@@ -174,6 +174,17 @@ def test_one_branch_for_everything_does_not_mix_up_calls() -> None:
     bench.hear(invite(call_id="one"))
     bench.hear(invite(call_id="two"))
     assert len({event.call_id for event in bench.events if hasattr(event, "call_id")}) == 2
+
+
+def test_a_forked_call_is_cancelled_on_each_of_its_branches() -> None:
+    bench = Bench()
+    bench.hear(invite())
+    assert bench.hear(invite(branch="b2"))[0].status == 482
+    (of_other,) = bench.hear(request("CANCEL", branch="b2"))
+    assert of_other.status == 200
+    ok, terminated = bench.hear(request("CANCEL"))
+    assert (ok.status, terminated.status) == (200, 487)
+    assert [end.cause for end in bench.ends] == [EndCause.CANCELLED]
 
 
 def test_the_same_request_on_another_path_is_a_merged_request() -> None:

@@ -172,6 +172,17 @@ def test_a_request_is_refused_with_its_status_and_reason(
     bench.assert_empty()
 
 
+def test_an_answer_to_a_fault_says_where_the_request_came_from() -> None:
+    far = Address("203.0.113.9", 7_000)
+    fault = request("OPTIONS").replace("CSeq: 1", "CSeq: one")
+    (bad,) = Bench().hear(fault, far)
+    assert bad.status == 400
+    assert bad.header("Via").endswith("z9hG4bKa1;rport=7000;received=203.0.113.9")
+    via = "SIP/2.0/UDP 192.0.2.20:99999;rport"
+    (kept,) = Bench().hear(request("OPTIONS", via=via), far)
+    assert (kept.status, kept.header("Via")) == (400, via)
+
+
 def test_beyond_calls_max_an_invite_gets_503_before_any_work() -> None:
     bench = Bench(SipConfig(CORE, calls_max=1, overload_retry_after_s=7))
     bench.hear(invite(call_id="1", branch="1"))

@@ -108,7 +108,7 @@ class Bridge:
         self._stepper = Stepper(
             Conference(settings.conference_config(), self.plan, new_id),
             ConferenceClock(anchor, now_ns(), clock_running),
-            carry_out=self._carry_out,
+            carry_out=self._on_command,
             refuse=self.abandon,
             guard=lambda action: self.guarded(None, action),
         )
@@ -369,6 +369,9 @@ class Bridge:
 
     # --- commands, checkpoints ----------------------------------------------------------
 
+    def _on_command(self, command: ConferenceCommand) -> None:
+        self.guarded(getattr(command, "leg", None), lambda: self._carry_out(command))
+
     def _carry_out(self, command: ConferenceCommand) -> None:
         self.stories.on_command(command)
         if isinstance(command, DialLeg):
@@ -420,6 +423,5 @@ class Bridge:
             action()
         except Exception:
             log.exception("fault", leg=leg)
-            if leg is not None:
-                self._legs.remove(leg)
+            if leg is not None:  # its end comes back from SIP, and ends the rest of it
                 self._sip.order(HangUp(leg, "internal fault"))

@@ -2,7 +2,8 @@
 
 Legs share a port when their remote addresses tell them apart. A leg's source is latched once:
 the address of its SDP is preferred, otherwise the first valid RTP on its port from a source that
-no other leg there can claim. It is latched anew only after a re-INVITE.
+no other leg there can claim. It is latched anew only after a re-INVITE. What a leg that is over
+had is nobody's for a while: RTP that is still on its way must not be taken for another leg's.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from bridge.media.masks import any_of, where
 _AF_INET = 2
 _ROOM = 16
 """Places of the table for each key."""
+
+DEPARTED_FINDS = 100
+"""Look-ups, one or two a tick, in which the source of a leg that is over is nobody's: some 2 s."""
 
 _MULTIPLIER = 0x9E37_79B9_7F4A_7C15  # 2^64 by the golden ratio: spreads what is alike
 _MASK = (1 << 64) - 1
@@ -142,6 +146,8 @@ class Sources:
         self._legs: dict[int, _Remote] = {}
         self._owner: dict[int, int] = {}  # key -> slot
         self._unheard: dict[int, set[int]] = {}  # port index -> slots not latched yet
+        self._finds = 0
+        self._departed: dict[int, int] = {}  # key -> until which look-up, in their order
 
     # --- joins, leaves, commands ----------------------------------------------------------
 
@@ -164,6 +170,7 @@ class Sources:
         """Forget a leg."""
         leg = self._legs[slot]
         self._release(slot, leg)
+        self._depart(leg)
         leg.latched = 1  # nobody's source: the port waits for this leg no more
         self._mark(slot)
         del self._legs[slot]
@@ -194,6 +201,7 @@ class Sources:
 
     def find(self, port: NDArray[np.int64], source: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each packet, -1 for a source that no leg has."""
+        self._finds += 1
         return self._table.find(source - np.uint64(_AF_INET) + port.view(np.uint64))
 
     def heard(self, slot: int, source: int) -> bool:
@@ -215,8 +223,11 @@ class Sources:
         """Return the one leg on a port that an unknown source can belong to, or -1.
 
         The one unheard leg that expects this host; else the one unheard leg that nothing is
-        proven of. With two candidates nobody gets the packet.
+        proven of. With two candidates nobody gets the packet, nor does anybody who expects
+        another source get what a leg has just left.
         """
+        if self._finds <= self._departed.get(source - _AF_INET + port, -1):
+            return -1
         unheard = self._unheard.get(port, ()) if source else ()
         host = source >> 32
         same = [slot for slot in unheard if self._legs[slot].expected >> 32 == host]
@@ -249,6 +260,17 @@ class Sources:
             if source and self._owner.get(key) == slot:
                 del self._owner[key]
                 self._table.drop(key)
+
+    def _depart(self, leg: _Remote) -> None:
+        """Keep in mind what a leg has left, and forget what others left long ago."""
+        for key, until in list(self._departed.items()):  # bounded by those that are over
+            if until >= self._finds:
+                break
+            del self._departed[key]
+        for source in filter(None, {leg.expected, leg.latched}):  # two at most
+            key = source - _AF_INET + leg.port
+            self._departed.pop(key, None)
+            self._departed[key] = self._finds + DEPARTED_FINDS
 
     def _mark(self, slot: int) -> None:
         leg = self._legs[slot]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bridge.media.sources import Sources, address_of, source_of
+from bridge.media.sources import DEPARTED_FINDS, Sources, address_of, source_of
 
 ANN, BOB, CID = (source_of(f"10.0.0.{n}", 4_000) for n in (1, 2, 3))
 ANN_OTHER = source_of("10.0.0.1", 9_999)
@@ -66,6 +66,26 @@ def test_closed_leg_leaves_nothing(sources: Sources) -> None:
     assert find(sources, 0, ANN) == find(sources, 0, ANN_OTHER) == -1
     assert sources.may_share(0, ANN)
     assert not sources.waiting[0]
+
+
+def test_what_a_leg_has_left_is_not_taken_for_another_legs(sources: Sources) -> None:
+    sources.open(1, 0, ANN)
+    sources.set_remote(1, ANN, proven=True, relatch=False)
+    sources.heard(1, ANN)
+    sources.open(2, 0, ANN_OTHER)  # of the same host, and not heard yet
+    sources.close(1)
+    assert sources.claimant(0, ANN) == -1, "its last packets are still on their way"
+    assert sources.claimant(0, source_of("10.0.0.1", 5_000)) == 2
+    sources.open(3, 0, ANN)
+    assert find(sources, 0, ANN) == 3, "unless it is called again from there"
+    sources.close(3)
+    for _ in range(DEPARTED_FINDS):
+        assert sources.claimant(0, ANN) == -1
+        find(sources, 0, ANN)
+    find(sources, 0, ANN)
+    assert sources.claimant(0, ANN) == 2
+    sources.close(2)
+    assert list(sources._departed) == [ANN_OTHER - 2], "it grows no longer than it is needed"
 
 
 def test_rtp_goes_nowhere_before_it_is_proven_or_heard(sources: Sources) -> None:

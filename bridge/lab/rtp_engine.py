@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.lab.capture import Capture, Packet
-from bridge.lab.cutter import Cutter
+from bridge.lab.cutter import Cutter, Piece
 from bridge.lab.keys import KeySender
 from bridge.lab.network import Impairment, Line
 from bridge.lab.recording import RING_FRAMES, Recording
@@ -303,14 +303,17 @@ class Engine:
         if callers.quiet[row] and row not in self.probes:
             self.spoke.discard(row)
             return
-        kind, ts = int(callers.payload_type[row]), int(callers.ts[row])
-        if row not in self.spoke:  # a talkspurt begins (RFC 3551 §4.1)
-            kind |= MARKER
-            self.spoke.add(row)
-        if (cutter := self.cutters.get(row)) is None:
-            self._put_on_wire(row, kind, ts, self._payload(row, said))
-            return
-        for piece in cutter.add(ts, said, int(callers.clock_steps[row])):
+        cutter, ts = self.cutters.get(row), int(callers.ts[row])
+        pieces = (
+            [Piece(ts, said, 0)]
+            if cutter is None
+            else cutter.add(ts, said, int(callers.clock_steps[row]))
+        )
+        for piece in pieces:
+            kind = int(callers.payload_type[row])
+            if row not in self.spoke:  # a talkspurt begins (RFC 3551 §4.1)
+                kind |= MARKER
+                self.spoke.add(row)
             payload = self._payload(row, piece.samples)
             self._put_on_wire(row, kind, piece.ts, payload, late_ns=piece.late_ns)
 

@@ -4,14 +4,16 @@ import asyncio
 import itertools
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from bridge.lab.audibility import analyse
+from bridge.lab.chirp import chirp, find
+from bridge.lab.gauging import cut_runs
 from bridge.lab.orders import EngineLost
 from bridge.lab.rtp import RtpEngine, RtpPort
-from bridge.lab.words import Voice
+from bridge.lab.words import NOTHING, SILENT, Voice
 from bridge.sip.api import Address, Codec, RemoteMedia
 from bridge.units import NS_PER_S
 
@@ -95,14 +97,96 @@ async def test_a_press_without_telephone_events_agreed_says_so(engine: RtpEngine
 
 async def test_bad_packets_are_counted_and_break_nothing(engine: RtpEngine) -> None:
     ann, _ = await connected(engine)
+    await asyncio.sleep(0.1)  # what came before both were connected was of a stranger too
+    before = await engine.counters()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for data in (b"", b"\x80", bytes(200), b"\x80\x00" + bytes(170)):
             stranger.sendto(data, (ann.host, ann.port))
     await asyncio.sleep(0.1)
     counters = await engine.counters()
     assert counters["rx_short"] == 3
-    assert counters["rx_other_source"] == 1
+    assert counters["rx_other_source"] == before["rx_other_source"] + 1
     assert counters["callers"] == 2
+
+
+@pytest.fixture
+def sink() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(2)
+        yield sock
+
+
+async def received(sock: socket.socket, count: int) -> list[bytes]:
+    return await asyncio.to_thread(lambda: [sock.recv(2_000) for _ in range(count)])
+
+
+@pytest.mark.parametrize(("ptime_ms", "codec", "octets"), [(10, 0, 80), (30, 8, 240), (60, 0, 480)])
+async def test_packets_are_of_the_ptime_and_of_one_stream(
+    engine: RtpEngine, sink: socket.socket, ptime_ms: int, codec: int, octets: int
+) -> None:
+    port = await engine.open(ptime_ms=ptime_ms)
+    name = "PCMA" if codec else "PCMU"
+    await engine.connect(port, towards("127.0.0.1", sink.getsockname()[1], Codec(name, codec)))
+    await engine.speak(port, Voice(tone_hz=440))
+    packets = await received(sink, 20)
+    assert {len(packet) - 12 for packet in packets} == {octets}
+    assert [packet[1] for packet in packets] == [0x80 | codec, *[codec] * 19], "one talkspurt"
+    late_ticks = (await engine.counters())["late_ticks"]
+    for one, other in itertools.pairwise(packets):
+        assert (int.from_bytes(other[2:4]) - int.from_bytes(one[2:4])) % (1 << 16) == 1
+        step = (int.from_bytes(other[4:8]) - int.from_bytes(one[4:8])) % (1 << 32)
+        assert step == octets or (step > octets and late_ticks), "a late engine skips"
+
+
+async def test_who_says_nothing_sends_keys_alone_and_a_marker_when_he_speaks_again(
+    engine: RtpEngine, sink: socket.socket
+) -> None:
+    port = await engine.open()
+    await engine.connect(port, towards("127.0.0.1", sink.getsockname()[1], Codec("PCMU", 0)))
+    first = (await received(sink, 1))[0]
+    await engine.speak(port, NOTHING)
+    while True:  # bound: what was sent before the order
+        sink.settimeout(0.3)
+        try:
+            first = (await received(sink, 1))[0]
+        except TimeoutError:
+            break
+    assert await engine.press(port, "5")
+    assert {packet[1] & 0x7F for packet in await received(sink, 5)} == {101}
+    await asyncio.sleep(0.2)
+    await engine.speak(port, SILENT)
+    spoken = (await received(sink, 1))[0]
+    assert spoken[1] == 0x80
+    passed = (int.from_bytes(spoken[4:8]) - int.from_bytes(first[4:8])) % (1 << 32)
+    assert passed >= 0.4 * 8_000, "time goes on while nothing is said (RFC 3550 §5.1)"
+
+
+async def test_a_tone_is_as_loud_as_it_is_said(engine: RtpEngine) -> None:
+    ann, ben = await connected(engine)
+    await engine.speak(ann, Voice(tone_hz=440, dbfs=-30))
+    await engine.speak(ben, Voice(tone_hz=510, dbfs=12))
+    soft = analyse(await engine.window(ben, *await listen(engine, ben, 0.6)), TONES).tones["ann"]
+    assert soft.median_dbfs == pytest.approx(-30, abs=0.5)
+    loud = await engine.window(ann, *await listen(engine, ann, 0.6))
+    assert analyse(loud, TONES).tones["ben"].median_dbfs == pytest.approx(1.4, abs=0.5)
+    assert cut_runs(loud) > 400
+
+
+async def test_a_sweep_is_said_once_from_the_time_that_is_told(engine: RtpEngine) -> None:
+    ann, ben = await connected(engine)
+    await engine.speak(ann, Voice(tone_hz=440))
+    sent_ns = await engine.probe(ann, chirp())
+    await asyncio.sleep(0.6)
+    window = await engine.window(ben, sent_ns - 100_000_000, sent_ns + 400_000_000)
+    found = find(window.pcm, [440])
+    assert found.gain_db == pytest.approx(0, abs=1)
+    assert found.at == pytest.approx(800, abs=320), "100 ms after the window begins"
+    later = await engine.window(ben, *await listen(engine, ben, 0.4))
+    assert find(later.pcm, [440]).gain_db < -40
+    assert await engine.packet_ms(ben) == 20
+    await engine.send(ann, False)
+    assert await engine.probe(ann, chirp()) == 0
 
 
 async def test_a_closed_caller_frees_his_row(engine: RtpEngine) -> None:

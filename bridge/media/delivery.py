@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711, mix, outgoing, voice
-from bridge.media.linked import Links
+from bridge.media.linked import Exchange, Links
 from bridge.media.masks import any_of
 from bridge.media.plays import Plays
 from bridge.media.recording import Taps
@@ -98,7 +98,7 @@ class Delivery:
             voices.extra_group = np.concatenate([extra_group, theirs])
             voices.extra = np.concatenate([extra, sums])
             if exchange is not None:
-                exchange.with_own(theirs, sums)
+                exchange.with_own(theirs, sums, self._wide.sums())
         mix.mix_minus(groups, voices, self._mix)
         result.given = self.links.give(exchange)
         if look:
@@ -117,7 +117,7 @@ class Delivery:
             )
             pick[playing] = np.arange(voices.used, end)
             voices.used = end
-        self._speak_wide(said, voices.used)
+        self._speak_wide(said, voices.used, exchange)
         if len(playing):
             plays.advance(playing, 1 + skipped)
 
@@ -146,12 +146,14 @@ class Delivery:
                 level[slots] = voice.power_of(frames) * heard[slots]
         return level
 
-    def _speak_wide(self, said: Said, used: int) -> None:
+    def _speak_wide(self, said: Said, used: int, exchange: Exchange | None) -> None:
         """Encode what wideband legs hear; rows of codes are taken up to `used`."""
         if not self._wide:
             self._wide.out.clear()
             return
-        packets = self._wide.speak(self._mix.total, self._plays, self.codes, self.pick, used=used)
+        packets = self._wide.speak(
+            self._mix.total, self._plays, self.codes, self.pick, used=used, exchange=exchange
+        )
         lost = self._wide.out.fill(self._out, packets, said.port)
         self._counters.add("tx", len(packets) - lost)
         self._counters.add("send_failed", lost)

@@ -3,7 +3,8 @@
 A group that is linked is mixed in two parts: each worker sums its own legs, gives the others that
 sum, and adds what they gave a tick before. Sums are not saturated on the way, so what a leg hears
 is its whole conference minus itself, saturated once, wherever the others are; their voices come
-one frame later. Knows groups, peers by number and frames; no socket.
+one frame later. What wideband legs say is in that sum at 8 kHz, and goes beside it at 16 kHz too,
+for wideband ears. Knows groups, peers by number and frames; no socket.
 
 Ticks of all workers are due at the same times, so each tick takes one bundle of each peer. A peer
 that was late makes the next one wait, which is made up for as soon as nobody there speaks.
@@ -25,6 +26,9 @@ BUNDLES_MAX: Final = 4
 """Bundles of one peer that may wait; with more it is running ahead, and the oldest go."""
 
 
+WIDE: Final = 2 * FRAME
+"""Samples of a frame at 16 kHz."""
+
 SEVERAL: Final = 2
 """Counted for wideband voices: what is no single G.711 voice holds no negative zeros."""
 
@@ -39,6 +43,7 @@ class Sums:
         group: (k,) int64, control's or dense numbers, each once.
         voices: (k,) int64, how many legs spoke, at least 1.
         frames: (k, S) int32, their sum, not saturated. A single voice's may hold negative zeros.
+            Or (k, S + S + WIDE): then also what wideband legs said of it, at 8 and at 16 kHz.
     """
 
     group: NDArray[np.int64]
@@ -54,25 +59,50 @@ class Exchange:
         came: one for each peer, with dense group numbers.
         group: (m,) int64, dense groups whose sums the peers want.
         voices, frames: those sums as in `Sums`, rows as in `group`; filled by the mix.
+        wide: (m, S + WIDE) int32, what wideband legs said of it, at 8 and at 16 kHz; or None.
     """
 
     came: Sequence[Sums]
     group: NDArray[np.int64]
     voices: NDArray[np.int64] = field(init=False)
     frames: NDArray[np.int32] = field(init=False)
+    wide: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         """Begin with silence."""
         self.voices = np.zeros(len(self.group), np.int64)
         self.frames = np.zeros((len(self.group), FRAME), np.int32)
 
-    def with_own(self, group: NDArray[np.int64], frames: NDArray[np.int32]) -> None:
-        """Count in what wideband legs here say at 8 kHz: (k,) dense groups and (k, S) frames."""
+    def with_own(
+        self, group: NDArray[np.int64], frames: NDArray[np.int32], wide: NDArray[np.int32]
+    ) -> None:
+        """Count in what wideband legs here say, at 8 kHz, (k, S), and at 16, (k, WIDE).
+
+        `group`, (k,), dense groups.
+        """
         row = {dense: at for at, dense in enumerate(self.group.tolist())}  # bounded by links
         mine = [at for at, dense in enumerate(group.tolist()) if dense in row]
         rows = [row[dense] for dense in group[mine].tolist()]
+        both = np.concatenate([frames[mine], wide[mine]], axis=1)
+        spoken = both.any(axis=1)
         self.frames[rows] += frames[mine]
-        self.voices[rows] += SEVERAL * frames[mine].any(axis=1)
+        self.voices[rows] += SEVERAL * spoken
+        if spoken.any():
+            self.wide = np.zeros((len(self.group), FRAME + WIDE), np.int32)
+            self.wide[rows] = both
+
+    def far(self, group: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return what wideband legs elsewhere say, at 8 and 16 kHz, (k, S + WIDE).
+
+        `group`, (k,), dense groups, ascending.
+        """
+        said = np.zeros((len(group), FRAME + WIDE), np.int32)
+        for sums in self.came:  # bounded by the workers there are
+            if sums.frames.shape[1] > FRAME:
+                known = np.isin(sums.group, group)
+                at = np.searchsorted(group, sums.group[known])
+                said[at] += sums.frames[known, FRAME:]
+        return said
 
 
 class Links:
@@ -145,9 +175,10 @@ class Links:
         given = []
         for peer, rows in self._shared.items():  # bounded by the workers there are
             rows = rows[spoken[rows]]
-            given.append(
-                (peer, Sums(self.groups[rows], exchange.voices[rows], exchange.frames[rows]))
-            )
+            frames = exchange.frames[rows]
+            if exchange.wide is not None:
+                frames = np.concatenate([frames, exchange.wide[rows]], axis=1)
+            given.append((peer, Sums(self.groups[rows], exchange.voices[rows], frames)))
         return given
 
 
@@ -167,7 +198,7 @@ def add_linked(
     mixed = exchange.group[(voices[exchange.group] == 1) & (everywhere[exchange.group] > 1)]
     total[mixed] = np.where(total[mixed] == NEGATIVE_ZERO, 0, total[mixed])
     for sums in exchange.came:
-        frames = sums.frames
+        frames = sums.frames[:, :FRAME]
         alone = (sums.voices == 1) & (everywhere[sums.group] > 1)
         if alone.any():
             frames = np.where((frames == NEGATIVE_ZERO) & alone[:, None], 0, frames)

@@ -69,6 +69,7 @@ class Rooms:
     Attributes:
         dense: (R,) int64, the mix's group number of each room.
         names: (R,) int64, control's.
+        sums: what is said in this tick, (R, S) int32 by the rate it is said at.
     """
 
     def __init__(self, bands: dict[int, Band]) -> None:
@@ -80,7 +81,7 @@ class Rooms:
         self._ways = {
             (a, b): _Way(a, b) for a in RATES_HZ for b in RATES_HZ if a != b
         }  # fmt: skip
-        self._sums: dict[int, NDArray[np.int32]] = {}
+        self.sums: dict[int, NDArray[np.int32]] = {}
         self._talk: dict[int, NDArray[np.int16]] = {}
 
     def arrange(self, groups: mix.Groups, wide: NDArray[np.bool_]) -> None:
@@ -117,10 +118,10 @@ class Rooms:
             louder = talk[changed] * gain[band.slots[changed], None]
             talk[changed] = np.clip(louder, -32_768, 32_767)
             self._talk[rate] = talk
-            self._sums[rate] = _sum(talk, self._order[rate], rooms)
+            self.sums[rate] = _sum(talk, self._order[rate], rooms)
         low = np.zeros((rooms, FRAME), np.int32)
         for rate in self._bands:  # two
-            self._ways[rate, SAMPLE_RATE_HZ].add(self._sums[rate], low)
+            self._ways[rate, SAMPLE_RATE_HZ].add(self.sums[rate], low)
         return low
 
     def group_of(self, rate: int, rows: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -134,15 +135,20 @@ class Rooms:
         """Return which rows of a band, (k,) bool, say nothing that is heard in this tick."""
         return np.asarray(~self._talk[rate][rows].any(axis=1))
 
-    def heard(self, low: NDArray[np.int32]) -> dict[int, NDArray[np.int16]]:
+    def heard(
+        self, low: NDArray[np.int32], far: NDArray[np.int32] | None = None
+    ) -> dict[int, NDArray[np.int16]]:
         """Return what each leg of each band hears, (n, S) int16 by rate.
 
-        `low`, (R, FRAME), is what the others, and clips, say at 8 kHz.
+        `low`, (R, FRAME), is what the others, and clips, say at 8 kHz; `far`, (R, S), what is said
+        elsewhere at the highest rate.
         """
-        sums = {**self._sums, SAMPLE_RATE_HZ: low}
+        sums = {**self.sums, SAMPLE_RATE_HZ: low}
         result = {}
         for rate, band in self._bands.items():  # two
-            total = self._sums[rate].copy()
+            total = self.sums[rate].copy()
+            if far is not None and rate == RATES_HZ[-1]:
+                total += far
             for other in RATES_HZ:  # three
                 if other != rate:
                     self._ways[other, rate].add(sums[other], total)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bridge.media import jitter, mix
 from bridge.media.band import Band, Leg
 from bridge.media.codecs import WIDE
+from bridge.media.linked import Exchange
 from bridge.media.opus import CLOCK_HZ, OpusEncoder, steps_in
 from bridge.media.played import Played
 from bridge.media.plays import Plays
@@ -210,6 +211,10 @@ class Wide:
         self._low = self._rooms.gather(quiet, gain)
         return self._rooms.dense, self._low
 
+    def sums(self) -> NDArray[np.int32]:
+        """Return what the wideband legs of each group of `gather` say, at the highest rate."""
+        return self._rooms.sums[RATES_HZ[-1]]
+
     def speak(
         self,
         total: NDArray[np.int32],
@@ -218,13 +223,18 @@ class Wide:
         pick: NDArray[np.int64],
         *,
         used: int,
+        exchange: Exchange | None = None,
     ) -> list[tuple[int, int, bytes]]:
         """Encode what each leg hears. G.722 goes into `codes` from row `used` on, see `mix.Voices`.
 
         `total` is the narrowband mix of all groups with everybody in, (G, FRAME) int32. Returns
         the packets of the other codecs, as in `WideOut.fill`.
         """
-        heard = self._rooms.heard(total[self._rooms.dense] - self._low)
+        low, far = total[self._rooms.dense] - self._low, None
+        if exchange is not None:
+            said = exchange.far(self._rooms.dense)
+            low, far = low - said[:, :FRAME], said[:, FRAME:]
+        heard = self._rooms.heard(low, far)
         packets: list[tuple[int, int, bytes]] = []
         for rate, band in self.bands.items():  # two
             at = plays.at[band.slots]

@@ -169,8 +169,15 @@ class Diary:
     def _open(
         self, leg: LegId, call_id: str, ladder: _Ladder, now_ns: NowNs, *, inbound: bool
     ) -> _Entry:
-        entry = _Entry(leg, call_id, now_ns, ladder, inbound)
-        self._entries[leg] = self._by_call[call_id] = entry
+        entry = self._entries.get(leg)
+        if entry is None:
+            entry = self._entries[leg] = _Entry(leg, call_id, now_ns, ladder, inbound)
+        else:  # Call Me dials a leg again that was busy: its story goes on
+            if entry.ended_ns is not None:
+                self._ended.remove(leg)
+            self._by_call.pop(entry.call_id, None)
+            entry.call_id, entry.end, entry.ended_ns = call_id, "", None
+        self._by_call[call_id] = entry
         return entry
 
     def _on_media(self, leg: LegId, remote: RemoteMedia, now_ns: NowNs, *, proven: bool) -> None:

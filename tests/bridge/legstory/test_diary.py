@@ -104,6 +104,25 @@ def test_the_invite_that_the_bridge_sends_is_the_leg_it_dials() -> None:
     assert not found["inbound"]
 
 
+def test_a_leg_that_is_dialled_again_has_one_story_and_is_handed_out_once() -> None:
+    diary = Diary(ConferenceClock(ConfMs(0), at(0)))
+    for ms, call in ((0, "busy"), (200, "taken")):
+        diary.dialling(LEG)
+        invite = message("INVITE sip:+1212@192.0.2.1 SIP/2.0", "1 INVITE", call=call)
+        diary.on_sip(invite, PEER, sent=True, now_ns=at(ms))
+        if call == "busy":
+            busy = message("SIP/2.0 486 Busy Here", "1 INVITE", call=call)
+            diary.on_sip(busy, PEER, sent=False, now_ns=at(ms + 10))
+            diary.on_notice(CallEnded(LEG, EndCause.REFUSED, 486), at(ms + 20))
+    assert diary.finished(NowNs(at(220) + LINGER_NS)) == [], "it is up again"
+    told = record(diary)
+    assert [one[4].split(" ")[0] for one in told["sip"]] == ["INVITE", "486", "INVITE"]
+    diary.on_notice(CallEnded(LEG, EndCause.REMOTE_BYE), at(900))
+    assert [one["leg"] for one in diary.finished(NowNs(at(900) + LINGER_NS))] == [LEG]
+    assert diary.finished(NowNs(at(900) + 2 * LINGER_NS)) == []
+    assert diary._by_call == {}
+
+
 def test_a_leg_is_handed_out_once_and_only_after_its_last_messages_came() -> None:
     diary = begun()
     diary.on_notice(CallEnded(LEG, EndCause.LOCAL_BYE), at(9_000))

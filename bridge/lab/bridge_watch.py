@@ -68,7 +68,7 @@ class BridgeWatch:
                 try:
                     done = await worker.stop_capture(str(path) if wanted else "")
                 except WorkerLost as fault:
-                    self.lost = f"RTP of PJSIP phones until {fault}"
+                    self.lost = f"RTP of PJSIP phones: {fault}"
                     continue
                 self.lost = done.error or self.lost
                 self.left_out += done.left_out

@@ -78,6 +78,7 @@ class Heard:
         hearing: all that was measured; None when he could not listen.
         prompts: those that were asked for, since the story's last action.
         from_ns, to_ns: monotonic, when he listened.
+        measured: what was measured beyond that, in words, as it must be or not.
     """
 
     ok: bool
@@ -87,6 +88,7 @@ class Heard:
     prompts: Mapping[str, SoundReport] = field(default_factory=dict)
     from_ns: int = 0
     to_ns: int = 0
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a run observes of its callers, whoever's the bridge is: what they hear, and their SIP."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -46,6 +47,7 @@ async def _listen(
 
 
 async def _gauged(cast: Cast, name: str, audio: Audio, heard: Heard) -> Heard:
+    began_ns = time.monotonic_ns()
     try:
         found = await Gauge(name, audio, cast.callers, cast.tones).measure()
     except CallFailed as failure:
@@ -56,6 +58,9 @@ async def _gauged(cast: Cast, name: str, audio: Audio, heard: Heard) -> Heard:
         ok=heard.ok and not found.faults,
         observed="; ".join(part for part in parts if part),
         faults=(*heard.faults, *found.faults),
+        measured=(*found.faults, *found.notes),
+        from_ns=heard.from_ns or began_ns,
+        to_ns=time.monotonic_ns(),
     )
 
 

@@ -99,15 +99,18 @@ def _matrix(line: int, group: Sequence[Listened]) -> Markup:
         )
     )
     others = list(dict.fromkeys(name for one in group for name in _sounds_of(one, speakers)))
+    measured = any(one.heard.measured for one in group)
     head = ("Listens", *(f"hears {name}" for name in (*speakers, *others)))
     rows = [
         (
             one.name,
             *(_cell(one, name) for name in speakers),
             *(_sound_cell(one, name) for name in others),
+            *([_measured_cell(one)] if measured else []),
         )
         for one in group
     ]
+    head = (*head, "Measured") if measured else head
     spans = [one.heard.to_ns - one.heard.from_ns for one in group]
     title = html.element("h4", f"Line {line}, {max(spans) / NS_PER_S:.1f} s of listening")
     table = html.table(head, rows, label=f"Who heard whom at line {line}", class_="matrix")
@@ -135,6 +138,13 @@ def _cell(one: Listened, name: str) -> Markup:
     if f"{name} hears himself" in one.heard.faults:
         return _judged(level, name != one.name, "must not be heard")
     return html.element("span", level, class_="dim")
+
+
+def _measured_cell(one: Listened) -> Markup:
+    """Return what was measured beyond who is heard, each with whether it is as it must be."""
+    return html.listed(
+        _judged(text, text not in one.heard.faults, "") for text in one.heard.measured
+    )
 
 
 def _sound_cell(one: Listened, name: str) -> Markup:

@@ -24,11 +24,18 @@ steps:
   - lost: is refused 404
   - organizer: lock
   - expect: {joined: [ann, olivia]}
-  - expect: {olivia: {hears: [ann], not_hears: [olivia]}, ann: {hears: [olivia]}}
+  - expect:
+      olivia: {hears: [ann], not_hears: [olivia]}
+      ann: {hears: [olivia], delay: 900ms, packets: 20ms}
   - ann: hang up
   - expect: {olivia: {silence: true}}
 expect:
   events: [session.started]
+  exactly: [session.started]
+  metrics: {legs: 0}
+  sip:
+    ann: {in_order: [INVITE, 200 to INVITE, ACK, BYE, 200 to BYE], codec: PCMA}
+    lost: {status: 404, never: [2xx to INVITE]}
   bill: {total: 0.00 USD}
 """
 
@@ -68,8 +75,11 @@ def test_audio_and_sip_are_judged_and_bills_do_not_apply(tmp_path: Path, target:
     code, verdicts, output = told(tmp_path, target, HEAR)
     assert code == 0, output
     judged = {name for name, one in verdicts.items() if one["applies"]}
-    assert judged == {"olivia", "ann", "lost is refused"}
-    left = {"organizer: lock", "joined", "events", "bill.total"}
+    assert judged == {
+        *("olivia", "ann", "lost is refused", "sip.ann.in_order", "sip.ann.codec"),
+        *("sip.lost.status", "sip.lost.never"),
+    }
+    left = {"organizer: lock", "joined", "events", "exactly", "metrics.legs", "bill.total"}
     assert {name for name, one in verdicts.items() if not one["applies"]} == left
     assert verdicts["bill.total"]["observed"] == "not applicable: the bridge is not ours"
 

@@ -50,6 +50,16 @@ def listened() -> Iterator[Listened]:
     hearing = Hearing(1.0, -16.0, -16.0, 0.0, {"ann": tone(-120), "olivia": tone(-16.4)}, {})
     faults = ("olivia is heard",)
     heard = Heard(False, "olivia is heard", faults, hearing, {}, BEGAN_NS, BEGAN_NS + NS_PER_S)
+    late = "olivia is heard 240 ms late"
+    gauged = dataclasses.replace(heard, faults=(late,), measured=(late, "packets of 20 ms"))
+    yield Listened(
+        10,
+        "ann",
+        Audio.model_validate({"hears": "olivia", "delay": "200ms", "packets": "20ms"}),
+        gauged,
+    )
+    bare = Heard(True, "packets of 20 ms", measured=("packets of 20 ms",))
+    yield Listened(11, "ann", Audio.model_validate({"packets": "20ms"}), bare)
     yield Listened(9, "ann", Audio(not_hears=("olivia", "dtmf")), heard)
     quiet = Heard(False, "ann is not heard", ("ann is not heard",), hearing)
     yield Listened(9, "olivia", Audio(hears=("ann",)), quiet)
@@ -124,6 +134,16 @@ def test_the_matrix_says_who_was_heard_by_whom_and_what_should_have_been(story: 
     )
     assert '<span class="unmet">✗</span> silent <span class="unmet">must be heard</span>' in text
     assert '<span class="met">✓</span> none <span class="dim">must not be heard</span>' in text
+
+
+def test_the_matrix_says_what_was_measured_and_which_of_it_is_not_as_it_must_be(
+    story: Story,
+) -> None:
+    text = drawn(result_of(story, ok=False)).page
+    late = '<span class="unmet">✗</span> olivia is heard 240 ms late'
+    assert late in text
+    assert text.count('<span class="met">✓</span> packets of 20 ms') == 2
+    assert '<span class="unmet">✗</span> -16 dB <span class="unmet">must be heard</span>' in text
 
 
 def test_who_was_where_the_ladder_and_the_leg_are_told_on_conference_time(story: Story) -> None:

@@ -15,7 +15,9 @@ from typing import Final
 
 import httpx
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
+from bridge.errors import StoreUnavailable
 from bridge.session_store import SessionStore, Webhook
 from bridge.web.feed import MISSED, Event, Feed
 from bridge.web_settings import EVERY_ACCOUNT
@@ -121,16 +123,31 @@ class Sender:
     async def _run(self, delivery: Delivery) -> None:
         webhook = delivery.webhook
         account = None if webhook.account == EVERY_ACCOUNT else webhook.account
+        last_id = webhook.last_id
         async with httpx.AsyncClient(
             timeout=self._timeout_s, follow_redirects=False, trust_env=False
         ) as client:
-            async for event in self._feed.follow(account, webhook.last_id):
-                if event.type == MISSED:
-                    continue
-                if _wants(webhook, event):
-                    await self._deliver(client, delivery, event)
-                if event.fact:
-                    await asyncio.to_thread(self._store.taken, webhook.id, event.id)
+            while True:
+                try:
+                    async for event in self._feed.follow(account, last_id):
+                        if event.type == MISSED:
+                            continue
+                        if _wants(webhook, event):
+                            await self._deliver(client, delivery, event)
+                        if event.fact:
+                            last_id = event.id
+                            await self._keep(webhook.id, last_id)
+                    return
+                except SQLAlchemyError as fault:  # of facts that are in the store only
+                    log.error("webhook.unread", webhook=webhook.id, error=str(fault))
+                    await asyncio.sleep(self._backoff_first_s)
+
+    async def _keep(self, webhook: str, last_id: str) -> None:
+        """Write how far a target is; without it, it is sent some again after a restart."""
+        try:
+            await asyncio.to_thread(self._store.taken, webhook, last_id)
+        except StoreUnavailable as fault:
+            log.error("webhook.place_not_kept", webhook=webhook, error=str(fault))
 
     async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery, event: Event) -> None:
         """Send one event until it is taken, later and later; give up after `TRIES_MAX`."""

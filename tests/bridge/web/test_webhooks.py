@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from bridge.session_store import Webhook
+from bridge.errors import StoreUnavailable
+from bridge.session_store import SessionStore, Webhook
 from bridge.units import ConfMs
 from bridge.web import webhooks
 from bridge.web.feed import Event
@@ -167,6 +169,40 @@ async def test_a_restart_goes_on_behind_the_last_fact_that_was_taken(tmp_path: P
             facts = [headers["tollbridge-delivery"] for headers, _ in there.got]
             assert len(set(facts)) == len(facts), "no fact twice when all were taken"
             assert before == ["leg.answered", "leg.identified", "leg.waiting", "leg.left"]
+
+
+async def test_a_store_that_fails_for_a_moment_ends_no_webhook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target is sent facts whether or not its place can be written, or read, at the moment."""
+    write, read = SessionStore.taken, SessionStore.seq_of
+    faults = [StoreUnavailable("database is locked")]
+
+    def taken_later(store: SessionStore, webhook: str, last_id: str) -> None:
+        if faults:
+            raise faults.pop()
+        write(store, webhook, last_id)
+
+    def read_later(store: SessionStore, fact: str) -> int | None:
+        if unread:
+            raise unread.pop()
+        return read(store, fact)
+
+    monkeypatch.setattr(SessionStore, "taken", taken_later)
+    monkeypatch.setattr(SessionStore, "seq_of", read_later)
+    unread: list[OperationalError] = []
+    async with target() as there:
+        async with running(tmp_path) as rig:
+            await hook(rig, there.url)
+            await rig.call("ann")
+            await until(lambda: taken(there, 3))
+        assert there.types() == ["leg.answered", "leg.identified", "leg.waiting"]
+        unread.append(OperationalError("SELECT", {}, Exception("disk I/O error")))
+        async with running(tmp_path) as rig:
+            await rig.call("ben")
+            await until(lambda: last_is(there, "leg.waiting", 3))
+        assert not faults
+        assert not unread
 
 
 def test_the_signature_is_over_the_time_and_the_body() -> None:

@@ -23,6 +23,7 @@ PIECES_MAX: Final = 2_000
 _HEADER_BYTES: Final = 44
 _SAMPLE_BYTES: Final = 2
 _FRAME_BYTES: Final = FRAME_SAMPLES * _SAMPLE_BYTES
+_SIZE_MAX: Final = (2**32 - 1 - 36) // _FRAME_BYTES * _FRAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def wav_header(frames: int) -> bytes:
     >>> len(wav_header(50)), wav_header(50)[40:]
     (44, b'\\x80>\\x00\\x00')
     """
-    size = frames * _FRAME_BYTES
+    # Of more than 4 GiB, three days, a WAV file cannot say how long it is.
+    size = min(frames * _FRAME_BYTES, _SIZE_MAX)
     rate = SAMPLE_RATE_HZ * _SAMPLE_BYTES
     form = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE_HZ, rate, _SAMPLE_BYTES, 16)
     return (

@@ -1,7 +1,9 @@
 """RFC 4733 telephone-events of all legs; knows event packets, nothing of what keys mean.
 
 An event is named by its leg and its RTP timestamp. It is reported once: at its first end packet,
-or when a newer event begins or no packet comes for 300 ms, should the end packets be lost.
+or when a newer event begins or no packet comes for 300 ms, should the end packets be lost. A key
+held for longer than a packet can say comes in segments, each with a timestamp of its own (RFC 4733
+§2.5.1.3), and is one key all the same: on a clock of 48 kHz that is 1.4 s.
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ KEYS: Final = "0123456789*#ABCD"
 EVENT_BYTES: Final = 4
 LOST_END_TICKS: Final = 15
 """Ticks without a packet after which an event has ended: 300 ms."""
+
+DURATION_MAX: Final = 0xFFFF
+"""Of one segment of an event, on the clock of its payload type."""
 
 EVENTS_PER_TICK: Final = 4
 """Different events of one leg taken in one tick; more are counted and left out."""
@@ -45,6 +50,7 @@ class Events:
         ts: (L,) uint32, RTP timestamp of the event's start.
         code: (L,) uint8, index into KEYS.
         duration: (L,) uint16, steps of 1/8,000 s, as far as is known.
+        before: (L,) int64, the same of the segments of the event before this one.
         heard: (L,) bool, `ts` is that of an event. False in idle rows.
         pending: (L,) bool, not reported yet.
         last_tick: (L,) int64, when its last packet came.
@@ -54,6 +60,7 @@ class Events:
     ts: NDArray[np.uint32]
     code: NDArray[np.uint8]
     duration: NDArray[np.uint16]
+    before: NDArray[np.int64]
     heard: NDArray[np.bool_]
     pending: NDArray[np.bool_]
     last_tick: NDArray[np.int64]
@@ -66,6 +73,7 @@ class Events:
             ts=np.zeros(legs_max, np.uint32),
             code=np.zeros(legs_max, np.uint8),
             duration=np.zeros(legs_max, np.uint16),
+            before=np.zeros(legs_max, np.int64),
             heard=np.zeros(legs_max, np.bool_),
             pending=np.zeros(legs_max, np.bool_),
             last_tick=np.zeros(legs_max, np.int64),
@@ -125,8 +133,26 @@ def take(
         if not len(now):
             break
         ts = (pairs[now] & np.uint64(0xFFFF_FFFF)).astype(np.uint32) + origin[legs[now]]
-        keys += _one_each(events, legs[now], ts, code[now], duration[now], ended[now], tick)
+        steps = 1 if rate is None else rate[legs[now]]
+        goes_on = _goes_on(events, legs[now], ts, code[now], DURATION_MAX // steps)
+        keys += _one_each(
+            events, legs[now], ts, code[now], duration[now], ended[now], goes_on, tick
+        )
     return keys
+
+
+def _goes_on(
+    events: Events,
+    legs: NDArray[np.int64],
+    ts: NDArray[np.uint32],
+    code: NDArray[np.uint8],
+    longest: int | NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Return which are the next segments of the keys that are down."""
+    since = (ts - events.ts[legs]).astype(np.int64) - longest
+    # Timestamps in steps of 1/8,000 s may have been rounded the other way.
+    follows = (since == 0) | (since == 1)
+    return np.asarray(events.pending[legs] & (events.code[legs] == code) & follows)
 
 
 def _one_each(
@@ -136,12 +162,15 @@ def _one_each(
     code: NDArray[np.uint8],
     duration: NDArray[np.uint16],
     ended: NDArray[np.bool_],
+    goes_on: NDArray[np.bool_],
     tick: int,
 ) -> list[Key]:
     """Take in one event per leg, no leg twice."""
     newer = ~events.heard[legs] | ((ts - events.ts[legs]).view(np.int32) > 0)
-    keys = _report(events, legs[newer & events.pending[legs]])
+    keys = _report(events, legs[newer & events.pending[legs] & ~goes_on])
     fresh = legs[newer]
+    lasted = events.before[fresh] + (ts[newer] - events.ts[fresh])
+    events.before[fresh] = np.where(goes_on[newer], lasted, 0)
     events.ts[fresh], events.code[fresh] = ts[newer], code[newer]
     events.duration[fresh] = 0
     events.heard[fresh] = events.pending[fresh] = True
@@ -163,7 +192,7 @@ def time_out(events: Events, count: int, *, tick: int) -> list[Key]:
 def _report(events: Events, legs: NDArray[np.int64]) -> list[Key]:
     """Return the events of `legs` as keys and mark them reported; bounded by keys pressed."""
     events.pending[legs] = False
-    millis = events.duration[legs].astype(np.int64) * 1_000 // SAMPLE_RATE_HZ
+    millis = (events.before[legs] + events.duration[legs]) * 1_000 // SAMPLE_RATE_HZ
     return [
         Key(slot, KEYS[code], duration)
         for slot, code, duration in zip(

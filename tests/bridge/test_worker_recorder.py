@@ -82,3 +82,9 @@ def test_disk_that_is_too_slow_loses_pieces_not_time(
 def test_header_is_of_a_wav_file() -> None:
     assert wav_header(1)[:4] == b"RIFF"
     assert len(wav_header(1)) == 44
+
+
+def test_a_recording_of_four_days_still_has_a_header() -> None:
+    days = wav_header(4 * 86_400 * 50)
+    assert len(days) == 44
+    assert 2**32 - 400 < int.from_bytes(days[40:], "little") < 2**32 - 36

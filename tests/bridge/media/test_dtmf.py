@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bridge.media import dtmf, rtp
 from bridge.media.dtmf import Key
@@ -14,7 +15,11 @@ LEGS = 6
 
 
 def take(
-    events: dtmf.Events, arrivals: list[tuple[int, int, bytes]], *, tick: int
+    events: dtmf.Events,
+    arrivals: list[tuple[int, int, bytes]],
+    *,
+    tick: int,
+    rate: NDArray[np.int64] | None = None,
 ) -> tuple[list[Key], rtp.Counters]:
     """Take event packets of (slot, ts, body)."""
     counters = rtp.Counters()
@@ -23,7 +28,7 @@ def take(
     packets = packets_of([(body, 1, 0) for body in bodies])
     heads = rtp.parse(packets, counters)
     slot = np.array([slot for slot, _, _ in arrivals], np.int64)
-    keys = dtmf.take(events, heads, slot, packets.data, tick=tick, counters=counters)
+    keys = dtmf.take(events, heads, slot, packets.data, tick=tick, counters=counters, rate=rate)
     return keys, counters
 
 
@@ -105,6 +110,34 @@ def test_same_key_twice_is_two_events() -> None:
     arrivals = [(0, 800, body(1, 160)), (0, 4_000, body(1, 160, end=True))]
     keys, _ = take(events, arrivals, tick=0)
     assert keys == [Key(0, "1", 20), Key(0, "1", 20)]
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(None, 65_535), (6, 10_922), (6, 10_923), (2, 32_767)])
+def test_a_key_held_for_longer_than_a_packet_can_say_is_one_key(
+    rate: int | None, steps: int
+) -> None:
+    """RFC 4733 §2.5.1.3: the next segment's timestamp is where the one before is full."""
+    events = dtmf.Events.of(LEGS)
+    rates = None if rate is None else np.full(LEGS, rate)
+    each = rate or 1
+    first, ts = 2**32 - 20_000, 2**32 - 20_000
+    for tick in range(3):  # three segments, on and on
+        for duration in (160, 0xFFFF):
+            assert take(events, [(3, ts, body(1, duration))], tick=tick, rate=rates)[0] == []
+        ts = (ts + steps) % 2**32
+    assert take(events, [(3, ts, body(1, 80 * each))], tick=4, rate=rates)[0] == []
+    keys, _ = take(events, [(3, ts, body(1, 800 * each, end=True))], tick=5, rate=rates)
+    assert keys == [Key(3, "1", ((ts - first) % 2**32 + 800) // 8)]
+    other = (ts + 1_000) % 2**32
+    keys, _ = take(events, [(3, other, body(1, 800 * each, end=True))], tick=6, rate=rates)
+    assert keys == [Key(3, "1", 100)]
+
+
+def test_another_key_at_the_end_of_a_segment_is_another_key() -> None:
+    events = dtmf.Events.of(LEGS)
+    take(events, [(0, 0, body(1, 0xFFFF))], tick=0)
+    keys, _ = take(events, [(0, 0xFFFF, body(2, 160))], tick=1)
+    assert keys == [Key(0, "1", 8_191)]
 
 
 def test_bad_events_are_counted() -> None:

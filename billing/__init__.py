@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from billing.facade import Billing
     from billing.ingest import IngestReport
     from billing.invoice import Invoice
+    from billing.money import minor_digits
     from billing.quantity import billed_seconds
     from billing.settings import BillingSettings
 
@@ -28,6 +29,7 @@ __all__ = [
     "IngestReport",
     "Invoice",
     "billed_seconds",
+    "minor_digits",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "IngestReport": "ingest",
     "Invoice": "invoice",
     "billed_seconds": "quantity",
+    "minor_digits": "money",
 }
 
 

@@ -13,9 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.numbers import get_currency_precision
-
-from billing import Billing, billed_seconds
+from billing import Billing, billed_seconds, minor_digits
 from bridge.config import Settings
 from bridge.units import MS_PER_S, ConfMs, utc_of
 from bridge.web.models import ChargesOut, EstimateOut
@@ -73,6 +71,7 @@ class Charges:
         lines = [
             line
             for invoice in said.invoices
+            if invoice["currency"] == card.currency  # a month can have two (D15): no sum of both
             for line in invoice["lines"]
             if session in (None, line["session"])
         ]
@@ -159,6 +158,6 @@ def _card(said: Mapping[str, Any]) -> _Card:
 
 
 def _shown(amount: Decimal, currency: str) -> str:
-    """Write an amount in the currency's decimals, half up (D9)."""
-    unit = Decimal(1).scaleb(-get_currency_precision(currency))
+    """Write an amount in the currency's decimals by ISO 4217, half up, as invoices do (D9)."""
+    unit = Decimal(1).scaleb(-minor_digits(currency))
     return str(amount.quantize(unit, rounding=ROUND_HALF_UP))

@@ -113,6 +113,7 @@ class MediaWorker:
         self._resetting.append(future)
         self.send(link.Reset(settings))
         await future
+        self._need()  # it may have said that it is ready and died, both in one reading
 
     async def open_leg(self, order: link.OpenLeg) -> link.LegOpened | link.LegRefused:
         """Get a slot and a port for a leg."""

@@ -18,14 +18,17 @@ from bridge.link import (
     Play,
     PlayToGroup,
     RecordingDone,
+    ResetDone,
     StopRecording,
     Take,
     TakeDone,
+    WorkerSettings,
 )
 from bridge.prompts import read_wav
 from bridge.server import Bridge
 from bridge.units import FRAME_SAMPLES
 from bridge.web import metrics
+from bridge.worker_link import MediaWorker
 from tests.bridge.phone import CallIn
 
 CODES = {"s1": "482913", "s2": "482914"}
@@ -220,3 +223,18 @@ async def test_what_one_says_at_the_door_can_be_played_on_every_worker(
     assert bridge.status.worker.counters.get("unknown_clip", 0) == 0
     bridge.media.send(Play(other, ("name-2",), 2))
     assert await bridge.wait_for(lambda b: b.status.worker.counters.get("unknown_clip") == 1, 5)
+
+
+async def test_a_worker_that_dies_as_it_becomes_ready_is_no_worker() -> None:
+    """Both are read at once, before who waits for it goes on."""
+    told: list[str] = []
+    settings = WorkerSettings()
+    worker = await MediaWorker.start(settings, lambda _: None, told.append)
+    again = asyncio.create_task(worker.reset(settings))
+    await asyncio.sleep(0)
+    worker._take(ResetDone())
+    worker._lost("its control socket closed")
+    with pytest.raises(WorkerLost):
+        await again
+    assert told == ["its control socket closed"]
+    await worker.stop()

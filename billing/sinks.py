@@ -156,13 +156,23 @@ def _post(config: SinkConfig, body: str, content_type: str) -> tuple[int, str]:
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(config.target, body.encode(), headers, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=config.timeout_s) as answer:
+        with _OPENER.open(request, timeout=config.timeout_s) as answer:
             return answer.status, answer.read(ANSWER_BYTES_MAX).decode(errors="replace")
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(ANSWER_BYTES_MAX).decode(errors="replace")
     except (OSError, ValueError, HTTPException) as error:
         raise SinkDown(f"{config.target}: {error!r}") from None
+
+
+class _StayHere(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would ask with GET, and show the token to whoever is there."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Leave the answer what it is, an error."""
+
+
+_OPENER: Final = urllib.request.build_opener(_StayHere)
 
 
 def _token(config: SinkConfig) -> str:

@@ -45,6 +45,7 @@ class Collector:
         self.release = threading.Event()
         self.last = ""
         self.refused: list[str] = []
+        self.pages: list[dict[str, str]] = []
 
 
 @contextmanager
@@ -68,6 +69,12 @@ def http_sink(collector: Collector) -> Iterator[str]:
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
+
+        def do_GET(self) -> None:
+            collector.pages += [dict(self.headers)]
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """Stay silent."""
@@ -160,6 +167,23 @@ def test_openmeter_gets_batches_and_a_sink_that_fails_gets_them_again(billing: B
     assert len(collector.accepted) == 1
     assert len(collector.accepted[0]) == 4
     assert set(collector.types) == {"application/cloudevents-batch+json"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+def test_a_redirect_is_no_acknowledgement_and_is_not_followed(
+    billing: Billing, tmp_path: Path, status: int
+) -> None:
+    """A login page answers GET with 200, and it is nobody to show the token to."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    collector = Collector()
+    collector.raw = f"HTTP/1.0 {status} Elsewhere\r\nLocation: /login\r\n\r\n".encode()
+    with http_sink(collector) as url:
+        ready(billing, type="openmeter", target=url, token_file=str(token))
+        (state,) = billing.push(at_ms=NOW_MS)
+    assert (state.sent, state.dead) == (0, 0)
+    assert state.error.startswith(f"HTTP {status}")
+    assert collector.pages == []
 
 
 def test_a_sink_that_hangs_is_given_up_and_tried_again(billing: Billing) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Literal, Self
 
 from bridge.net.sip_tls import TlsDoor
 from bridge.sip.api import Address, Received, Send
+from bridge.sip.registrar import EXPIRES_S_MAX
 
 HEAD_BYTES_MAX: Final = 65_536
 BODY_BYTES_MAX: Final = 65_536
@@ -27,8 +28,9 @@ MESSAGE_S: Final = 30.0
 """How long a message may take from its first byte to its last, and a new connection to its first
 message."""
 
-IDLE_S: Final = 3_600.0
-"""How long a connection may be silent; longer than any session interval we agree to."""
+IDLE_S: Final = EXPIRES_S_MAX + 100.0
+"""How long a connection may be silent; longer than any session interval we agree to, and than any
+registration: over TLS a phone can be called on its own connection only."""
 
 CONNECT_S: Final = 10.0
 PENDING_MAX: Final = 16

@@ -25,7 +25,8 @@ def message(invitation: Invitation, sender: str, recipient: str) -> EmailMessage
     mail = EmailMessage()
     mail["From"] = sender
     mail["To"] = recipient
-    mail["Subject"] = invitation.subject
+    # A header is one line, also to Unicode: a title may hold U+2028 or U+0085.
+    mail["Subject"] = " ".join(invitation.subject.splitlines())
     mail["Date"] = formatdate()
     mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     mail["Content-Language"] = invitation.language
@@ -38,7 +39,7 @@ def message(invitation: Invitation, sender: str, recipient: str) -> EmailMessage
 
 
 def _method(ics: str) -> str:
-    return "CANCEL" if "METHOD:CANCEL" in ics else "REQUEST"
+    return "CANCEL" if "METHOD:CANCEL" in ics.splitlines() else "REQUEST"
 
 
 async def send(

@@ -12,6 +12,8 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from icalendar import Calendar
 
+from bridge.web.invitations import Invitation
+from bridge.web.mail import message
 from bridge.web.models import LANGUAGES
 from tests.bridge.web.rig import running
 
@@ -139,3 +141,12 @@ async def test_a_mail_server_that_is_not_there_is_503_and_the_bridge_goes_on(
         answer = await rig.ask("POST", "/sessions/s1/invitation", {"to": ["ann@example.com"]})
         assert (answer.status_code, answer.json()["code"]) == (503, "mail_unavailable")
         assert (await rig.ask("GET", "/sessions/s1")).status_code == 200
+
+
+def test_a_title_is_one_line_of_a_header_and_no_method() -> None:
+    ics = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:METHOD:CANCEL\r\nEND:VCALENDAR\r\n"
+    title = "one\u2028two\x85METHOD:CANCEL"
+    made = message(Invitation(title, "en", "text", "<p>html</p>", ics), "a@b", "c@d")
+    assert made["Subject"] == "one two METHOD:CANCEL"
+    (calendar,) = (p for p in made.walk() if p.get_content_type() == "text/calendar")
+    assert calendar.get_param("method") == "REQUEST"

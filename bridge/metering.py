@@ -251,10 +251,9 @@ def _open_rows(
         data = fact.data
         if fact.subject not in closed:
             _merge(rows, fact, fact.subject, facts=int(fact.id.rpartition("/")[2]))
-        for key in ("leg", "occurrence"):
-            subject = data.get(key)
-            if subject and subject not in closed:
-                until[str(subject)] = max(until.get(str(subject), fact.at), fact.at)
+        for subject in (data.get("leg"), data.get("occurrence")):
+            if isinstance(subject, str) and subject not in closed:
+                until[subject] = max(until.get(subject, fact.at), fact.at)
         if fact.type == "leg.identified" and data["occurrence"] not in closed:
             # Its first leg opens the occurrence: no fact is its own until an organizer comes.
             _merge(rows, fact, str(data["occurrence"]), facts=0)

@@ -132,7 +132,7 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
     for index, step in enumerate(story.steps):
         path = ("steps", index)
         if isinstance(step, ExpectStep):
-            _check_expect(story, step.expect, source, (*path, "expect"), sounds)
+            check_expect(story, step.expect, source, (*path, "expect"), sounds)
             if step.expect.recording:
                 text = "the recording is complete at the end: expect it there"
                 source.complain((*path, "expect", "recording"), text)
@@ -143,7 +143,11 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
             source.complain(("expect", key), f"{key!r} is over at the end: expect it in a step")
         for name in story.expect.audio:
             source.complain(("expect", name), f"{name!r} has left at the end: expect it in a step")
-        _check_expect(story, story.expect, source, ("expect",), sounds)
+        check_expect(story, story.expect, source, ("expect",), sounds)
+        recorded = any(isinstance(s, OrganizerStep) and s.verb == "record" for s in story.steps)
+        if story.expect.recording and not recorded:
+            text = "nothing is recorded: add `organizer: record`"
+            source.complain(("expect", "recording"), text)
     if story.expect is None and not any(_checks(step) for step in story.steps):
         source.complain((), "expects nothing: a story that checks nothing cannot fail")
 
@@ -257,13 +261,14 @@ def _check_crowds(story: Story, source: Source) -> None:
                 source.complain(("steps", index), "a crowd cannot do this: name single callers")
 
 
-def _check_expect(
+def check_expect(
     story: Story,
     expect: Expect,
     source: Source,
     path: tuple[str | int, ...],
     sounds: Collection[str] | None,
 ) -> None:
+    """Note what is impossible in one `expect`, as far as a story's callers tell."""
     for key in ("waiting", "hosting", "joined"):
         for name in getattr(expect, key) or ():
             _check_name(story, name, source, (*path, key))
@@ -279,9 +284,6 @@ def _check_expect(
     if expect.recording:
         for name in expect.recording.voices or ():
             _check_name(story, name, source, (*path, "recording", "voices"))
-        recorded = any(isinstance(s, OrganizerStep) and s.verb == "record" for s in story.steps)
-        if not recorded:
-            source.complain((*path, "recording"), "nothing is recorded: add `organizer: record`")
 
 
 def _check_ladder(story: Story, name: str, source: Source, path: KeyPath) -> None:

@@ -25,9 +25,11 @@ from bridge.lab.account import Account, contract_table
 from bridge.lab.cast import Cast
 from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
+from bridge.lab.hearing import known_pcm
 from bridge.lab.host import Host
 from bridge.lab.invoices import BillSeen
 from bridge.lab.phones import Phone
+from bridge.lab.reading import check_expect
 from bridge.lab.runner import Lab, LabOptions, StoryRun
 from bridge.lab.source import Source
 from bridge.lab.steps import StepReader
@@ -251,6 +253,11 @@ class Stage:
         for name in (*(expect.waiting or ()), *(expect.hosting or ()), *(expect.joined or ())):
             if name not in self._story.callers:
                 raise InputError("expect", name, "a phone of this test")
+        source = Source(Path("expect"))
+        check_expect(self._story, expect, source, (), known_pcm())
+        if source.problems:
+            text = "; ".join(problem.message for problem in source.problems)
+            raise InputError("expect", what, text)
         judge = self._run.judge
         before = len(judge.verdicts)
         line, began_ns = _line_of_test(), time.monotonic_ns()

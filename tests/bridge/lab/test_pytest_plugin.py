@@ -36,6 +36,8 @@ def test_three_are_billed(bridge, phone, conference, bill):
     assert olivia.hears("ann", but_not=["olivia"])
     bridge.advance("10m")
     assert str(bill().total) == "0.60"
+    assert bridge.expect(sip={"ann": ["INVITE", 200, "ACK", "sends BYE"]}, metrics={"legs": 0})
+    assert bridge.expect(exactly=["session.started", "session.ended"])
 
 
 @pytest.mark.tollbridge(start="on_command", settings={"waiting_room.timeout_s": 60})
@@ -180,3 +182,9 @@ def test_impossible_callers_and_steps_are_refused(stage: Stage) -> None:
         stage.do({"ben": "join"})
     with pytest.raises(InputError, match="expect: 'ben': expected a phone of this test"):
         stage.expect(waiting=["ben"])
+    with pytest.raises(InputError, match="unknown caller 'ben'"):
+        stage.expect(sip={"ben": ["INVITE"]})
+    with pytest.raises(InputError, match="unknown caller 'ben'"):
+        stage.expect(left={"ben": "kicked"})
+    with pytest.raises(InputError, match="unknown metric 'leg', did you mean 'legs'"):
+        stage.expect(metrics={"leg": 3})

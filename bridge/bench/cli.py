@@ -150,14 +150,16 @@ def setup(
 def stages(
     participants: Talkers = 1_000,
     ticks: Annotated[int, typer.Option(min=10, help="How many are averaged.")] = 500,
+    codec: Annotated[BenchCodec, typer.Option(help="What everybody talks in.")] = BenchCodec.PCMU,
     as_json: JsonOption = False,
 ) -> None:
     """Show where the CPU time of a tick goes, without the kernel's part."""
     from bridge.bench.stages import run
 
-    result = run(participants, ticks)
+    result = run(participants, ticks, _there(codec))
     rows = [{"stage": name, "ms": value} for name, value in result["stages_ms"].items()]
-    title = f"{participants} legs, {result['tick_ms']} ms a tick"
+    title = f"{participants} {codec} legs, {result['tick_ms']} ms a tick"
+    title += f", {result['tick_ms_least']} at least"
     _tell(result, title, as_json=as_json, rows=rows)
 
 

@@ -53,8 +53,8 @@ def test_each_command_prints_what_was_measured(
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})
     assert "1.234" in RUNNER.invoke(app, ["media", *flags]).stdout
-    timed = {"tick_ms": 1.5, "stages_ms": {"mix": 0.625}}
-    monkeypatch.setattr(stages, "run", lambda _legs, _ticks: timed)
+    timed = {"tick_ms": 1.5, "tick_ms_least": 1.25, "stages_ms": {"mix": 0.625}}
+    monkeypatch.setattr(stages, "run", lambda _legs, _ticks, _codec: timed)
     assert "0.625" in RUNNER.invoke(app, ["stages", *flags]).stdout
     rows = [{"": "tollbridge", "cores": 0.25}, {"": "Janus", "cores": 0.875}]
     both = {"participants": 20, "conferences": 2, "ratio": 3.5, "rows": rows}

@@ -127,7 +127,7 @@ class SipUdp:
         self._delivering = False
         self._late = self._late_since_ns = 0
         self._closed = False
-        # One buffer for all: a fresh one of this size for each datagram took half of the reading.
+        # One buffer for all: a fresh one of this size could take longer than reading a datagram.
         self._buffer = memoryview(bytearray(DATAGRAM_BYTES_MAX))
         self._buffers = (self._buffer,)
         self._streams: SipStreams | None = None

@@ -17,13 +17,23 @@ $(STAMP): lock/dev.txt pyproject.toml
 demo: setup
 	$(BIN)/tollbridge demo
 
-# What keeps no real time: run by two processes; the others have the machine for themselves.
-CORES := tests/billing tests/bridge/conference tests/bridge/media tests/bridge/sip tests/test_tidy.py
+# What keeps no real time: run by two processes.
+CORES := tests/billing tests/bridge/conference tests/bridge/media tests/bridge/sip tests/bridge/drawing \
+  tests/bridge/legstory tests/bridge/lab/test_audibility.py tests/bridge/lab/test_clips.py \
+  tests/bridge/lab/test_story.py tests/bridge/lab/load/test_ears.py tests/test_tidy.py
+# A call or two on a bridge of each test's own, at ports that are free: a file goes to one of two
+# processes. What measures, loads, listens closely or runs jobs of its own has the machine alone.
+CALLS := tests/bridge/net tests/bridge/web tests/bridge/lab/test_cli.py tests/bridge/test_invoicing.py \
+  tests/bridge/test_server_callme.py tests/bridge/test_server_controls.py \
+  tests/bridge/test_session_cli.py tests/peers/test_sip_probe_calls.py \
+  tests/peers/test_sip_probes.py tests/test_cli.py
+TESTS := $(BIN)/pytest -m "not long"
 
 # Every gate, then every test but the long ones.
 test: check
-	$(BIN)/pytest -m "not long" -n 2 $(CORES)
-	$(BIN)/pytest -m "not long" $(CORES:%=--ignore=%)
+	$(TESTS) -n 2 $(CORES)
+	$(TESTS) -n 2 --dist loadfile $(CALLS)
+	$(TESTS) $(patsubst %,--ignore=%,$(CORES) $(CALLS))
 
 test-long: setup
 	$(BIN)/pytest -m long

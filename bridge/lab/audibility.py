@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.lab.sounds import Pcm, Reals, SoundReport, report, take_out
+from bridge.lab.places import Reals
+from bridge.lab.sounds import Found, Pcm, SoundReport, report, take_out, waves
 from bridge.lab.voice import FULL_SCALE, TONE_DBFS, level_dbfs
 from bridge.lab.wideband import NARROW_HZ_MAX, halved, mirrored
 from bridge.units import FRAME_MS, FRAME_SAMPLES, MS_PER_S, SAMPLE_RATE_HZ
@@ -166,7 +167,7 @@ def analyse(
     clips = sounds or {}
     samples = window.pcm.astype(np.float64)
     if only_tones(samples, tones):  # nothing is left that a sound could be in
-        rest, found = samples, {name: np.zeros(len(window.present), bool) for name in clips}
+        rest, found = samples, {name: _nowhere(samples) for name in clips}
     else:
         rest, found = _without_sounds(samples, tones, clips, {*USUAL, *likely})
     last = len(window.present) - context_frames
@@ -179,8 +180,8 @@ def analyse(
         lost=1.0 - float(present.mean()) if len(present) else 1.0,
         tones=measure_tones(rest[inner], tones, present),
         sounds={
-            name: report(matched[context_frames:last], clips[name])
-            for name, matched in found.items()
+            name: report(one, clips[name], slice(context_frames, last))
+            for name, one in found.items()
         },
     )
 
@@ -212,21 +213,21 @@ def _without_sounds(
     tones: Mapping[str, int],
     clips: Mapping[str, Pcm],
     likely: Collection[str],
-) -> tuple[Reals, dict[str, NDArray[np.bool_]]]:
+) -> tuple[Reals, dict[str, Found]]:
     """Take the known sounds out: likely ones first, all when those do not explain what is there.
 
     A search for all of them takes a tenth of the time that is listened to.
     """
     usual = {name: clip for name, clip in clips.items() if name in likely}
     if usual and len(usual) < len(clips):
-        rest, found = take_out(samples, usual)
+        rest, found = take_out(samples, usual, tones.values())
         if only_tones(rest, tones):
             return rest, {name: found.get(name, _nowhere(samples)) for name in clips}
-    return take_out(samples, clips)
+    return take_out(samples, clips, tones.values())
 
 
-def _nowhere(samples: Reals) -> NDArray[np.bool_]:
-    return np.zeros(len(samples) // FRAME_SAMPLES, bool)
+def _nowhere(samples: Reals) -> Found:
+    return Found(np.zeros(len(samples) // FRAME_SAMPLES, bool))
 
 
 def _peak_dbfs(pcm: Pcm) -> float:
@@ -241,7 +242,7 @@ def only_tones(pcm: Reals, tones: Mapping[str, int]) -> bool:
     frequencies = sorted(set(tones.values()))
     if not len(blocks) or not frequencies:
         return not len(blocks)
-    design = _waves(BLOCK, frequencies)
+    design = waves(BLOCK, frequencies)
     rest = blocks.T - design @ (np.linalg.pinv(design, rcond=1e-3) @ blocks.T)
     return float(_dbfs(np.abs(rest)).max()) < ONLY_TONES_DBFS
 
@@ -282,12 +283,6 @@ def _blocks(pcm: Reals) -> Reals:
     return pcm[: len(pcm) // BLOCK * BLOCK].reshape(-1, BLOCK)
 
 
-def _waves(length: int, frequencies: list[int]) -> Reals:
-    """Return (length, 2F): cosines, then sines, of each frequency."""
-    angles = 2 * np.pi * np.outer(np.arange(length) / SAMPLE_RATE_HZ, frequencies)
-    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-
-
 def _block_levels(pcm: Reals, frequencies: list[int]) -> Reals:
     """Return (F, B) dBFS: level of each frequency in each whole block of the samples.
 
@@ -295,7 +290,7 @@ def _block_levels(pcm: Reals, frequencies: list[int]) -> Reals:
     """
     blocks = _blocks(pcm)
     weight = np.sqrt(np.hanning(BLOCK + 2)[1:-1])
-    return _dbfs(_amplitudes(blocks * weight, _waves(BLOCK, frequencies) * weight[:, None]))
+    return _dbfs(_amplitudes(blocks * weight, waves(BLOCK, frequencies) * weight[:, None]))
 
 
 def _amplitudes(rows: Reals, waves: Reals) -> Reals:
@@ -320,7 +315,7 @@ def _frames_with_tone(pcm: Reals, frequencies: list[int]) -> dict[int, NDArray[n
         return {}
     rows = pcm[: frames * FRAME_SAMPLES].reshape(frames, FRAME_SAMPLES)
     pairs = np.concatenate([rows[:-1], rows[1:]], axis=1)
-    amplitude = _amplitudes(pairs, _waves(2 * FRAME_SAMPLES, frequencies))
+    amplitude = _amplitudes(pairs, waves(2 * FRAME_SAMPLES, frequencies))
     result = {}
     for index, frequency in enumerate(frequencies):
         usual = float(np.percentile(amplitude[index], 75))

@@ -12,9 +12,10 @@ from bridge.lab import observing
 from bridge.lab.audibility import Window, analyse
 from bridge.lab.bills import Bill
 from bridge.lab.cast import Cast
+from bridge.lab.clips import sound_pcm
 from bridge.lab.expectations import Audio, Expect, Recording
 from bridge.lab.gauges import Wanted, shown_parts, value_of
-from bridge.lab.hearing import ABSENT_MS, Listened, sound_pcm, window_of
+from bridge.lab.hearing import ABSENT_MS, Listened, window_of
 from bridge.lab.host import Host
 from bridge.lab.invoices import bill_of, compare, shown_counts
 from bridge.lab.ladders import Ladder

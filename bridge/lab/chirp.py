@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.lab.sounds import Pcm, Reals
+from bridge.lab.places import Reals
+from bridge.lab.sounds import Pcm
 from bridge.lab.voice import FULL_SCALE, TONE_DBFS
 from bridge.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 

@@ -24,7 +24,8 @@ from bridge.conference.api import LegState, LegView
 from bridge.errors import TollbridgeError
 from bridge.lab.audibility import Hearing, analyse
 from bridge.lab.cast import Cast
-from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE, sound_pcm
+from bridge.lab.clips import sound_pcm
+from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE
 from bridge.lab.host import ACCOUNT, Host
 from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine

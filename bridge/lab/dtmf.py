@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from bridge.lab.sounds import Reals
+from bridge.lab.places import Reals
 from bridge.lab.voice import FULL_SCALE
 from bridge.units import SAMPLE_RATE_HZ
 

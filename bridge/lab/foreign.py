@@ -21,7 +21,7 @@ from bridge.lab.checks import shown_audio
 from bridge.lab.doing import StepFailed, all_of, do_alone, refusal
 from bridge.lab.expectations import Expect
 from bridge.lab.hearing import Listened
-from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep
+from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep, acts
 from bridge.lab.story import CallerSpec, Story
 from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
 from bridge.sip.api import Address
@@ -125,7 +125,7 @@ class ForeignRun:
 
     async def _guarded(self, step: Step) -> None:
         began_ns = time.monotonic_ns()
-        if not isinstance(step, ExpectStep):
+        if acts(step):
             self.acted_ns = began_ns
         try:
             await self._do(step)

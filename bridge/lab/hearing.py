@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +16,14 @@ import numpy as np
 from bridge.errors import InputError
 from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse, only_tones
 from bridge.lab.callers import Caller, CallFailed
+from bridge.lab.clips import PROMPT_SHARE, find_clips, known_pcm, prompt_heard, sound_pcm, sounds_in
 from bridge.lab.dtmf import keys_heard
 from bridge.lab.expectations import DTMF, Audio
 from bridge.lab.sounds import Pcm, SoundReport, take_out
 from bridge.lab.spoken import SCORED_S, pesq, score
 from bridge.lab.voice import TONE_DBFS
-from bridge.prompts import load, load_all, read_wav
-from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.prompts import read_wav
+from bridge.units import FRAME_NS, FRAME_SAMPLES, MS_PER_S, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 HOLD_MUSIC: Final = "hold-music"
 LISTEN_S: Final = 1.0
@@ -36,37 +36,16 @@ CONTEXT_NS: Final = 400 * NS_PER_MS
 """Heard before and after what is judged, so that a prompt cut by the edge is recognised."""
 
 PATIENCE_S: Final = 15.0
+"""How long what must be heard is waited for, and as long again as the prompts take."""
+
 MUSIC_SHARE: Final = 0.9
-PROMPT_SHARE: Final = 0.5
-PROMPT_MS: Final = 800
+SAID_MS: Final = 800
+"""A caller who speaks is heard when so much of what he says is; he says it over and over."""
+
 ABSENT_MS: Final = 100
 OWN_DBFS: Final = -45.0
 """Whoever hears others never hears himself: half of all blocks would have his voice at 29 dB below
 what he says. `not_hears` with his own name looks closer."""
-
-
-@cache
-def sound_pcm() -> Mapping[str, Pcm]:
-    """Return the bridge's clips by name, as stories name them."""
-    return load()
-
-
-@cache
-def known_pcm() -> Mapping[str, Pcm]:
-    """Return all clips that a story may name: also the numbers and the other languages."""
-    return load_all()
-
-
-@cache
-def sounds_in(languages: frozenset[str]) -> Mapping[str, Pcm]:
-    """Return the clips that may be heard where these languages are spoken, but for the numbers."""
-    marks = tuple(f"{language}/" for language in languages)
-    spoken = {
-        name: pcm
-        for name, pcm in known_pcm().items()
-        if name.startswith(marks) and "/n-" not in name
-    }
-    return {**sound_pcm(), **spoken}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +104,8 @@ class Listener:
         """Listen until what must be heard is heard or patience ends; then judge all of it."""
         begin_ns = time.monotonic_ns() + int(FIRST_S * NS_PER_S)
         end_ns = begin_ns + int(LISTEN_S * NS_PER_S)
-        last_ns = begin_ns + int(PATIENCE_S * NS_PER_S)
+        spoken_s = sum(map(self._least_s, self._due()))
+        last_ns = begin_ns + int((PATIENCE_S + spoken_s) * NS_PER_S)
         while True:
             try:
                 latest = await self._analyse(
@@ -183,7 +163,7 @@ class Listener:
         rest = pcm
         if not only_tones(pcm, self.tones):
             sounds = {**sounds_in(self.languages), **self.said}
-            rest, _ = await asyncio.to_thread(take_out, pcm, sounds)
+            rest, _ = await asyncio.to_thread(take_out, pcm, sounds, self.tones.values())
         keys = keys_heard(rest, self.tones.values())
         return [f"the tones of keys {keys} are heard"] if keys else []
 
@@ -205,12 +185,24 @@ class Listener:
 
     async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
         """Return the prompts that were heard since the story's last action."""
-        wanted = {name for name in self.audio.hears if name not in self.tones} - {HOLD_MUSIC}
-        if not wanted:
-            return {}
+        due = {name: self._clip(name) for name in self._due()}
+        played_s = (end_ns - self.acted_ns) / NS_PER_S
+        clips = {name: due[name] for name in due if played_s >= self._least_s(name)}
+        if not clips:
+            return {name: SoundReport() for name in due}
         window = await self.caller.heard(self.acted_ns, end_ns)
-        clips = {name: self._clip(name) for name in wanted}
-        return (await asyncio.to_thread(analyse, window, {}, clips)).sounds
+        found = await asyncio.to_thread(find_clips, window, clips, self.tones, self.said)
+        return {name: found.get(name, SoundReport()) for name in due}
+
+    def _due(self) -> list[str]:
+        """Return the prompts, and what callers say, that must be heard since the last action."""
+        return [name for name in self._sounds(self.audio.hears) if name != HOLD_MUSIC]
+
+    def _least_s(self, name: str) -> float:
+        """Return how long it takes at least until a sound counts as heard."""
+        if name in self.said:
+            return SAID_MS / MS_PER_S
+        return PROMPT_SHARE * len(self._clip(name)) / SAMPLE_RATE_HZ
 
     def _missing(self, latest: Hearing, prompts: Mapping[str, SoundReport]) -> list[str]:
         """Return what should be heard and is not (yet)."""
@@ -220,6 +212,8 @@ class Listener:
                 heard = latest.tones[name].heard_of(self.levels.get(name, TONE_DBFS))
             elif name == HOLD_MUSIC:
                 heard = latest.sounds[name].share >= MUSIC_SHARE
+            elif name in self.said:
+                heard = prompts[name].matched_ms >= SAID_MS
             else:
                 heard = prompt_heard(prompts[name])
             if not heard:
@@ -269,11 +263,6 @@ def _no_silence(hearing: Hearing) -> str:
     if hearing.lost > LOST_MAX:
         return f"no silence but a dead line: {hearing.lost:.0%} of frames lost"
     return f"no silence: up to {hearing.peak_dbfs:.0f} dBFS"
-
-
-def prompt_heard(report: SoundReport) -> bool:
-    """Return whether enough of a prompt was heard to be sure of it."""
-    return report.of_sound >= PROMPT_SHARE or report.matched_ms >= PROMPT_MS
 
 
 def window_of(file: Path) -> Window:

@@ -58,6 +58,7 @@ from bridge.lab.steps import (
     Step,
     TogetherStep,
     WaitStep,
+    acts,
 )
 from bridge.lab.story import Story
 from bridge.lab.verdicts import StoryResult, Verdict, add_unreached, final_line
@@ -226,7 +227,7 @@ class StoryRun:
     async def _guarded(self, step: Step) -> None:
         """Do one step; when it cannot be done that is a failed verdict, and the story goes on."""
         began_ns = time.monotonic_ns()
-        if not isinstance(step, ExpectStep):
+        if acts(step):
             self.judge.acted_ns = began_ns
         try:
             await self.do(step)

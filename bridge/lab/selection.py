@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.config import SettingsError
 from bridge.errors import InputError
-from bridge.lab.hearing import known_pcm
+from bridge.lab.clips import known_pcm
 from bridge.lab.host import settings_of
 from bridge.lab.reading import load_story
 from bridge.lab.source import StoryRefused

@@ -1,34 +1,24 @@
 """Finds known sounds (prompts, hold music, beeps) in received samples and takes them out.
 
 Array work only. The bridge plays its clips as they are, so a clip that is laid under the right
-place leaves nothing but codec noise. Places are proposed by normalised cross-correlation, piece
-by piece, and taken in the order of how much they explain: speech of one voice resembles itself,
-and a wrong place explains far less than the right one.
+place leaves nothing but codec noise. Places that are proposed are taken in the order of how much
+they explain: speech of one voice resembles itself, and a wrong place explains far less than the
+right one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.lab.voice import FULL_SCALE, level_dbfs
+from bridge.lab.places import QUIET_DBFS, Reals, Searched, find_places
+from bridge.lab.voice import FULL_SCALE
 from bridge.units import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 Pcm = NDArray[np.int16]
-Reals = NDArray[np.float64]
-
-PIECE: Final = SAMPLE_RATE_HZ * 2 // 5
-PIECE_STEP: Final = PIECE // 2
-"""Half a piece: a sound that begins in one piece fills most of the next."""
-
-THIN: Final = 4
-MATCH: Final = 0.45
-"""Least correlation of a piece with a long sound to look closer; equal mixtures give 0.7."""
-
-SHORT_MATCH: Final = 0.2
-"""The same for a beep as a whole, which several voices may be louder than."""
 
 EXPLAINED: Final = 0.1
 """Least share of a frame's energy that a sound must explain to be taken out of it."""
@@ -43,10 +33,17 @@ NEAR_EXPLAINED: Final = 0.6
 """After a skipped frame a sound goes on up to so many frames to the side; there the likeness must
 be plain, and then single frames count."""
 
-QUIET_DBFS: Final = -60.0
 QUIET_ENERGY: Final = FRAME_SAMPLES * (FULL_SCALE * 10 ** (QUIET_DBFS / 20)) ** 2 / 2
 PLACES_MAX: Final = 24
-BEEPS_MAX: Final = 8
+
+PAUSE_DB: Final = 25.0
+"""A frame so far under its sound's level is a pause of it."""
+
+TONE_BLOCK: Final = SAMPLE_RATE_HZ // 10
+"""Samples from which tones are taken at a time: 100 ms leave a sound all but 10 Hz around each."""
+
+TONE_BASE_LEAST: Final = 1e-3
+ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +53,18 @@ class SoundReport:
     Attributes:
         matched_ms: how long the sound was recognised.
         share: of the window in [0, 1].
-        of_sound: of the sound's own length in [0, 1] (more when it was heard twice).
+        of_sound: how much of what sounds of it, its pauses left out, was recognised, in [0, 1];
+            what was heard twice counts once.
+        missing_ms: how long that is which sounds of it and was not recognised.
     """
 
     matched_ms: int = 0
     share: float = 0.0
     of_sound: float = 0.0
+    missing_ms: int = 0
 
     def __str__(self) -> str:
-        return f"{self.matched_ms} ms matched"
+        return f"{self.matched_ms} ms matched, {self.of_sound:.0%} of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,45 +79,118 @@ class Place:
     near: bool = False
 
 
-def take_out(pcm: Reals, sounds: Mapping[str, Pcm]) -> tuple[Reals, dict[str, NDArray[np.bool_]]]:
-    """Return the samples without the known sounds, and per sound which frames carried it.
+@dataclass(slots=True)
+class Found:
+    """Where one sound was found in a window.
+
+    Attributes:
+        frames: (N,) bool, the window's frames that carried it.
+        laid: per place the sound's sample under the window's first, and the frames there.
+    """
+
+    frames: NDArray[np.bool_]
+    laid: list[tuple[int, NDArray[np.bool_]]] = field(default_factory=list)
+
+    def add(self, offset: int, match: NDArray[np.bool_]) -> None:
+        """Add what was found of the sound at one place."""
+        self.laid.append((offset, match))
+        self.frames = self.frames | match
+
+
+def take_out(
+    pcm: Reals, sounds: Mapping[str, Pcm], tones: Collection[int] = ()
+) -> tuple[Reals, dict[str, Found]]:
+    """Return the samples without the known sounds, and per sound where it was found.
+
+    Voices over a sound hide the most of it. Those of `tones` are known, so a sound is looked for
+    beside them too: in what is left of both when all that lies at those frequencies is taken away.
 
     Args:
         pcm: (n,) samples, int16 range.
         sounds: (m,) int16 each, by name.
+        tones: Hz, the callers' tones that may lie over the sounds.
     """
     rest = pcm.copy()
     frames = rest[: len(rest) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
     clips = {name: clip.astype(np.float64) for name, clip in sounds.items()}
-    found = {name: np.zeros(len(frames), bool) for name in sounds}
-    places = [place for name, clip in clips.items() for place in find_places(name, clip, rest)]
+    found = {name: Found(np.zeros(len(frames), bool)) for name in sounds}
+    views, sought = [frames.copy()], [clips]
+    if tones:
+        views.append(_without(tones, frames))
+        sought.append({name: _without(tones, clip) for name, clip in clips.items()})
+    places: dict[Place, None] = {}
+    for view, those in zip(views, sought, strict=True):
+        searched = Searched(view.reshape(-1))
+        for name, clip in those.items():
+            places.update((Place(name, offset), None) for offset in find_places(clip, searched))
+    fits = {place: _fit(place, clips, views, tones) for place in places}
     taken = np.zeros(len(frames), bool)
     # bound: sounds that can follow each other in one window
     for _ in range(PLACES_MAX):
-        place, match = _best_place(places, clips, frames, taken)
+        place, match = _best_place(fits, clips, frames, taken)
         if place is None:
             break
-        wanted = laid_under(clips[place.name], place.offset, len(frames))
-        frames[match] -= wanted[match]
+        frames[match] -= laid_under(clips[place.name], place.offset, len(frames))[match]
         taken |= match
-        found[place.name] |= match
-        places = [one for one in places if one != place] + _beside(place)
+        found[place.name].add(place.offset, match)
+        del fits[place]
+        fits.update((one, _fit(one, clips, views, tones)) for one in _beside(place))
     return rest, found
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What a sound at one place explains, frame by frame, where nothing else is found.
+
+    Attributes:
+        gained: (N,) float64, energy explained.
+        match: (N,) bool, whether that is enough.
+    """
+
+    gained: Reals
+    match: NDArray[np.bool_]
+
+
+def _fit(
+    place: Place, clips: Mapping[str, Reals], views: Sequence[Reals], tones: Collection[int]
+) -> _Fit:
+    """Lay a sound under the window, as it was received and beside the tones."""
+    wanted = laid_under(clips[place.name], place.offset, len(views[0]))
+    gained, match = _explained(views[0], wanted, near=place.near)
+    for view in views[1:]:
+        more, also = _explained(view, _without(tones, wanted), near=place.near)
+        gained = np.where(match, gained, more)
+        match |= also
+    return _Fit(gained, match)
+
+
+def _explained(frames: Reals, wanted: Reals, *, near: bool) -> tuple[Reals, NDArray[np.bool_]]:
+    """Return the energy that a laid sound explains in each frame, and where that is enough."""
+    energy = np.sum(frames**2, axis=1)
+    gained: Reals = 2 * np.sum(frames * wanted, axis=1) - np.sum(wanted**2, axis=1)
+    match = gained > (NEAR_EXPLAINED if near else EXPLAINED) * energy
+    return gained, match & (energy >= QUIET_ENERGY)
+
+
 def _best_place(
-    places: list[Place], clips: Mapping[str, Reals], frames: Reals, taken: NDArray[np.bool_]
+    fits: Mapping[Place, _Fit], clips: Mapping[str, Reals], frames: Reals, taken: NDArray[np.bool_]
 ) -> tuple[Place | None, NDArray[np.bool_]]:
-    """Return the place that explains most of what is not explained yet; None when none is left."""
-    best, most, match = None, 0.0, taken
-    for place in places:
-        clip = clips[place.name]
-        wanted = laid_under(clip, place.offset, len(frames))
-        gained, these = explained(frames, wanted, taken, near=place.near)
-        least = min(PLACE_FRAMES, BEEP_SHARE * len(clip) / FRAME_SAMPLES)
-        if gained > most and (place.near or these.sum() >= least):
-            best, most, match = place, gained, these
-    return best, match
+    """Return the place that explains most of what is not explained yet; None when none is left.
+
+    Quiet and lost frames neither speak for a place nor against it.
+    """
+    best, most, these = None, 0.0, taken
+    quiet = np.sum(frames**2, axis=1) < QUIET_ENERGY
+    for place, fit in fits.items():
+        match = fit.match & ~taken
+        if not place.near:
+            run = np.cumsum(~match & ~quiet)
+            match &= np.bincount(run, weights=match)[run] >= RUN_FRAMES
+        gained = float(np.sum(fit.gained[match]))
+        least = min(PLACE_FRAMES, BEEP_SHARE * len(clips[place.name]) / FRAME_SAMPLES)
+        if gained > most and (place.near or match.sum() >= least):
+            best, most, these = place, gained, match
+    return best, these
 
 
 def _beside(place: Place) -> list[Place]:
@@ -127,32 +200,57 @@ def _beside(place: Place) -> list[Place]:
     return [Place(place.name, place.offset + step * FRAME_SAMPLES, near=True) for step in steps]
 
 
-def report(matched: NDArray[np.bool_], clip: Pcm) -> SoundReport:
-    """Return how much of a sound some frames hold."""
-    count = int(matched.sum())
+def report(found: Found, clip: Pcm, judged: slice = ALL) -> SoundReport:
+    """Return how much of a sound the judged frames of a window hold."""
+    sounding = sounding_frames(clip)
+    heard = np.zeros(len(sounding), bool)
+    for offset, match in found.laid:
+        rows = np.arange(len(match))[judged][match[judged]] + round(offset / FRAME_SAMPLES)
+        heard[rows[(rows >= 0) & (rows < len(heard))]] = True
+    count, matched = len(found.frames[judged]), int(found.frames[judged].sum())
+    recognised, all_of_it = int((heard & sounding).sum()), int(sounding.sum())
     return SoundReport(
-        matched_ms=count * FRAME_MS,
-        share=count / len(matched) if len(matched) else 0.0,
-        of_sound=count * FRAME_SAMPLES / len(clip),
+        matched_ms=matched * FRAME_MS,
+        share=matched / count if count else 0.0,
+        of_sound=recognised / all_of_it if all_of_it else 0.0,
+        missing_ms=(all_of_it - recognised) * FRAME_MS,
     )
 
 
-def explained(
-    frames: Reals, wanted: Reals, taken: NDArray[np.bool_], *, near: bool = False
-) -> tuple[float, NDArray[np.bool_]]:
-    """Return how much energy a laid sound explains, and in which frames.
+def sounding_frames(clip: Pcm) -> NDArray[np.bool_]:
+    """Return (M,) bool: in which of its own frames a sound is no pause."""
+    whole = np.zeros(-(-len(clip) // FRAME_SAMPLES) * FRAME_SAMPLES)
+    whole[: len(clip)] = clip
+    power = np.mean(whole.reshape(-1, FRAME_SAMPLES) ** 2, axis=1)
+    least = float(np.mean(whole**2)) * 10 ** (-PAUSE_DB / 10)
+    return np.asarray(power > least)
 
-    Frames are (N, 160). Quiet and lost frames neither speak for a place nor against it.
-    """
-    energy = np.sum(frames**2, axis=1)
-    gained = 2 * np.sum(frames * wanted, axis=1) - np.sum(wanted**2, axis=1)
-    quiet = energy < QUIET_ENERGY
-    match = (gained > (NEAR_EXPLAINED if near else EXPLAINED) * energy) & ~quiet & ~taken
-    if not near:
-        run = np.cumsum(~match & ~quiet)
-        lengths = np.bincount(run, weights=match)
-        match &= lengths[run] >= RUN_FRAMES
-    return float(np.sum(gained[match])), match
+
+def _without(tones: Collection[int], sound: Reals) -> Reals:
+    """Return samples, in the shape they have, without all that lies at some frequencies."""
+    pcm, frequencies = sound.reshape(-1), tuple(sorted(set(tones)))
+    whole = len(pcm) // TONE_BLOCK * TONE_BLOCK
+    parts = [pcm[:whole].reshape(-1, TONE_BLOCK), pcm[whole:].reshape(1, -1)]
+    left = [
+        part - part @ base @ base.T
+        for part in parts
+        for base in [_base(part.shape[1], frequencies)]
+    ]
+    return np.concatenate([part.reshape(-1) for part in left]).reshape(sound.shape)
+
+
+@lru_cache(maxsize=32)
+def _base(length: int, frequencies: tuple[int, ...]) -> Reals:
+    """Return (length, k): an orthonormal base of all sines at some frequencies."""
+    base, size, _ = np.linalg.svd(waves(length, frequencies), full_matrices=False)
+    kept: Reals = base[:, size > TONE_BASE_LEAST * size[:1]]
+    return kept
+
+
+def waves(length: int, frequencies: Sequence[int]) -> Reals:
+    """Return (length, 2F): cosines, then sines, of each frequency."""
+    angles = 2 * np.pi * np.outer(np.arange(length) / SAMPLE_RATE_HZ, frequencies)
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def laid_under(clip: Reals, offset: int, frames: int) -> Reals:
@@ -162,69 +260,3 @@ def laid_under(clip: Reals, offset: int, frames: int) -> Reals:
     if last > first:
         wanted[first:last] = clip[first + offset : last + offset]
     return wanted.reshape(-1, FRAME_SAMPLES)
-
-
-def find_places(name: str, clip: Reals, pcm: Reals) -> list[Place]:
-    """Return where a sound may lie: a long one piece by piece of the window, a short one whole.
-
-    Long sounds are looked for at a quarter of the sample rate, a sixteenth of the work, and the
-    place is then made exact to the sample.
-    """
-    if len(clip) < 2 * PIECE:
-        return _short_places(name, clip, pcm)
-    coarse, heard, piece_size = _thinned(clip), _thinned(pcm), PIECE // THIN
-    size = 1 << (len(coarse) + piece_size).bit_length()
-    spectrum = np.fft.rfft(coarse, size)
-    sums = np.concatenate([[0.0], np.cumsum(coarse**2)])
-    energy = sums[piece_size:] - sums[:-piece_size]
-    offsets: dict[int, None] = {}
-    # bound: half pieces of one window
-    for start in range(0, len(pcm) - PIECE + 1, PIECE_STEP):
-        piece = heard[start // THIN : start // THIN + piece_size]
-        if level_dbfs(pcm[start : start + PIECE]) < QUIET_DBFS:
-            continue
-        product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(piece, size)), size)[: len(energy)]
-        lag, match = _best(product, energy, float(np.sum(piece**2)))
-        if match >= MATCH:
-            offsets[_exact(clip, pcm[start : start + PIECE], lag * THIN) - start] = None
-    return [Place(name, offset) for offset in offsets]
-
-
-def _thinned(pcm: Reals) -> Reals:
-    """Return means of THIN samples each: what is below 1 kHz, which speech and music have most."""
-    thinned: Reals = pcm[: len(pcm) // THIN * THIN].reshape(-1, THIN).mean(axis=1)
-    return thinned
-
-
-def _exact(clip: Reals, piece: Reals, near: int) -> int:
-    """Return the place within THIN samples of `near` where the piece fits best."""
-    lags = [lag for lag in range(near - THIN, near + THIN + 1) if 0 <= lag <= len(clip) - PIECE]
-    return max(lags, key=lambda lag: float(clip[lag : lag + PIECE] @ piece))
-
-
-def _short_places(name: str, clip: Reals, pcm: Reals) -> list[Place]:
-    """Return every place in the window where a short sound fits as a whole."""
-    if len(pcm) < len(clip):
-        return []
-    size = 1 << (len(pcm) + len(clip)).bit_length()
-    spectrum = np.fft.rfft(pcm, size) * np.conj(np.fft.rfft(clip, size))
-    places = len(pcm) - len(clip) + 1
-    product = np.fft.irfft(spectrum, size)[:places]
-    sums = np.concatenate([[0.0], np.cumsum(pcm**2)])
-    energy = sums[len(clip) :] - sums[:places]
-    own = float(np.sum(clip**2))
-    result: list[Place] = []
-    while len(result) < BEEPS_MAX:
-        lag, match = _best(product, energy, own)
-        if match < SHORT_MATCH:
-            break
-        result.append(Place(name, -lag))
-        product[max(lag - len(clip), 0) : lag + len(clip)] = 0.0
-    return result
-
-
-def _best(product: Reals, energy: Reals, own: float) -> tuple[int, float]:
-    """Return the best place and its correlation; a quiet place must not win by its small norm."""
-    match = product / np.sqrt(np.maximum(energy, 0.05 * own + 1.0) * own)
-    best = int(np.argmax(match))
-    return best, float(match[best])

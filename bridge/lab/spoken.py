@@ -13,7 +13,8 @@ import numpy as np
 
 from bridge.errors import InputError
 from bridge.lab.audibility import Window
-from bridge.lab.sounds import Pcm, find_places
+from bridge.lab.places import Searched, find_places
+from bridge.lab.sounds import Pcm
 from bridge.lab.words import SPEECH, Voice
 from bridge.prompts import read_wav
 from bridge.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
@@ -63,12 +64,11 @@ def score(window: Window, said: Pcm, judge: Callable[..., float]) -> float | Non
     heard = window.narrow().pcm[-round(SCORED_S * SAMPLE_RATE_HZ) :]
     if len(heard) < round(SCORED_S * SAMPLE_RATE_HZ):
         return None
-    places = find_places("", np.tile(said, 2).astype(np.float64), heard.astype(np.float64))
+    places = find_places(np.tile(said, 2).astype(np.float64), Searched(heard.astype(np.float64)))
     if not places:
         return None
     twice = np.tile(said, 2 + len(heard) // len(said))
-    best = max(places, key=lambda place: _likeness(heard, twice, place.offset % len(said)))
-    at = best.offset % len(said)
+    at = max((one % len(said) for one in places), key=lambda one: _likeness(heard, twice, one))
     return float(judge(SAMPLE_RATE_HZ, twice[at : at + len(heard)], heard, "nb"))
 
 

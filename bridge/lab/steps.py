@@ -372,3 +372,11 @@ def _message(details: ErrorDetails, where: KeyPath) -> str:
         value = str(details["input"])
         return f"{label}: unknown word {value!r}{suggestion(value, known)} (of {', '.join(known)})"
     return f"{label}: {text}" if label and kind != "story" else text
+
+
+def acts(step: Step) -> bool:
+    """Return whether a step may have the bridge say something: to wait or to speak may not."""
+    if isinstance(step, TogetherStep):
+        return any(acts(one) for one in step.steps)
+    speaks = isinstance(step, CallerStep) and step.verb == "say"
+    return not speaks and not isinstance(step, ExpectStep | WaitStep)

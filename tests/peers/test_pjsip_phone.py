@@ -15,7 +15,7 @@ import pytest
 
 from bridge.conference.api import LegState, StartSession
 from bridge.lab.audibility import Hearing, Window, analyse
-from bridge.lab.hearing import sound_pcm
+from bridge.lab.clips import sound_pcm
 from bridge.lab.host import SESSION, Host
 from bridge.lab.story import Story
 from bridge.lab.voice import sine

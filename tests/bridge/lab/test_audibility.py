@@ -176,7 +176,7 @@ def test_a_prompt_that_was_heard_in_part_says_how_much() -> None:
 def test_no_callers_tone_is_taken_for_a_sound_of_the_bridge(tone_hz: int) -> None:
     pcm = through_g711(sine(tone_hz, SECOND))
     _, found = take_out(pcm.astype(np.float64), load())
-    assert not any(frames.any() for frames in found.values())
+    assert not any(one.frames.any() for one in found.values())
     assert analyse(whole(pcm), {"ann": tone_hz}, load()).heard() == ("ann",)
 
 
@@ -249,7 +249,7 @@ def test_level_of_a_full_scale_sine_is_0_dbfs() -> None:
 def test_reports_read_like_measurements() -> None:
     hearing = analyse(whole(sine(440, SECOND)), TONES)
     assert str(hearing.tones["ann"]) == "-16 dBFS (peak -16, gap 0 ms)"
-    assert str(SoundReport(240)) == "240 ms matched"
+    assert str(SoundReport(240)) == "240 ms matched, 0% of it"
 
 
 def test_a_short_sound_before_the_silence_is_no_silence() -> None:

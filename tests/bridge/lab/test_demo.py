@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bridge.lab.audibility import Window, analyse
+from bridge.lab.clips import sound_pcm
 from bridge.lab.demo import run
-from bridge.lab.hearing import sound_pcm, window_of
+from bridge.lab.hearing import window_of
 from bridge.units import FRAME_SAMPLES
 
 TONES = {"olivia": 440, "ann": 550, "ben": 660, "chloe": 880}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bridge.lab.dtmf import HIGH_HZ, KEYS, LOW_HZ, keys_heard
-from bridge.lab.sounds import Reals
+from bridge.lab.places import Reals
 from bridge.lab.voice import decode, encode, sine
 from bridge.prompts import load
 

@@ -1,5 +1,6 @@
 """Every story in `scenarios/` holds on a real bridge: real SIP, real RTP, a real database."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ REPEATED = (
     "scenarios/audio/three_callers_hear_each_other.yaml",
 )
 JOBS = 2
+HELD_SHARE = 0.02
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for all stories
 
@@ -34,7 +36,30 @@ def results(request: pytest.FixtureRequest) -> dict[Path, StoryResult]:
     ]
     stories = [load_checked(file) for file in wanted]
     done = run_parallel(stories, JOBS, LabOptions(), lambda _: None)
-    return {result.story.file: result for result in done}
+    results = {result.story.file: result for result in done}
+    for held in [result for result in done if not result.ok and was_held(result)]:
+        print(f"{held.story.file}: failed, and its media worker was held: {held.late}; once more:")
+        print(*evidence(held), sep="\n")
+        (again,) = run_parallel([held.story], 1, LabOptions(), lambda _: None)
+        results[held.story.file] = again
+    return results
+
+
+def was_held(result: StoryResult) -> bool:
+    """Return whether the machine kept a story's media worker from its ticks: more than 2% late."""
+    late = re.match(r"media worker (\d+) of (\d+);", result.late)
+    return late is not None and int(late[1]) > HELD_SHARE * int(late[2])
+
+
+def test_only_a_worker_that_was_held_excuses_a_story_once() -> None:
+    story = load_checked(FILES[0])
+    for late, excused in (
+        ("media worker 21 of 1000; callers 0", True),
+        ("media worker 20 of 1000; callers 0", False),
+        ("media worker 0 of 0; callers 9", False),
+        ("not known; callers 900", False),
+    ):
+        assert was_held(StoryResult(story, late=late)) == excused
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -23,9 +23,9 @@ from bridge.conference.api import Fact, LegState, LegView, Role
 from bridge.errors import InputError
 from bridge.lab.account import Account, contract_table
 from bridge.lab.cast import Cast
+from bridge.lab.clips import known_pcm
 from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
-from bridge.lab.hearing import known_pcm
 from bridge.lab.host import Host
 from bridge.lab.invoices import BillSeen
 from bridge.lab.phones import Phone

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from billing.book import Books
 from billing.cards import Book
-from billing.errors import MonthNotOver
+from billing.errors import MissingFactor, MonthNotOver
 from billing.invoice import FINALIZED, Invoice, Party
 from billing.ledger import Ledger, finalized_months
 from billing.sheet import ADJUSTMENT, Line, months_for, timeline_of
@@ -94,7 +94,13 @@ class Closing:
             return self._number(connection, claims, view, at_ms=at_ms)
 
     def close_due(self, *, at_ms: int) -> list[Invoice]:
-        """Finalize every month whose grace period is over, in order; return the new invoices."""
+        """Finalize every month whose grace period is over, in order; return the new invoices.
+
+        An account that a tax factor is missing for holds up no other.
+
+        Raises:
+            MissingFactor: once all others are finalized.
+        """
         with self._store.read() as connection:
             book = self._books.current(connection)
             due = [
@@ -103,8 +109,16 @@ class Closing:
                 for month in self._due_months(connection, book, account, at_ms)
             ]
         found: list[Invoice] = []
+        held: dict[str, MissingFactor] = {}
         for account, month in due:
-            found += self.finalize(account, month, at_ms=at_ms)
+            if account in held:
+                continue  # its months are finalized in their order
+            try:
+                found += self.finalize(account, month, at_ms=at_ms)
+            except MissingFactor as fault:
+                held[account] = fault
+        for fault in held.values():
+            raise fault
         return found
 
     def _due_months(

@@ -221,10 +221,11 @@ class Billing:
         """
         at = now_ms() if at_ms is None else at_ms
         self.ingest_outbox(outbox_url)
-        closed = self.close_due(at_ms=at)
-        self.mail_due()
-        self.push(at_ms=at)
-        return closed
+        try:
+            return self.close_due(at_ms=at)
+        finally:  # a month that cannot be closed holds up neither mail nor sinks
+            self.mail_due()
+            self.push(at_ms=at)
 
     def explain(self, leg: str) -> Explanation:
         """Return a leg's facts, its settlement and the arithmetic of its charges."""

@@ -54,11 +54,12 @@ class Tending:
             SettingsError: a change that would alter months that were invoiced already.
         """
         try:
-            await asyncio.to_thread(self._tend)
+            await asyncio.to_thread(self._configure)
         except BillingInputError as fault:
             raise SettingsError([f"billing: {fault}"]) from fault
         except (BillingError, SQLAlchemyError) as fault:
-            log.error("billing.not_tended", error=str(fault))
+            log.error("billing.not_configured", error=str(fault))
+        await self._once()
         self._task = asyncio.create_task(self._run(), name="billing")
 
     async def stop(self) -> None:
@@ -77,6 +78,11 @@ class Tending:
             await asyncio.to_thread(self._tend)
         except (BillingError, SQLAlchemyError) as fault:
             log.error("billing.not_tended", error=str(fault))
+
+    def _configure(self) -> None:
+        settings = self._settings
+        with Billing(settings.store.url) as billing:
+            billing.configure(settings.contract, settings.account, settings.billing)
 
     def _tend(self) -> None:
         settings = self._settings

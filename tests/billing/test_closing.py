@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from billing import AccountConfig, Billing, BillingSettings, ContractConfig
-from billing.errors import BillingInputError, ConfigConflict, MonthNotOver, SeveralSellers
+from billing.errors import (
+    BillingInputError,
+    ConfigConflict,
+    MissingFactor,
+    MonthNotOver,
+    SeveralSellers,
+)
 from billing.settings import SinkConfig
 from billing.times import parse_time_ms
 from tests.billing.conftest import ACME, C1
@@ -233,3 +239,37 @@ def test_tending_does_all_that_is_due(billing: Billing, tmp_path: Path) -> None:
     closed = billing.tend(at_ms=parse_time_ms("2026-03-10T00:00:00Z"))
     assert [str(i.total) for i in closed] == ["1.80"]
     assert billing.tend(at_ms=parse_time_ms("2026-03-10T00:00:00Z")) == []
+
+
+def test_a_missing_tax_factor_holds_up_its_own_account_only(
+    billing: Billing, tmp_path: Path
+) -> None:
+    """The FCC's factor of a new quarter has to be configured; until then others are billed."""
+    file = tmp_path / "stream.jsonl"
+    billing.configure(
+        [],
+        [
+            AccountConfig(id="acme", contract="c1", product="ovi"),
+            AccountConfig(id="zeta", contract="c1"),
+        ],
+        BillingSettings(sinks=(SinkConfig(id="out", type="file", target=str(file)),)),
+    )
+    for account in ("acme", "zeta"):
+        story = Story(
+            begins="2026-04-01T12:00:00.000Z",
+            account=account,
+            session=account,
+            occurrence=f"{account}.o1",
+        )
+        story.organizer(0)
+        story.leg(f"leg-{account}", 0, 60_000)
+        story.ended(60_000)
+        billing.ingest(story.events)
+    due = parse_time_ms("2026-05-10T00:00:00Z")
+    with pytest.raises(MissingFactor, match="2026Q2"):
+        billing.tend(at_ms=due)
+    assert [one.status for one in billing.invoices("zeta", "2026-04")] == ["finalized"]
+    assert file.exists(), "and the sinks are fed"
+    billing.configure([], [], BillingSettings(usf_factors={"2026Q2": "40"}))
+    (late,) = billing.close_due(at_ms=due)
+    assert (late.account.id, late.status) == ("acme", "finalized")

@@ -27,17 +27,17 @@ def settings(path: Path, *, rate: str = "0.06") -> Settings:
     )
 
 
-def a_meeting(outbox: Outbox) -> None:
+def a_meeting(outbox: Outbox, began: ConfMs = BEGAN) -> None:
     """Commit one toll-free leg of ten minutes with an organizer in it."""
     leg = {"leg": "leg-1"}
-    ended = ConfMs(BEGAN + 600_000)
+    ended = ConfMs(began + 600_000)
     caller = {"kind": "toll_free", "country": "US", "did": "", "ani": "", "direction": "inbound"}
     outbox.commit(
         [
-            Fact("leg-1/1", "leg.answered", BEGAN, "leg-1", leg | caller),
-            Fact("leg-1/2", "leg.identified", BEGAN, "leg-1", leg | HERE),
-            Fact("leg-1/3", "leg.joined", BEGAN, "leg-1", leg | HERE | {"role": "organizer"}),
-            Fact("s1.a/1", "organizer.joined", BEGAN, "s1.a", leg | HERE),
+            Fact("leg-1/1", "leg.answered", began, "leg-1", leg | caller),
+            Fact("leg-1/2", "leg.identified", began, "leg-1", leg | HERE),
+            Fact("leg-1/3", "leg.joined", began, "leg-1", leg | HERE | {"role": "organizer"}),
+            Fact("s1.a/1", "organizer.joined", began, "s1.a", leg | HERE),
             Fact(
                 "leg-1/4",
                 "leg.left",
@@ -109,3 +109,21 @@ async def test_what_a_sink_refuses_for_good_is_logged_once(
         tending._tend()
     logged = [line for line in capsys.readouterr().out.splitlines() if "sink.refused" in line]
     assert ["2" in logged[0], "3" in logged[1], len(logged)] == [True, True, 2]
+
+
+async def test_a_tax_factor_that_nobody_configured_stops_no_bridge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The FCC's factors change each quarter: who is billed by them waits, calls do not."""
+    ours = settings(tmp_path)
+    account = ours.account[0].model_copy(update={"product": "ovi"})
+    ours = ours.model_copy(update={"account": [account]})
+    outbox = Outbox(ours.store.outbox_url, "/tollbridge/test")
+    april = ConfMs(1_775_044_800_000)  # 2026-04-01T12:00:00Z, a quarter that has none
+    a_meeting(outbox, april)
+    tending = Tending(ours)
+    await tending.start()
+    await tending.stop()
+    assert "2026Q2" in capsys.readouterr().out
+    assert outbox.waiting() == 0
+    outbox.close()

@@ -4,6 +4,7 @@ Knows files; it must not know the worker that writes them, nor who may have them
 written as WAV, so that it is readable at any moment, and made FLAC or Opus once it is closed.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -161,6 +162,7 @@ def encoded(path: Path, kind: str) -> Path:
             for block in wav.blocks(BLOCK_FRAMES, dtype="int16"):  # bounded by the file's length
                 new.write(block)
     ready = path.with_suffix(SUFFIXES[kind])
+    os.utime(unfinished, ns=(closed.st_atime_ns, closed.st_mtime_ns))  # it is kept from then on
     unfinished.replace(ready)
     path.unlink()
     log.info("recording.encoded", path=str(ready), bytes=ready.stat().st_size, wav=closed.st_size)
@@ -180,7 +182,11 @@ def purge(settings: RecordingSettings) -> int:
     for path in Path(settings.directory).glob("*/*"):
         file = described(path)
         if file is not None and file.closed_s < oldest:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as fault:
+                log.error("recording.not_deleted", path=str(path), error=str(fault))
+                continue
             log.info("recording.deleted", path=str(path), reason="retention")
             count += 1
     return count

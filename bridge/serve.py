@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import phonenumbers
+import structlog
 from pydantic import SecretStr
 
 from bridge import recording_files
@@ -18,6 +19,8 @@ from bridge.web_settings import EVERY_ACCOUNT, TokenSettings
 
 if TYPE_CHECKING:
     from bridge.web.service import WebService
+
+log = structlog.get_logger(__name__)
 
 TOKEN_BYTES: Final = 24
 RECORDINGS_TENDED_S: Final = 3_600
@@ -59,7 +62,10 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[str], No
 async def _tend_recordings(settings: Settings) -> None:
     """Keep recordings for their days and no longer (R12)."""
     while True:
-        await asyncio.to_thread(recording_files.tend, settings.recording)
+        try:
+            await asyncio.to_thread(recording_files.tend, settings.recording)
+        except OSError as fault:  # of the directory: the next time it may be there again
+            log.error("recordings.not_tended", error=str(fault))
         await asyncio.sleep(RECORDINGS_TENDED_S)
 
 

@@ -1,5 +1,6 @@
 """Recordings on disk: formats, names, how long they are kept (R12)."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge import recording_files
+from bridge import recording_files, serve
+from bridge.config import parse_settings
 from bridge.errors import InputError
 from bridge.service_settings import RecordingSettings
 from bridge.worker_recorder import wav_header
@@ -126,3 +128,50 @@ def test_a_format_without_its_library_is_refused_at_the_start(
         recording_files.check(RecordingSettings(format="flac"))
     recording_files.check(RecordingSettings(format="wav"))
     recording_files.check(RecordingSettings(directory="", format="flac"))
+
+
+def test_the_days_of_retention_count_from_the_recording_not_from_its_encoding(
+    tmp_path: Path,
+) -> None:
+    path = aged(wav(tmp_path / "s1" / "s1.o1-1.wav"), days=5)
+    closed = int(path.stat().st_mtime)
+    recording_files.tend(RecordingSettings(directory=str(tmp_path), keep_days=30, format="flac"))
+    (file,) = recording_files.listed(RecordingSettings(directory=str(tmp_path)), "s1")
+    assert (file.kind, file.closed_s) == ("flac", closed)
+
+
+def test_one_file_that_cannot_be_deleted_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, gone = (aged(wav(tmp_path / "s1" / f"s1.o{n}-1.wav"), days=9) for n in (1, 2))
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name == stuck.name:
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert recording_files.purge(RecordingSettings(directory=str(tmp_path), keep_days=1)) == 1
+    assert stuck.exists()
+    assert not gone.exists()
+
+
+async def test_a_directory_that_fails_once_is_tended_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    again, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def fail_once(_: RecordingSettings) -> None:
+        asked.append("asked")
+        if len(asked) == 1:
+            raise OSError(5, "Input/output error")
+        loop.call_soon_threadsafe(again.set)
+
+    monkeypatch.setattr(recording_files, "tend", fail_once)
+    monkeypatch.setattr(serve, "RECORDINGS_TENDED_S", 0.0)
+    tending = asyncio.create_task(serve._tend_recordings(parse_settings({})))
+    async with asyncio.timeout(10):
+        await again.wait()
+    tending.cancel()

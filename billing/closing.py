@@ -117,8 +117,8 @@ class Closing:
                 found += self.finalize(account, month, at_ms=at_ms)
             except MissingFactor as fault:
                 held[account] = fault
-        for fault in held.values():
-            raise fault
+        for missing in held.values():
+            raise missing
         return found
 
     def _due_months(

@@ -174,6 +174,16 @@ def test_a_later_offer_without_our_line_or_codec_is_refused() -> None:
         choose_again(offer("m=audio 30000 RTP/AVP 18"), CODECS, index=0, before=before)
 
 
+@pytest.mark.parametrize("ptime_ms", [10, 30, 60])
+def test_offer_and_answer_ask_for_the_packets_that_this_side_wants(ptime_ms: int) -> None:
+    local = LocalMedia("192.0.2.10", 40_000, ptime_ms=ptime_ms)
+    offered = read(offer_text(CODECS, 101, local))
+    assert offered.media[0].ptime_ms == ptime_ms
+    chosen = choose(offered, CODECS)
+    assert chosen.remote.ptime_ms == ptime_ms, "what the other side of it then sends"
+    assert read(answer_text(offered, chosen, local)).media[0].ptime_ms == ptime_ms
+
+
 def test_our_offer_lists_codecs_events_ptime_and_direction() -> None:
     text = offer_text(CODECS, 101, LocalMedia("192.0.2.10", 40_000, Direction.SENDONLY))
     media = read(text).media[0]

@@ -62,6 +62,7 @@ class Sharing:
         self.same: NDArray[np.int32] = np.zeros(legs_max, np.int32)
         self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
         self.encoded = 0
+        self._complexity = COMPLEXITY_FEW
         self._shared: dict[int, OpusEncoder] = {}  # by group
         self._with: dict[int, OpusEncoder] = {}  # by slot
 
@@ -97,6 +98,8 @@ class Sharing:
         for slot, encoder, share, _, _ in legs:  # bounded: legs of coders
             if not share and slot in self._with:
                 encoder.copy_of(self._with.pop(slot))
+                if encoder.complexity != self._complexity:  # of one that is shared no more
+                    encoder.set_complexity(self._complexity)
         shared: dict[int, OpusEncoder] = {}
         made: dict[int, bytes] = {}
         packets = []
@@ -117,6 +120,7 @@ class Sharing:
         return packets
 
     def set_complexity(self, complexity: int) -> None:
-        """Have the shared encoders try harder, or less."""
+        """Have the shared encoders try harder, or less, and those that begin as their copies."""
+        self._complexity = complexity
         for encoder in self._shared.values():  # bounded: groups
             encoder.set_complexity(complexity)

@@ -35,6 +35,7 @@ class Far:
         self.said = spoken(rate_hz=16_000)[30:]
         self.own = spoken("Rice is often served in round bowls.", rate_hz=16_000)[28:] // 3
         self.sharing = Sharing(LEGS)
+        self.sharing.set_complexity(COMPLEXITY)  # as the encoders begin
         self.encoders = [OpusEncoder() for _ in range(LEGS)]
         self.ears = [OpusDecoder() for _ in range(LEGS)]
         self.tick = 0

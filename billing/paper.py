@@ -12,7 +12,7 @@ from billing.page import RIGHT, Page, as_data
 
 
 class PdfMissing(BillingError):
-    """The PDF printer is not installed."""
+    """The PDF printer is not installed, or cannot print this."""
 
     code = "pdf_missing"
 
@@ -39,7 +39,10 @@ def to_pdf(page: Page) -> bytes:
         raise PdfMissing("PDF needs typst: pip install 'tollbridge[pdf]'") from None
     template = files("billing").joinpath("templates/page.typ").read_bytes()
     data = json.dumps(as_data(page))
-    printed: bytes = typst.compile(template, sys_inputs={"page": data}, format="pdf")
+    try:
+        printed: bytes = typst.compile(template, sys_inputs={"page": data}, format="pdf")
+    except typst.TypstError as error:
+        raise PdfMissing(f"typst: {error}") from error
     return printed
 
 

@@ -109,7 +109,7 @@ class MediaSide:
             self.pool.send(CloseLeg(record.number))
         else:
             record.opened = told_media(self._settings, opened)
-            self._stepper.step(LegReady(record.leg))
+            self._host.guarded(record.leg, lambda: self._stepper.step(LegReady(record.leg)))
 
     def close(self, record: LegRecord | None) -> None:
         """Free the slot and port of a leg that is over, if it had them."""

@@ -9,6 +9,7 @@ import pytest
 
 from billing import AccountConfig, Billing, BillingSettings, ContractConfig
 from billing.invoice import Invoice, csv_cell
+from billing.mail import message
 from billing.page import Page, invoice_page
 from billing.paper import to_html, to_pdf, to_plain
 from billing.speech import Speech, _all_words
@@ -227,3 +228,18 @@ def test_json_is_read_back_as_it_was(b7: Billing) -> None:
         "leg", "session", "kind", "country", "ani", "answered_at", "ended_at", "duration_ms",
         "billable_seconds", "billed_seconds", "minutes", "rate", "amount", "reason",
     }  # fmt: skip
+
+
+def test_an_invoice_that_typst_cannot_print_is_mailed_as_html(
+    b7: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error would have ended the task that bills everybody."""
+    typst = pytest.importorskip("typst")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise typst.TypstError("no font family")
+
+    monkeypatch.setattr(typst, "compile", fail)
+    mail = message(b7.invoice("acme", "2026-02"), "bills@example.com", "ann@example.com")
+    endings = {str(part.get_filename()).rpartition(".")[2] for part in mail.iter_attachments()}
+    assert endings == {"html", "csv"}

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bridge.conference.api import ConferenceCommand, ConferenceEvent, LegKey, LegState, PlayPrompts
+from bridge.conference.api import (
+    ConferenceCommand,
+    ConferenceEvent,
+    LegKey,
+    LegReady,
+    LegState,
+    PlayPrompts,
+)
 from bridge.config import parse_settings
 from bridge.dispatch import Dispatcher
 from bridge.server import Bridge
+from bridge.sip.api import Dial
 from bridge.units import LegId
 from tests.bridge.conference.driver import CODE, PIN
 from tests.bridge.phone import CallIn
@@ -68,6 +76,28 @@ async def test_a_fault_in_what_a_leg_does_ends_that_leg(
     assert other in {view.leg for view in bridge.roster()}
     await ann.close()
     await ben.close()
+
+
+async def test_a_fault_when_a_leg_gets_its_port_ends_that_leg(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its port comes to a task of its own, whose fault nobody would hear of."""
+    step = bridge._stepper.step
+
+    def fail(event: ConferenceEvent) -> tuple[ConferenceCommand, ...]:
+        if isinstance(event, LegReady):
+            raise ValueError("a fault of ours")
+        return step(event)
+
+    monkeypatch.setattr(bridge._stepper, "step", fail)
+    phone = await CallIn.listen()
+    there = bridge.sip_address
+    target = f"sip:{CODE}@{there.host}:{there.port}"
+    phone.sip.order(Dial(phone.leg, target, "phone", "127.0.0.1", there, phone.media))
+    await phone.ended()
+    assert await bridge.wait_for(lambda b: not b.roster(), 15)
+    assert bridge.media.load == (0,)
+    await phone.close()
 
 
 async def test_a_fault_in_a_command_ends_its_leg_and_the_others_go_on(

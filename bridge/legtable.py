@@ -45,6 +45,7 @@ class LegTable:
     _by_number: dict[int, LegRecord] = field(default_factory=dict)
     _groups: dict[OccurrenceId, int] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _group_numbers: Iterator[int] = field(default_factory=count)
 
     def __len__(self) -> int:
         """Return how many legs there are."""
@@ -85,7 +86,14 @@ class LegTable:
 
     def group_of(self, occurrence: OccurrenceId) -> int:
         """Return the mixing group of an occurrence; the same number for as long as it lives."""
-        return self._groups.setdefault(occurrence, len(self._groups))
+        group = self._groups.get(occurrence)
+        if group is None:
+            group = self._groups[occurrence] = next(self._group_numbers)
+        return group
+
+    def forget_group(self, occurrence: OccurrenceId) -> None:
+        """Forget the group of an occurrence that is over; its number is never used again."""
+        self._groups.pop(occurrence, None)
 
 
 def set_remote(record: LegRecord, remote: RemoteMedia, *, proven: bool) -> SetRemote:

@@ -30,6 +30,7 @@ from bridge.conference.api import (
     LegHungUp,
     LegKey,
     LegView,
+    Notice,
     OccurrenceView,
     OpenMedia,
     PutSession,
@@ -81,6 +82,10 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_S: Final = 5
 CHECKPOINTS_PER_INTERVAL: Final = 2
 """Twice, so that D13 holds also when a commit waits for the disk."""
+
+OVER: Final = frozenset({"session.ended", "session.cancelled"})
+GROUP_KEPT_S: Final = 60.0
+"""How long after its end the workers' number of an occurrence is known: till all is closed."""
 
 BYE_POLL_S: Final = 0.02
 BYE_POLLS_MAX: Final = 100
@@ -140,6 +145,7 @@ class Bridge:
         self._stepper.facts.extend(recovered)
         self._stepper.committer = Committer(self._outbox, asyncio.get_running_loop())
         self._stepper.subscribe(self.stories.on_news)
+        self._stepper.subscribe(self._on_news)
         self._outbox.put_sessions(session.spec() for session in self.settings.session)
         for spec in self._outbox.sessions():
             self._stepper.step(PutSession(spec))
@@ -366,6 +372,12 @@ class Bridge:
         self._media.close(self._legs.remove(leg))
         self._stepper.step(LegAbandoned(leg))
         self._sip.order(Reject(leg, 503, "Service Unavailable", RETRY_AFTER_S))
+
+    def _on_news(self, item: Fact | Notice) -> None:
+        """Forget an occurrence's group once nothing of it can be on its way any more."""
+        if item.type in OVER and isinstance(item, Fact):
+            loop, occurrence = asyncio.get_running_loop(), OccurrenceId(item.subject)
+            loop.call_later(GROUP_KEPT_S, self._legs.forget_group, occurrence)
 
     # --- commands, checkpoints ----------------------------------------------------------
 

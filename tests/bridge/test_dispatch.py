@@ -160,6 +160,8 @@ def test_groups_are_stable_and_distinct() -> None:
     first = legs.group_of(HERE)
     other = legs.group_of(OccurrenceId("s2.b"))
     assert legs.group_of(HERE) == first != other
+    legs.forget_group(HERE)
+    assert legs.group_of(HERE) not in (first, other), "a worker may still know the number"
 
 
 def test_a_changed_address_is_latched_anew_and_hold_is_remembered() -> None:

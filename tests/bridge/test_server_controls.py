@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge import server
 from bridge.conference.api import (
     Announce,
     CancelSession,
@@ -104,4 +105,18 @@ async def test_a_conference_is_recorded_to_a_file_of_its_own(
         if file.exists() and len(read_wav(file)) >= 8_000:
             break
     assert 8_000 <= len(read_wav(file)) <= 16_000
+    await olivia.close()
+
+
+async def test_of_a_conference_that_is_over_nothing_is_kept(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GROUP_KEPT_S", 0.0)
+    olivia = await CallIn.dial(bridge, CODE)
+    await olivia.press(f"*0{PIN}#")
+    assert await bridge.wait_for(lambda b: bool(b.occurrences()[0].started), 15)
+    assert len(bridge._legs._groups) == 1
+    assert await bridge.order(CancelSession(SID, "web")) == ()
+    await olivia.ended()
+    assert not bridge._legs._groups
     await olivia.close()

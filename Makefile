@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
-$(STAMP): lock/dev.txt pyproject.toml
+# With a C compiler the media plane's loops are compiled; without one numpy does the same, slower.
+$(STAMP): lock/dev.txt pyproject.toml bridge/media/_samples.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -61,4 +62,4 @@ lock: setup
 	  --generate-hashes --no-emit-index-url --no-header --output-file lock/run.txt
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build bridge/media/_samples.*.so out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -39,6 +39,9 @@ ENVIRONMENT_PREFIX: Final = "TOLLBRIDGE_"
 CLIENT_PREFIX: Final = "TOLLBRIDGE_API_"
 """Of `tollbridge session`, which asks a bridge; no settings of one."""
 
+SWITCHES: Final = frozenset({"TOLLBRIDGE_NUMPY"})
+"""Read where they matter, by `bridge.media.samples`, before there are any settings."""
+
 
 Code = Annotated[str, Field(pattern=r"^[0-9]{3,20}$", description="3 to 20 digits")]
 Pin = Annotated[str, Field(pattern=r"^[0-9]{4,20}$", description="4 to 20 digits")]
@@ -381,6 +384,8 @@ def _apply_environment(data: dict[str, Any], environment: Mapping[str, str]) -> 
     }
     for name, text in environment.items():
         if not name.startswith(ENVIRONMENT_PREFIX) or name.startswith(CLIENT_PREFIX):
+            continue
+        if name in SWITCHES:
             continue
         if name not in keys:
             near = _suggestion(name, list(keys))

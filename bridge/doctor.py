@@ -11,6 +11,7 @@ from typing import Final
 
 from bridge.config import SessionSettings, Settings, load_settings
 from bridge.errors import InputError, StoreUnavailable
+from bridge.media import samples
 from bridge.media.codecs import missing_library
 from bridge.metering import Outbox
 from bridge.net.sip_tls import valid_until
@@ -72,6 +73,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     workers = settings.rtp.workers_count
     short = "more workers than cores: they take each other's time" if workers > cores else ""
     yield f"{cores} cores, {workers} media {'worker' if workers == 1 else 'workers'}", short
+    numpy = f"numpy, slower ({samples.WHY_NUMPY})"
+    yield f"media loops: {'compiled' if samples.LOOPS == 'c' else numpy}", ""
     yield _codecs(settings), ""
     for extra, module in (
         ("wideband", "G722"),

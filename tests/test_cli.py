@@ -66,6 +66,7 @@ def test_doctor_prints_what_is_in_force_and_what_is_wrong(tmp_path: Path) -> Non
     good = run("doctor", "--config", "bridge.toml", cwd=tmp_path)
     assert "waiting_room.timeout_s = 300" in good.stdout
     assert "771144" not in good.stdout, "a PIN is nobody's business"
+    assert "media loops: compiled" in good.stdout or "media loops: numpy, slower" in good.stdout
     (tmp_path / "bridge.toml").write_text("[sip]\nlisten = 5\n")
     bad = run("doctor", "--config", "bridge.toml", cwd=tmp_path)
     assert bad.returncode == 2

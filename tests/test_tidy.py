@@ -26,6 +26,9 @@ CORE_BANS = {
     "threading": "a core runs where it is called",
     "subprocess": "a core starts nothing",
 }
+CORE_LEAVES = {("bridge.media.samples", "os")}
+"""It asks one variable, once, which of two loops that give the same is to run."""
+
 BANNED_TEXT = {
     r"\bFIXME\b": "mend it, or say it in docs/",
     r"\bTODO\b": "mend it, or say it in docs/",
@@ -78,7 +81,8 @@ def test_imports_point_down(path: Path) -> None:
             assert not inside(imported, "bridge") or inside(imported, *allowed), imported
             assert not inside(imported, "billing"), f"{name} imports {imported}"
             top = imported.split(".")[0]
-            assert top not in CORE_BANS, f"{name} imports {top}: {CORE_BANS.get(top)}"
+            banned = top in CORE_BANS and (name, top) not in CORE_LEAVES
+            assert not banned, f"{name} imports {top}: {CORE_BANS.get(top)}"
         if inside(name, *FOUNDATION):
             assert not inside(imported, "bridge", "billing"), f"{name} imports {imported}"
         if inside(name, "bridge.net"):

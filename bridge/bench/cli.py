@@ -151,15 +151,28 @@ def stages(
     participants: Talkers = 1_000,
     ticks: Annotated[int, typer.Option(min=10, help="How many are averaged.")] = 500,
     codec: Annotated[BenchCodec, typer.Option(help="What everybody talks in.")] = BenchCodec.PCMU,
+    pause_ms: Annotated[
+        float, typer.Option(min=0, max=100, help="Sleep before each tick; in life it is about 14.")
+    ] = 0.0,
+    beside_numpy: Annotated[
+        bool,
+        typer.Option("--beside-numpy", help="Take turns with numpy instead of compiled loops."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show where the CPU time of a tick goes, without the kernel's part."""
     from bridge.bench.stages import run
 
-    result = run(participants, ticks, _there(codec))
-    rows = [{"stage": name, "ms": value} for name, value in result["stages_ms"].items()]
-    title = f"{participants} {codec} legs, {result['tick_ms']} ms a tick"
-    title += f", {result['tick_ms_least']} at least"
+    result = run(participants, ticks, _there(codec), pause_ms=pause_ms, beside_numpy=beside_numpy)
+    loops = {result["loops"]: result} | ({"numpy": result["numpy"]} if beside_numpy else {})
+    rows: Rows = []
+    for name in ("all", *result["stages_ms"]):
+        rows.append({"stage": name})
+        for kind, found in loops.items():
+            mean = {"all": found["tick_ms"], **found["stages_ms"]}
+            least = {"all": found["tick_ms_least"], **found["stages_ms_least"]}
+            rows[-1] |= {f"ms, {kind}": mean.get(name, 0), f"least, {kind}": least.get(name, 0)}
+    title = f"A tick of {participants} {codec} legs, {pause_ms:g} ms of sleep before it"
     _tell(result, title, as_json=as_json, rows=rows)
 
 

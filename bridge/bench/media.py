@@ -31,6 +31,7 @@ from bridge.link import (
     Status,
     WorkerSettings,
 )
+from bridge.media import samples
 from bridge.media.codecs import WIDE
 from bridge.units import FRAME_NS, NS_PER_S
 from bridge.worker_link import MediaWorker
@@ -229,6 +230,7 @@ async def _pairs(
     cores = statistics.median(run["cores"] for run in runs)
     return {
         "codec": codec,
+        "loops": samples.LOOPS,  # the worker is of the same installation and environment
         "participants": participants,
         "conferences": conferences,
         "floor_core_milli": round(statistics.median(floors) * 1_000, 1),

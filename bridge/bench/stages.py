@@ -3,12 +3,13 @@
 Everybody talks, packets come in a random order, one conference in ten is recorded. Legs in
 wideband codecs speak, each at another place of the text, as coders are quick with noise. The times
 are of the thread alone, so what else runs on the machine hardly shows; what the kernel takes to
-receive and send is not in them: `bench media` has that.
+receive and send is not in them: `bench media` has that. A pause before each tick is what a tick
+has in life: after it hardly anything is in the caches, and the same tick takes twice as long.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -17,15 +18,16 @@ import numpy as np
 from bridge.bench.callers import host_of
 from bridge.bench.media import CALLER_PORT, RECORDED
 from bridge.bench.speech import Payloads, payloads_of
+from bridge.errors import InputError
 from bridge.media import (
     codecs,
     delivery,
     erasures,
-    g711,
     jitter,
-    mix,
     outgoing,
     rtp,
+    samples,
+    samples_numpy,
     steady,
     tick,
     voice,
@@ -47,13 +49,12 @@ STAGES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("packets as expected", steady, "take"),
     ("other packets: headers", tick.Plane, "_parse"),
     ("other packets: into the rings", tick.Plane, "_insert"),
-    ("decode", steady, "_decode"),
+    ("decode", samples, "decode"),
     ("playout", jitter, "playout"),
     ("concealment", erasures, "fill"),
-    ("frames by conference", mix, "_take"),
-    ("sums", mix, "_sum"),
-    ("each without its own", mix, "_encode_all"),
-    ("encode", g711, "encode_sums"),
+    ("frames by conference", samples, "take"),
+    ("sums", samples, "sum_up"),
+    ("each without its own, encoded", samples, "encode_each"),
     ("voice activity", voice, "look"),
     ("levels", delivery.Delivery, "_levels"),
     ("recording", Taps, "gather"),
@@ -69,6 +70,10 @@ STAGES: Final[tuple[tuple[str, Any, str], ...]] = (
 """Name, owner and attribute; a stage's time is without that of stages within it."""
 
 _WARM_UP: Final = 50
+_TURN: Final = 10  # ticks with the compiled loops, then as many with numpy's
+
+Loops = Callable[[], AbstractContextManager[None]]
+"""What puts loops over samples into use."""
 
 
 class _Clock:
@@ -92,20 +97,29 @@ class _Clock:
 
         return run
 
-    @contextmanager
-    def on(self) -> Iterator[None]:
+    def on(self) -> AbstractContextManager[None]:
         """Time the stages."""
-        patches = [
+        return _patched(
             patch.object(owner, attribute, self.timed(name, getattr(owner, attribute)))
             for name, owner, attribute in STAGES
-        ]
+        )
+
+
+@contextmanager
+def _patched(patches: Iterable[Any]) -> Iterator[None]:
+    with ExitStack() as stack:
         for one in patches:
-            one.start()
-        try:
-            yield
-        finally:
-            for one in patches:
-                one.stop()
+            stack.enter_context(one)
+        yield
+
+
+def _with_numpy() -> AbstractContextManager[None]:
+    """Use numpy's loops, as the reference, where compiled ones are."""
+    return _patched(
+        patch.object(samples, attribute, getattr(samples_numpy, attribute))
+        for _, owner, attribute in STAGES
+        if owner is samples
+    )
 
 
 def _plane(legs: int, codec: str, said: Payloads) -> tuple[Plane, rtp.Packets]:
@@ -147,28 +161,77 @@ def _speak(packets: rtp.Packets, said: Payloads, number: int) -> None:
     packets.length[:] = HEADER_BYTES + said.size[at]
 
 
-def run(legs: int = 1_000, ticks: int = 500, codec: str = "PCMU") -> dict[str, Any]:
-    """Return the milliseconds of CPU that a tick takes, in all and by stage."""
+def run(
+    legs: int = 1_000,
+    ticks: int = 500,
+    codec: str = "PCMU",
+    *,
+    pause_ms: float = 0,
+    beside_numpy: bool = False,
+) -> dict[str, Any]:
+    """Return the milliseconds of CPU that a tick takes, in all and by stage: the mean, the least.
+
+    Each tick begins after a pause. With `beside_numpy` as many ticks are run with numpy's loops,
+    in turns with the compiled ones; the ratio is that of the least ticks.
+
+    Raises:
+        InputError: nothing was compiled that could be compared.
+    """
+    if beside_numpy and samples.LOOPS == "numpy":
+        raise InputError("--beside-numpy", samples.WHY_NUMPY, "loops that were compiled")
+    turns: dict[str, Loops] = {samples.LOOPS: nullcontext}
+    if beside_numpy:
+        turns["numpy"] = _with_numpy
+    found = _ticks(legs, ticks, codec, turns, pause_ms=pause_ms)
+    result = {
+        "participants": legs,
+        "codec": codec,
+        "loops": samples.LOOPS,
+        "pause_ms": pause_ms,
+        **_figures(found[samples.LOOPS]),
+    }
+    if beside_numpy:
+        result["numpy"] = _figures(found["numpy"])
+        ratio = result["tick_ms_least"] / result["numpy"]["tick_ms_least"]
+        result["ratio_to_numpy"] = round(ratio, 3)
+    return result
+
+
+def _ticks(
+    legs: int, ticks: int, codec: str, turns: Mapping[str, Loops], *, pause_ms: float
+) -> dict[str, list[dict[str, int]]]:
+    """Return the time of each stage, of `ticks` ticks with each of the loops."""
     codecs.load()
     said = payloads_of(codec)
     plane, packets = _plane(legs, codec, said)
-    least = NS_PER_S
     clock = _Clock()
     tick_of = clock.timed("between the stages", plane.tick)
-    with clock.on():
-        for number in range(_WARM_UP + ticks):
-            if number == _WARM_UP:
-                clock.ns.clear()
-            _speak(packets, said, number)
-            before = sum(clock.ns.values())
-            tick_of(packets, number * FRAME_NS)
-            least = min(least, sum(clock.ns.values()) - before)
-    millis = {name: ns / ticks / NS_PER_MS for name, ns in clock.ns.items()}
-    rows = sorted(millis.items(), key=lambda pair: -pair[1])
+    found: dict[str, list[dict[str, int]]] = {name: [] for name in turns}
+    while len(found[samples.LOOPS]) < _WARM_UP + ticks:
+        for name, loops in turns.items():
+            with loops(), clock.on():
+                for _ in range(_TURN):
+                    number = plane.tick_no
+                    _speak(packets, said, number)
+                    clock.ns = {}
+                    time.sleep(pause_ms * NS_PER_MS / NS_PER_S)
+                    tick_of(packets, number * FRAME_NS)
+                    found[name].append(clock.ns)
+    return {name: times[_WARM_UP:] for name, times in found.items()}
+
+
+def _figures(ticks: list[dict[str, int]]) -> dict[str, Any]:
+    """Return the mean and the least of all ticks, in all and by stage, dearest first.
+
+    A stage's least is of the ticks that have it.
+    """
+    names = {name: [one[name] for one in ticks if name in one] for one in ticks for name in one}
+    mean = {name: sum(times) / len(ticks) / NS_PER_MS for name, times in names.items()}
+    least = min(sum(one.values()) for one in ticks)
+    rows = sorted(names, key=lambda name: -mean[name])
     return {
-        "participants": legs,
-        "codec": codec,
-        "tick_ms": round(sum(millis.values()), 3),
+        "tick_ms": round(sum(mean.values()), 3),
         "tick_ms_least": round(least / NS_PER_MS, 3),
-        "stages_ms": {name: round(value, 3) for name, value in rows},
+        "stages_ms": {name: round(mean[name], 3) for name in rows},
+        "stages_ms_least": {name: round(min(names[name]) / NS_PER_MS, 3) for name in rows},
     }

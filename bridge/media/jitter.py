@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import g711
+from bridge.media import g711, samples
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.played import Played
 from bridge.media.rtp import Counters, Headers
@@ -93,7 +93,7 @@ class Jitter:
         cell_now: the cell that streams which start now play next: legs keep step with one another.
         any_ragged, any_change, any_run, any_gap: `ragged`, `late_by` or `wish`, `run`, `gap` may
             hold something other than nothing.
-        decoded: (BLOCK, S) int16, scratch.
+        decoded: (BLOCK, S) int16, scratch of `samples`.
         each: (L,) int64, the slots' numbers. Constant.
     """
 
@@ -279,16 +279,8 @@ def _insert_whole(
     counters: Counters,
 ) -> None:
     """Decode packets of one frame that fill one cell each: the common case."""
-    count = len(heads)
     counters.add("duplicate", np.count_nonzero(state.stamp[cell] == heads.ts))
-    payload = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME].view(np.uint16)
-    every = count == len(data)
-    for at in range(0, count, BLOCK):  # bounded by the legs, divided by BLOCK
-        part = slice(at, min(at + BLOCK, count))
-        codes = payload[part] if every else payload[heads.row[part]]
-        out = state.decoded[: len(codes)]
-        g711.decode_rows(codes, codec[part], out.view(np.uint32))
-        state.ring[cell[part]] = out
+    samples.decode(data, heads.row, codec, cell, state.ring, state.decoded)
     state.stamp[cell] = heads.ts
     if state.any_ragged:
         state.ragged[cell] = False

@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.g711 import decode_rows
-from bridge.media.jitter import BLOCK, EARLY_SAMPLES, SLACK_MAX, Jitter
+from bridge.media import samples
+from bridge.media.jitter import EARLY_SAMPLES, SLACK_MAX, Jitter
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.reception import Reception, clock_of, move, samples_of
 from bridge.media.rtp import Headers, Packets
-from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES, PAYLOAD_AT
+from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES
 
 LENGTH: Final = HEADER_BYTES + FRAME
 """Bytes of a packet of one frame, with nothing but header and payload."""
@@ -27,10 +27,6 @@ _FIRST: Final = HEADER_AT // 4  # the header's first word, of 32-bit words of a 
 _REST: Final = (HEADER_AT + 4) // 8  # timestamp and SSRC, of 64-bit ones
 _VERSION: Final = 2 << 30
 _AHEAD_END: Final = (SLACK_MAX + 1) * FRAME
-
-# A frame as one value, so that it is copied as one.
-_CODES: Final = np.dtype((np.void, FRAME))
-_SAMPLES: Final = np.dtype((np.void, 2 * FRAME))
 
 
 @dataclass(slots=True)
@@ -159,19 +155,9 @@ def _decode(
     codec: NDArray[np.uint8],
 ) -> None:
     """Fill the cells of the legs `whose` packets came, one each, of one leg at least."""
-    payload = data[:, PAYLOAD_AT : PAYLOAD_AT + FRAME].view(_CODES)[:, 0]
-    ring = buffers.ring.view(_SAMPLES)[:, 0]
-    row, kinds = steady.row[whose], codec[whose]
-    mixed = any_of(kinds)
-    first, count = int(cell[0]), len(cell)
-    together = all_of(cell == buffers.each[:count] + first)  # all legs in step: one piece of ring
-    for at in range(0, count, BLOCK):  # bounded by the legs, divided by BLOCK
-        to = min(at + BLOCK, count)
-        codes = payload[row[at:to]].view(np.uint16).reshape(to - at, -1)
-        out = buffers.ring[first + at : first + to] if together else buffers.decoded[: to - at]
-        decode_rows(codes, kinds[at:to] if mixed else None, out.view(np.uint32))
-        if not together:
-            ring[cell[at:to]] = out.view(_SAMPLES)[:, 0]
+    kinds = codec[whose]
+    alaw = kinds if any_of(kinds) else None
+    samples.decode(data, steady.row[whose], alaw, cell, buffers.ring, buffers.decoded)
     buffers.stamp[cell] = steady.ts[whose]
     if buffers.any_ragged:
         buffers.ragged[cell] = False

@@ -170,6 +170,10 @@ def test_the_variables_of_the_session_command_are_no_settings(tmp_path: Path) ->
     )
 
 
+def test_the_switch_to_numpy_is_no_setting(tmp_path: Path) -> None:
+    assert load(tmp_path, "", {"TOLLBRIDGE_NUMPY": "1"}) == Settings()
+
+
 def test_overrides_reach_any_key(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(SAMPLE.read_text())

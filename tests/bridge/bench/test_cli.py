@@ -54,8 +54,13 @@ def test_each_command_prints_what_was_measured(
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})
     assert "1.234" in RUNNER.invoke(app, ["media", *flags]).stdout
     timed = {"tick_ms": 1.5, "tick_ms_least": 1.25, "stages_ms": {"mix": 0.625}}
-    monkeypatch.setattr(stages, "run", lambda _legs, _ticks, _codec: timed)
-    assert "0.625" in RUNNER.invoke(app, ["stages", *flags]).stdout
+    timed["stages_ms_least"] = {"mix": 0.375}
+    both = timed | {"loops": "c", "numpy": timed | {"stages_ms": {"mix": 1.125}}}
+    monkeypatch.setattr(stages, "run", lambda *_args, **_named: both)
+    printed = RUNNER.invoke(app, ["stages", *flags], env={"COLUMNS": "200"}).stdout
+    assert all(text in printed for text in ("0.625", "0.375", "1.25"))
+    args = ["stages", "--pause-ms", "14", "--beside-numpy", *flags]
+    assert "1.125" in RUNNER.invoke(app, args, env={"COLUMNS": "200"}).stdout
     rows = [{"": "tollbridge", "cores": 0.25}, {"": "Janus", "cores": 0.875}]
     both = {"participants": 20, "conferences": 2, "ratio": 3.5, "rows": rows}
     monkeypatch.setattr(peers, "run", lambda *_args, **_named: both)

@@ -1,11 +1,13 @@
 """The measurement itself: a small run, to see that it measures what it says."""
 
 from bridge.bench import media
+from bridge.media import samples
 
 
 def test_small_run_measures_everybody_talking() -> None:
     result = media.run(20, 2, 1.0, pairs=1)
     assert result["participants"] == 20
+    assert result["loops"] == samples.LOOPS
     assert result["ratio_to_floor"] > 1
     assert result["ticks"] > 40
     assert 40 < result["rx_pps_min"] < 60

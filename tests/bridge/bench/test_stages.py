@@ -1,8 +1,13 @@
 """Where a tick's time goes: the stages are found, and are the whole of it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from bridge.bench import stages
+from bridge.errors import InputError
+from bridge.media import samples, samples_numpy
 
 
 def test_stages_add_up_to_the_tick_and_leave_nothing_patched() -> None:
@@ -15,6 +20,41 @@ def test_stages_add_up_to_the_tick_and_leave_nothing_patched() -> None:
     usual = {name for name, _, _ in stages.STAGES if not name.startswith(rare)}
     assert usual <= set(times), "the others only came in the first tick"
     assert "other packets: headers" not in times
+    assert result["loops"] == samples.LOOPS
+    least = result["stages_ms_least"]
+    assert list(least) == list(times)
+    seldom = ("voice activity", "levels")  # in every second tick, and least of those
+    assert all(least[name] <= times[name] + 0.001 for name in usual if name not in seldom)
+
+
+def test_numpy_takes_turns_with_what_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each runs its own loops in its own turns: half of the ticks, first this and then that."""
+    ran: list[str] = []
+    real = samples_numpy.take
+
+    def take(name: str) -> Callable[..., None]:
+        def noted(*arguments: Any) -> None:
+            ran.append(name)
+            real(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(samples, "take", take("compiled"))
+    monkeypatch.setattr(samples_numpy, "take", take("numpy"))
+    monkeypatch.setattr(samples, "LOOPS", "c")
+    result = stages.run(40, 20, pause_ms=0.1, beside_numpy=True)
+    assert ran == (["compiled"] * 10 + ["numpy"] * 10) * 7
+    assert result["pause_ms"] == 0.1
+    numpy = result["numpy"]
+    assert sum(numpy["stages_ms"].values()) == pytest.approx(numpy["tick_ms"], abs=0.02)
+    ratio = result["tick_ms_least"] / numpy["tick_ms_least"]
+    assert result["ratio_to_numpy"] == pytest.approx(ratio, abs=0.001)
+
+
+def test_numpy_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "LOOPS", "numpy")
+    with pytest.raises(InputError, match="compiled"):
+        stages.run(40, 20, beside_numpy=True)
 
 
 @pytest.mark.parametrize(("codec", "stage"), [

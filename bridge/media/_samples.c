@@ -1,0 +1,174 @@
+/* The media plane's loops over samples: decode, frames by conference, sums, encode.
+ *
+ * `samples_numpy.py` says the same with numpy and is the reference; `samples_c.py` calls this and
+ * checks types and lengths. Indices are checked here, one comparison a frame: a function returns
+ * how many rows it did, and that is fewer than asked for when the next one points outside.
+ *
+ * G.711 is done by arithmetic on floats: a code is sign, exponent and four bits of mantissa, just
+ * as a float is, so one becomes the other by a shift (ITU-T G.711, tables 1a to 2b). All numbers
+ * are whole and below 2^24: nothing is ever rounded. Python.h is not needed.
+ */
+#include <stdint.h>
+#include <string.h>
+
+/* The same loops for three generations of x86; the loader takes the best there is. Other
+ * compilers and C libraries have no such thing, and sanitizers run too late for it. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#if __GNUC__ >= 12 && !defined(__SANITIZE_ADDRESS__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
+#endif
+#ifndef CLONES
+#define CLONES
+#endif
+
+enum { VERSION = 1, FRAME = 160, AHEAD = 4, LINE = 64 };
+enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
+
+/* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */
+enum { ORIGIN = (127 + 7) << 23, PLACE = 19, HALF_A_STEP = 1 << 18 };
+
+/* Of whom to subtract where nobody is: see tb_encode. */
+static const int16_t nobody[FRAME];
+
+int64_t tb_version(void) { return VERSION << 16 | FRAME; }
+
+static inline int32_t middle_of(int32_t code) {
+    int32_t bits = (code << PLACE) + ORIGIN + HALF_A_STEP;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (int32_t)value;
+}
+
+static inline int32_t code_of(int32_t size) {
+    float value = (float)size;
+    int32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits - ORIGIN) >> PLACE;
+}
+
+static inline int32_t within(int32_t value, int32_t low, int32_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The negative zero, 0x7F, is -1 here: decoded and encoded it is itself again. */
+CLONES static void from_ulaw(const uint8_t *restrict codes, int16_t *restrict samples) {
+    for (int j = 0; j < FRAME; j++) {
+        int32_t code = codes[j] ^ 0xFF, minus = -(code >> 7);
+        int32_t size = middle_of(code & 0x7F) - BIAS;
+        samples[j] = (int16_t)((size ^ minus) - (size ? minus : 0));
+    }
+}
+
+CLONES static void from_alaw(const uint8_t *restrict codes, int16_t *restrict samples) {
+    for (int j = 0; j < FRAME; j++) {
+        int32_t code = codes[j] ^ 0xD5, minus = -(code >> 7);
+        int32_t size = middle_of(code & 0x7F), straight = (code & 0x7F) * 16 + 8;
+        size = straight < 256 ? straight : size; /* the first segment is as fine as the second */
+        samples[j] = (int16_t)((size ^ minus) - minus);
+    }
+}
+
+/* Sums less what a leg says itself; unsigned, where the difference may go round. */
+CLONES static void to_ulaw(const int32_t *restrict total, const int16_t *restrict own,
+                           uint8_t *restrict codes) {
+    for (int j = 0; j < FRAME; j++) {
+        int32_t sum = within((int32_t)((uint32_t)total[j] - (uint32_t)own[j]), -CLIP, CLIP);
+        int32_t minus = sum < 0 ? 0x80 : 0, size = sum < 0 ? -sum : sum;
+        codes[j] = (uint8_t)(code_of(size + BIAS) ^ minus ^ 0xFF);
+    }
+}
+
+CLONES static void to_alaw(const int32_t *restrict total, const int16_t *restrict own,
+                           uint8_t *restrict codes) {
+    for (int j = 0; j < FRAME; j++) {
+        int32_t sum = within((int32_t)((uint32_t)total[j] - (uint32_t)own[j]), -32768, 32767);
+        int32_t minus = sum < 0 ? 0x80 : 0, size = sum < 0 ? ~sum : sum;
+        codes[j] = (uint8_t)((size < 256 ? size >> 4 : code_of(size)) ^ minus ^ 0xD5);
+    }
+}
+
+CLONES static void add(const int16_t *restrict frame, int32_t *restrict total) {
+    for (int j = 0; j < FRAME; j++) total[j] = (int32_t)((uint32_t)total[j] + (uint32_t)frame[j]);
+}
+
+/* Among several voices a negative zero is a zero. */
+CLONES static void clean(int16_t *frame) {
+    for (int j = 0; j < FRAME; j++) frame[j] = (int16_t)(frame[j] + (frame[j] == -1));
+}
+
+static int silent(const int16_t *frame) {
+    uint64_t word, any = 0;
+    for (int j = 0; j < FRAME && !any; j += 4) { /* mostly one turn */
+        memcpy(&word, frame + j, sizeof word);
+        any |= word;
+    }
+    return !any;
+}
+
+static int outside(int64_t index, int64_t end) { return index < 0 || index >= end; }
+
+/* Frames lie anywhere, and no longer in the cache: asked for in time, they cost a third. */
+static void expect(const void *at, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += LINE) __builtin_prefetch((const char *)at + line);
+}
+
+/* ring[cell[i]] = the payload at data[row[i]], by codec[i]; codec NULL: all mu-law. */
+int64_t tb_decode(const uint8_t *data, int64_t stride, int64_t rows, const int64_t *row,
+                  const uint8_t *codec, int64_t n, const int64_t *cell, int16_t *ring,
+                  int64_t cells) {
+    for (int64_t i = 0, next = AHEAD; i < n; i++, next++) {
+        if (outside(row[i], rows) || outside(cell[i], cells)) return i;
+        if (next < n && !outside(row[next], rows) && !outside(cell[next], cells)) {
+            expect(data + row[next] * stride, FRAME);
+            expect(ring + cell[next] * FRAME, FRAME * sizeof *ring);
+        }
+        (codec && codec[i] ? from_alaw : from_ulaw)(data + row[i] * stride, ring + cell[i] * FRAME);
+    }
+    return n;
+}
+
+/* talk[i] = ring[cell[order[i]]]. */
+int64_t tb_take(const int16_t *ring, int64_t cells, const int64_t *cell, int64_t slots,
+                const int64_t *order, int64_t n, int16_t *talk) {
+    for (int64_t i = 0; i < n; i++) {
+        if (outside(order[i], slots) || outside(cell[order[i]], cells)) return i;
+        memcpy(talk + i * FRAME, ring + cell[order[i]] * FRAME, FRAME * sizeof *talk);
+    }
+    return n;
+}
+
+/* total[group[i]] += talk[i] of who says something and is not quiet; other frames become zero.
+ * voices: how many speak in each group. */
+int64_t tb_sum(int16_t *talk, int64_t n, const int64_t *order, const uint8_t *quiet, int64_t slots,
+               const int64_t *group, int64_t groups, int32_t *total, int32_t *voices,
+               uint8_t *speaks) {
+    memset(total, 0, (size_t)groups * FRAME * sizeof *total);
+    memset(voices, 0, (size_t)groups * sizeof *voices);
+    for (int64_t i = 0; i < n; i++) {
+        int16_t *frame = talk + i * FRAME;
+        if (outside(order[i], slots) || outside(group[i], groups)) return i;
+        speaks[i] = !silent(frame) && !quiet[order[i]];
+        if (!speaks[i]) memset(frame, 0, FRAME * sizeof *frame);
+        voices[group[i]] += speaks[i];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (!speaks[i]) continue;
+        if (voices[group[i]] > 1) clean(talk + i * FRAME);
+        add(talk + i * FRAME, total + group[i] * FRAME);
+    }
+    return n;
+}
+
+/* codes[i] = total[group[i]] less talk[own[i]]; own NULL: less talk[i]; talk NULL: as it is. */
+int64_t tb_encode(const int32_t *total, int64_t groups, const int64_t *group, const int16_t *talk,
+                  int64_t rows, const int64_t *own, const uint8_t *codec, int64_t n,
+                  uint8_t *codes) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t mine = own ? own[i] : i;
+        if (outside(group[i], groups) || (talk && outside(mine, rows))) return i;
+        (codec && codec[i] ? to_alaw : to_ulaw)(
+            total + group[i] * FRAME, talk ? talk + mine * FRAME : nobody, codes + i * FRAME);
+    }
+    return n;
+}

@@ -1,0 +1,204 @@
+"""The loops over samples in C (`_samples.c`), called by address; knows arrays, no state of legs.
+
+The library is a module of the package that no interpreter imports: it has no Python in it, and is
+called with the lock of the interpreter held, since no call takes longer than it takes to get that
+back. What an address points to is checked here: type, shape, and that all lies together. What an
+index points to is checked in C, which says how many rows it did.
+"""
+
+import ctypes
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.media.groups import Groups, MixBuffers
+from bridge.media.shape import FRAME, PAYLOAD_AT
+
+VERSION: Final = 1 << 16 | FRAME
+"""What the library must say it is: one that an older source was made into may ask for others."""
+
+_P: Final = ctypes.c_void_p
+_N: Final = ctypes.c_int64
+_SIGNATURES: Final = {
+    "tb_version": [],
+    "tb_decode": [_P, _N, _N, _P, _P, _N, _P, _P, _N],
+    "tb_take": [_P, _N, _P, _N, _P, _N, _P],
+    "tb_sum": [_P, _N, _P, _P, _N, _P, _N, _P, _P, _P],
+    "tb_encode": [_P, _N, _P, _P, _N, _P, _P, _N, _P],
+}
+_CODES: Final = np.dtype(np.uint8)
+_FLAGS: Final = np.dtype(np.bool_)
+_SAMPLES: Final = np.dtype(np.int16)
+_SUMS: Final = np.dtype(np.int32)
+_INDEX: Final = np.dtype(np.int64)
+
+# Together they are `array.ctypes.data` in a fifth of the time, and refuse what lies in pieces.
+_begins: Final = ctypes.c_char.from_buffer
+_address: Final = ctypes.addressof
+
+
+class Unfit(Exception):
+    """There is no library that this machine and this source can use; the text says why."""
+
+
+def built() -> "Loops":
+    """Return the loops of the library that was built when the package was installed."""
+    found = find_spec("bridge.media._samples")
+    if found is None or found.origin is None:
+        raise Unfit("not compiled when this was installed")
+    return Loops(found.origin)
+
+
+class Loops:
+    """The functions of one library, each as `samples` says."""
+
+    def __init__(self, path: str) -> None:
+        if np.dtype(np.intp) != _INDEX:
+            raise Unfit("indices here are not of 64 bits")
+        try:
+            library = ctypes.PyDLL(path)
+            calls = {name: getattr(library, name) for name in _SIGNATURES}
+        except (OSError, AttributeError) as error:
+            raise Unfit(f"{path}: {error}") from None
+        for name, arguments in _SIGNATURES.items():
+            calls[name].argtypes, calls[name].restype = arguments, _N
+        if calls["tb_version"]() != VERSION:
+            raise Unfit(f"{path}: of another version, install again")
+        self._decode, self._take = calls["tb_decode"], calls["tb_take"]
+        self._sum, self._encode = calls["tb_sum"], calls["tb_encode"]
+
+    def decode(
+        self,
+        data: NDArray[np.uint8],
+        row: NDArray[np.int64],
+        codec: NDArray[np.uint8] | None,
+        cell: NDArray[np.int64],
+        ring: NDArray[np.int16],
+        scratch: NDArray[np.int16],
+    ) -> None:
+        """Fill rows of the ring; `scratch` is not needed."""
+        count = len(cell)
+        if not count:
+            return
+        if data.ndim != 2 or data.shape[1] < PAYLOAD_AT + FRAME:
+            raise TypeError(f"packets of shape {data.shape}")
+        done = self._decode(
+            _at(data, _CODES, data.shape) + PAYLOAD_AT,
+            data.shape[1],
+            len(data),
+            _at(row, _INDEX, (count,)),
+            None if codec is None else _at(codec, _CODES, (count,)),
+            count,
+            _at(cell, _INDEX, (count,)),
+            _at(ring, _SAMPLES, (len(ring), FRAME)),
+            len(ring),
+        )
+        _all_of(done, count)
+
+    def take(
+        self,
+        order: NDArray[np.int64],
+        cell: NDArray[np.int64],
+        ring: NDArray[np.int16],
+        talk: NDArray[np.int16],
+    ) -> None:
+        """Fill `talk` with rows of the ring."""
+        count = len(order)
+        if not count:
+            return
+        done = self._take(
+            _at(ring, _SAMPLES, (len(ring), FRAME)),
+            len(ring),
+            _at(cell, _INDEX, (len(cell),)),
+            len(cell),
+            _at(order, _INDEX, (count,)),
+            count,
+            _at(talk, _SAMPLES, (count, FRAME)),
+        )
+        _all_of(done, count)
+
+    def sum_up(
+        self, groups: Groups, quiet: NDArray[np.bool_], buffers: MixBuffers
+    ) -> NDArray[np.bool_]:
+        """Fill `buffers.total` of every group; return who says something."""
+        count, several = len(groups.order), len(groups.dense)
+        speaks, voices = np.empty(count, np.bool_), np.empty(several, np.int32)
+        total = buffers.total[:several]
+        if not count:  # linked, or recorded, and no leg is here
+            total[:] = 0
+            return speaks
+        done = self._sum(
+            _at(buffers.talk[:count], _SAMPLES, (count, FRAME)),
+            count,
+            _at(groups.order, _INDEX, (count,)),
+            _at(quiet, _FLAGS, (len(quiet),)),
+            len(quiet),
+            _at(groups.group, _INDEX, (count,)),
+            several,
+            _at(total, _SUMS, (several, FRAME)),
+            _at(voices, _SUMS, (several,)),
+            _at(speaks, _FLAGS, (count,)),
+        )
+        _all_of(done, count)
+        return speaks
+
+    def encode_each(
+        self,
+        groups: Groups,
+        codec: NDArray[np.uint8] | None,
+        buffers: MixBuffers,
+        codes: NDArray[np.uint8],
+    ) -> None:
+        """Encode a sum less a frame for every row."""
+        self._codes(groups.group, buffers.talk, None, codec, buffers.total, codes)
+
+    def encode_some(
+        self,
+        group: NDArray[np.int64],
+        own: NDArray[np.int64] | None,
+        codec: NDArray[np.uint8],
+        buffers: MixBuffers,
+        codes: NDArray[np.uint8],
+    ) -> None:
+        """Encode a sum, less a frame or as it is, for each of `group`."""
+        talk = None if own is None else buffers.talk
+        self._codes(group, talk, own, codec, buffers.total, codes)
+
+    def _codes(
+        self,
+        group: NDArray[np.int64],
+        talk: NDArray[np.int16] | None,
+        own: NDArray[np.int64] | None,
+        codec: NDArray[np.uint8] | None,
+        total: NDArray[np.int32],
+        codes: NDArray[np.uint8],
+    ) -> None:
+        count = len(group)
+        if not count:
+            return
+        done = self._encode(
+            _at(total, _SUMS, (len(total), FRAME)),
+            len(total),
+            _at(group, _INDEX, (count,)),
+            None if talk is None else _at(talk, _SAMPLES, (len(talk), FRAME)),
+            0 if talk is None else len(talk),
+            None if own is None else _at(own, _INDEX, (count,)),
+            None if codec is None else _at(codec, _CODES, (count,)),
+            count,
+            _at(codes, _CODES, (count, FRAME)),
+        )
+        _all_of(done, count)
+
+
+def _at(array: NDArray[Any], kind: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    """Return where an array of just this type and shape begins; all of it lies together."""
+    if array.dtype != kind or array.shape != shape:
+        raise TypeError(f"{array.dtype} of shape {array.shape}, not {kind} of {shape}")
+    return _address(_begins(array))  # type: ignore[arg-type] # a buffer, which 3.11 has no type for
+
+
+def _all_of(done: int, count: int) -> None:
+    if done != count:
+        raise IndexError(f"row {done} of {count} points outside its array")

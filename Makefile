@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 setup: $(STAMP)
 
 # With a C compiler the media plane's loops are compiled; without one numpy does the same, slower.
-$(STAMP): lock/dev.txt pyproject.toml bridge/media/_samples.c
+$(STAMP): lock/dev.txt pyproject.toml bridge/media/_samples.c bridge/media/_g722.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -53,7 +53,7 @@ bench-peers: setup
 	$(BIN)/tollbridge bench peers
 
 # After a change of dependencies in pyproject.toml. `bench` stays out: PESQ needs a C compiler.
-EXTRAS := --extra phone --extra wideband --extra fast --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev
+EXTRAS := --extra phone --extra wideband --extra recording --extra report --extra pdf --extra postgresql --extra nats --extra dev
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-strip-extras pyproject.toml $(EXTRAS) --universal --python-version 3.11 \

@@ -78,7 +78,6 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     yield _codecs(settings), ""
     for extra, module in (
         ("wideband", "G722"),
-        ("fast", "numba"),
         ("phone", "pjsua2"),
         ("pdf", "typst"),
         ("nats", "nats"),

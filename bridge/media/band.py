@@ -1,11 +1,8 @@
 """The legs of one sample rate above 8 kHz: what each says in a tick, and what it hears.
 
-Arrays over the legs of the band. G.722 is coded for all its legs at once where numba is there, L16
-always; coders of the others are called one by one. Knows slots, frames and the jitter buffer's
+Arrays over the legs of the band. G.722 is coded for all its legs at once where that was compiled,
+L16 always; coders of the others are called one by one. Knows slots, frames and the jitter buffer's
 timing, no conferences: those are in `wide`.
-
-The jitter buffer decides when a leg plays which timestamp, for all legs alike; the packets of a
-wideband leg wait in its `Stream` meanwhile, and their cells of the ring only say that they came.
 """
 
 from collections.abc import Iterable
@@ -58,7 +55,7 @@ class Band:
         codec: (n,) uint8.
         cut: (n,) bool, payloads of the codec may be cut: see `WideCodec.step_bytes`.
         ears, mouths: (n, STATE) int32, states of `g722_lanes`, which the coders of legs in G.722
-            share; of no width without numba.
+            share; of no width where it is not compiled.
     """
 
     def __init__(self, rate_hz: int) -> None:

@@ -2,7 +2,7 @@
 
 G.711 is in `g711`: tables over all legs at once. Here are the others. Their coders come from
 libraries that wrap C and keep state, so they are called once a leg and tick; those of G.722 for
-all legs at once where numba is there. A library that is not installed makes its codecs unknown
+all legs at once where that was compiled. A library that is not installed makes its codecs unknown
 here, and control does not offer them.
 """
 

@@ -1,16 +1,17 @@
-"""G.722 at 64 kbit/s: by numba for all legs at once, else by the `G722` library one by one.
+"""G.722 at 64 kbit/s: compiled for all legs at once, else by the `G722` library one by one.
 
 The RTP clock of G.722 is 8,000 though it samples at 16,000 (RFC 3551 §4.5.2), so that one byte
 of payload is one step of the clock, as with G.711. Knows no leg.
 """
 
 import importlib
-import importlib.util
 from functools import cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bridge.media import samples
 
 RATE_HZ: Final = 16_000
 BITS_PER_S: Final = 64_000
@@ -18,8 +19,8 @@ BITS_PER_S: Final = 64_000
 
 @cache
 def lanes() -> Any:
-    """Return the module `g722_lanes`, compiled; None without numba."""
-    if importlib.util.find_spec("numba") is None:
+    """Return the module `g722_lanes`; None where its C was not compiled."""
+    if not samples.LIBRARY:
         return None
     return importlib.import_module("bridge.media.g722_lanes")
 
@@ -64,7 +65,7 @@ class LaneDecoder:
 
     def decode(self, payload: bytes) -> NDArray[np.int16]:
         """Return two samples for each byte."""
-        frames = decode_all(self.state, np.frombuffer(payload, np.uint8)[None])
+        frames = decode_all(self.state, np.array([np.frombuffer(payload, np.uint8)]))
         return frames.reshape(-1)
 
 
@@ -84,7 +85,7 @@ class LaneEncoder:
 
 
 def states(streams: int) -> NDArray[np.int32]:
-    """Return the states of streams that begin, for either direction; no numbers without numba."""
+    """Return the states of streams that begin, for either direction; none without `lanes`."""
     made = lanes()
     return np.zeros((streams, 0), np.int32) if made is None else made.fresh(streams)
 

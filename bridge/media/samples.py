@@ -44,6 +44,9 @@ _C, WHY_NUMPY = _compiled()
 
 LOOPS: Final = "numpy" if _C is None else "c"
 
+LIBRARY: Final = "" if _C is None else _C.path
+"""Where the compiled library is, which codes G.722 too; "" where numpy is used."""
+
 decode: Final = samples_numpy.decode if _C is None else _C.decode
 take: Final = samples_numpy.take if _C is None else _C.take
 sum_up: Final = samples_numpy.sum_up if _C is None else _C.sum_up

@@ -1,12 +1,13 @@
 """The loops over samples in C (`_samples.c`), called by address; knows arrays, no state of legs.
 
-The library is a module of the package that no interpreter imports: it has no Python in it, and is
-called with the lock of the interpreter held, since no call takes longer than it takes to get that
-back. What an address points to is checked here: type, shape, and that all lies together. What an
-index points to is checked in C, which says how many rows it did.
+The library, which holds G.722 too (`g722_lanes`), is a module of the package that no interpreter
+imports: it has no Python in it, and is called with the lock of the interpreter held, which others
+would have to wait for anyway. What an address points to is checked here: type, shape, and that all
+lies together. What an index points to is checked in C, which says how many rows it did.
 """
 
 import ctypes
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -16,17 +17,16 @@ from numpy.typing import NDArray
 from bridge.media.groups import Groups, MixBuffers
 from bridge.media.shape import FRAME, PAYLOAD_AT
 
-VERSION: Final = 1 << 16 | FRAME
+VERSION: Final = 2 << 16 | FRAME
 """What the library must say it is: one that an older source was made into may ask for others."""
 
-_P: Final = ctypes.c_void_p
-_N: Final = ctypes.c_int64
+P: Final = ctypes.c_void_p
+N: Final = ctypes.c_int64
 _SIGNATURES: Final = {
-    "tb_version": [],
-    "tb_decode": [_P, _N, _N, _P, _P, _N, _P, _P, _N],
-    "tb_take": [_P, _N, _P, _N, _P, _N, _P],
-    "tb_sum": [_P, _N, _P, _P, _N, _P, _N, _P, _P, _P],
-    "tb_encode": [_P, _N, _P, _P, _N, _P, _P, _N, _P],
+    "tb_decode": [P, N, N, P, P, N, P, P, N],
+    "tb_take": [P, N, P, N, P, N, P],
+    "tb_sum": [P, N, P, P, N, P, N, P, P, P],
+    "tb_encode": [P, N, P, P, N, P, P, N, P],
 }
 _CODES: Final = np.dtype(np.uint8)
 _FLAGS: Final = np.dtype(np.bool_)
@@ -51,21 +51,32 @@ def built() -> "Loops":
     return Loops(found.origin)
 
 
+def functions(path: str, signatures: dict[str, list[Any]]) -> dict[str, Callable[..., int]]:
+    """Return functions of the library at `path`, each of these arguments, returning an int64."""
+    if np.dtype(np.intp) != _INDEX:
+        raise Unfit("indices here are not of 64 bits")
+    try:
+        library = ctypes.PyDLL(path)
+        calls = {name: getattr(library, name) for name in ("tb_version", *signatures)}
+    except (OSError, AttributeError) as error:
+        raise Unfit(f"{path}: {error}") from None
+    for name, call in calls.items():
+        call.argtypes, call.restype = signatures.get(name, []), N
+    if calls["tb_version"]() != VERSION:
+        raise Unfit(f"{path}: of another version, install again")
+    return calls
+
+
 class Loops:
-    """The functions of one library, each as `samples` says."""
+    """The functions of one library, each as `samples` says.
+
+    Attributes:
+        path: where the library is.
+    """
 
     def __init__(self, path: str) -> None:
-        if np.dtype(np.intp) != _INDEX:
-            raise Unfit("indices here are not of 64 bits")
-        try:
-            library = ctypes.PyDLL(path)
-            calls = {name: getattr(library, name) for name in _SIGNATURES}
-        except (OSError, AttributeError) as error:
-            raise Unfit(f"{path}: {error}") from None
-        for name, arguments in _SIGNATURES.items():
-            calls[name].argtypes, calls[name].restype = arguments, _N
-        if calls["tb_version"]() != VERSION:
-            raise Unfit(f"{path}: of another version, install again")
+        self.path = path
+        calls = functions(path, _SIGNATURES)
         self._decode, self._take = calls["tb_decode"], calls["tb_take"]
         self._sum, self._encode = calls["tb_sum"], calls["tb_encode"]
 
@@ -85,14 +96,14 @@ class Loops:
         if data.ndim != 2 or data.shape[1] < PAYLOAD_AT + FRAME:
             raise TypeError(f"packets of shape {data.shape}")
         done = self._decode(
-            _at(data, _CODES, data.shape) + PAYLOAD_AT,
+            at(data, _CODES, data.shape) + PAYLOAD_AT,
             data.shape[1],
             len(data),
-            _at(row, _INDEX, (count,)),
-            None if codec is None else _at(codec, _CODES, (count,)),
+            at(row, _INDEX, (count,)),
+            None if codec is None else at(codec, _CODES, (count,)),
             count,
-            _at(cell, _INDEX, (count,)),
-            _at(ring, _SAMPLES, (len(ring), FRAME)),
+            at(cell, _INDEX, (count,)),
+            at(ring, _SAMPLES, (len(ring), FRAME)),
             len(ring),
         )
         _all_of(done, count)
@@ -109,13 +120,13 @@ class Loops:
         if not count:
             return
         done = self._take(
-            _at(ring, _SAMPLES, (len(ring), FRAME)),
+            at(ring, _SAMPLES, (len(ring), FRAME)),
             len(ring),
-            _at(cell, _INDEX, (len(cell),)),
+            at(cell, _INDEX, (len(cell),)),
             len(cell),
-            _at(order, _INDEX, (count,)),
+            at(order, _INDEX, (count,)),
             count,
-            _at(talk, _SAMPLES, (count, FRAME)),
+            at(talk, _SAMPLES, (count, FRAME)),
         )
         _all_of(done, count)
 
@@ -130,16 +141,16 @@ class Loops:
             total[:] = 0
             return speaks
         done = self._sum(
-            _at(buffers.talk[:count], _SAMPLES, (count, FRAME)),
+            at(buffers.talk[:count], _SAMPLES, (count, FRAME)),
             count,
-            _at(groups.order, _INDEX, (count,)),
-            _at(quiet, _FLAGS, (len(quiet),)),
+            at(groups.order, _INDEX, (count,)),
+            at(quiet, _FLAGS, (len(quiet),)),
             len(quiet),
-            _at(groups.group, _INDEX, (count,)),
+            at(groups.group, _INDEX, (count,)),
             several,
-            _at(total, _SUMS, (several, FRAME)),
-            _at(voices, _SUMS, (several,)),
-            _at(speaks, _FLAGS, (count,)),
+            at(total, _SUMS, (several, FRAME)),
+            at(voices, _SUMS, (several,)),
+            at(speaks, _FLAGS, (count,)),
         )
         _all_of(done, count)
         return speaks
@@ -179,23 +190,30 @@ class Loops:
         if not count:
             return
         done = self._encode(
-            _at(total, _SUMS, (len(total), FRAME)),
+            at(total, _SUMS, (len(total), FRAME)),
             len(total),
-            _at(group, _INDEX, (count,)),
-            None if talk is None else _at(talk, _SAMPLES, (len(talk), FRAME)),
+            at(group, _INDEX, (count,)),
+            None if talk is None else at(talk, _SAMPLES, (len(talk), FRAME)),
             0 if talk is None else len(talk),
-            None if own is None else _at(own, _INDEX, (count,)),
-            None if codec is None else _at(codec, _CODES, (count,)),
+            None if own is None else at(own, _INDEX, (count,)),
+            None if codec is None else at(codec, _CODES, (count,)),
             count,
-            _at(codes, _CODES, (count, FRAME)),
+            at(codes, _CODES, (count, FRAME)),
         )
         _all_of(done, count)
 
 
-def _at(array: NDArray[Any], kind: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    """Return where an array of just this type and shape begins; all of it lies together."""
+def at(
+    array: NDArray[Any], kind: np.dtype[Any], shape: tuple[int, ...], *, read_only: bool = False
+) -> int:
+    """Return where an array of just this type and shape begins; all of it lies together.
+
+    With `read_only` it need not be one that may be written to.
+    """
     if array.dtype != kind or array.shape != shape:
         raise TypeError(f"{array.dtype} of shape {array.shape}, not {kind} of {shape}")
+    if read_only and not array.flags.writeable and array.flags.c_contiguous:
+        return array.ctypes.data
     return _address(_begins(array))  # type: ignore[arg-type] # a buffer, which 3.11 has no type for
 
 

@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 setup: $(STAMP)
 
 # With a C compiler the media plane's loops are compiled; without one numpy does the same, slower.
-$(STAMP): lock/dev.txt pyproject.toml bridge/media/_samples.c bridge/media/_g722.c
+$(STAMP): lock/dev.txt pyproject.toml $(wildcard bridge/media/_*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

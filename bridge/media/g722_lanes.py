@@ -22,6 +22,9 @@ LONGEST: Final = 480
 _DET: Final = 8  # the field that is the step size
 _STARTS: Final = (32, 8)  # of the low band, and of the high one
 
+_CODES: Final = np.dtype(np.uint8)
+_SAMPLES: Final = np.dtype(np.int16)
+_NUMBERS: Final = np.dtype(np.int32)
 _SIGNATURE: Final = [samples_c.P, samples_c.P, samples_c.P, samples_c.N, samples_c.N]
 _CALLS: Final = samples_c.functions(
     samples.LIBRARY, {"tb_g722_encode": _SIGNATURE, "tb_g722_decode": _SIGNATURE}
@@ -40,32 +43,27 @@ def encode(states: NDArray[np.int32], frames: NDArray[np.int16], codes: NDArray[
 
     All of each array lies together; T is `LONGEST` at most.
     """
-    _run("tb_g722_encode", states, frames, codes, codes.shape[1])
+    count, octets = codes.shape
+    if count:
+        given = samples_c.at(frames, _SAMPLES, (count, 2 * octets), read_only=True)
+        made = samples_c.at(codes, _CODES, (count, octets))
+        _run("tb_g722_encode", states, given, made, (count, octets))
 
 
 def decode(states: NDArray[np.int32], codes: NDArray[np.uint8], frames: NDArray[np.int16]) -> None:
     """Fill `frames`, (n, 2 * T), from `codes`, (n, T), as `encode` does the other way."""
-    _run("tb_g722_decode", states, codes, frames, codes.shape[1])
+    count, octets = codes.shape
+    if count:
+        given = samples_c.at(codes, _CODES, (count, octets), read_only=True)
+        made = samples_c.at(frames, _SAMPLES, (count, 2 * octets))
+        _run("tb_g722_decode", states, given, made, (count, octets))
 
 
 def _run(
-    name: str,
-    states: NDArray[np.int32],
-    given: NDArray[np.int16] | NDArray[np.uint8],
-    made: NDArray[np.int16] | NDArray[np.uint8],
-    octets: int,
+    name: str, states: NDArray[np.int32], given: int, made: int, shape: tuple[int, int]
 ) -> None:
-    count = len(states)
-    if not count:
-        return
-    kinds = (np.int16, np.uint8) if name == "tb_g722_encode" else (np.uint8, np.int16)
-    widths = [octets * (2 if kind is np.int16 else 1) for kind in kinds]
+    """Call a function with where arrays begin, whose `shape` in octets was checked."""
+    count, octets = shape
     if octets > LONGEST:
         raise ValueError(f"{octets} octets of G.722, more than {LONGEST}")
-    _CALLS[name](
-        samples_c.at(states, np.dtype(np.int32), (count, STATE)),
-        samples_c.at(given, np.dtype(kinds[0]), (count, widths[0]), read_only=True),
-        samples_c.at(made, np.dtype(kinds[1]), (count, widths[1])),
-        count,
-        octets,
-    )
+    _CALLS[name](samples_c.at(states, _NUMBERS, (count, STATE)), given, made, count, octets)

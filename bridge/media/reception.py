@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.rtp import Headers, rounds
-from bridge.units import NS_PER_MS, SAMPLE_RATE_HZ
+from bridge.units import NS_PER_S, SAMPLE_RATE_HZ
 
 DROPOUT_MAX: Final = 3_000
 """A sequence number further ahead than this is a jump (RFC 3550 A.1, MAX_DROPOUT)."""
@@ -26,7 +26,8 @@ TRANSIT_JUMP: Final = 5 * SAMPLE_RATE_HZ
 LOST_MAX: Final = (1 << 23) - 1
 """Cumulative loss is a signed 24-bit number; it stays at its ends (RFC 3550 §6.4.1)."""
 
-_SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1_000
+NS_PER_SAMPLE: Final = NS_PER_S // SAMPLE_RATE_HZ
+"""Whole; a division alone, where times eight would not fit into 64 bits since 2006."""
 
 
 class Interval(NamedTuple):
@@ -132,7 +133,7 @@ def samples_of(arrived_ns: NDArray[np.int64]) -> NDArray[np.uint32]:
     >>> samples_of(np.array([20_000_000])).tolist()
     [160]
     """
-    return np.asarray(arrived_ns * _SAMPLES_PER_MS // NS_PER_MS).astype(np.uint32)
+    return np.asarray(arrived_ns // NS_PER_SAMPLE).astype(np.uint32)
 
 
 def clock_of(ns: int) -> np.uint32:
@@ -141,7 +142,7 @@ def clock_of(ns: int) -> np.uint32:
     >>> int(clock_of(20_000_000)), int(clock_of(2**32 * 125_000))
     (160, 0)
     """
-    return np.uint32(ns * _SAMPLES_PER_MS // NS_PER_MS & 0xFFFF_FFFF)
+    return np.uint32(ns // NS_PER_SAMPLE & 0xFFFF_FFFF)
 
 
 def count(

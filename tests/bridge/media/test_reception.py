@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.reception import Reception, look, samples_of, update
+from bridge.media.reception import Reception, clock_of, look, samples_of, update
 from bridge.media.rtp import Headers
 from tests.oracle.reception_scalar import Source
 
@@ -126,3 +126,10 @@ def test_what_a_leg_lost_stays_in_the_total_when_it_is_gone() -> None:
 
 def test_clock_of_samples_wraps() -> None:
     assert samples_of(np.array([2**32 * 125_000 + 125_000])).tolist() == [1]
+
+
+def test_clocks_of_samples_agree_on_what_a_wall_clock_shows() -> None:
+    """Nanoseconds since 1970 times eight do not fit into 64 bits."""
+    for ns in (1_780_000_000_123_456_789, 9_000_000_000_000_000_000):
+        assert samples_of(np.array([ns])).tolist() == [int(clock_of(ns))]
+        assert samples_of(np.array([ns - 17_000_000])) + 136 == clock_of(ns)

@@ -1,8 +1,8 @@
 """What goes over the bridge's own sockets in a story: of phones that own theirs (`agent: pjsip`).
 
-The callers of the lab keep their packets themselves. Of a phone of another make the bridge is the
-one who can tell: each SIP message as it came and went, each RTP packet by the kernel's time of
-arrival and by the time at which it was sent. They are told as the phone's, as all others are.
+The callers of the lab keep their packets themselves, and PJSIP tells of its SIP. Of its RTP the
+bridge is the one who can tell, by the kernel's time of arrival and by the time at which it was
+sent; and of SIP that no phone has told of. They are told as the phone's, as all others are.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from bridge.lab.capture import Packet
 from bridge.lab.doing import number_of
 from bridge.lab.evidence import Witness
 from bridge.lab.phones import Phone
-from bridge.lab.pjsip_callers import Agents
+from bridge.lab.pjsip_callers import Agents, PjsipCaller
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.sounds import Pcm
 from bridge.lab.spoken import samples_said
@@ -103,6 +103,8 @@ class Cast:
         Behind a gateway are several; theirs are the messages with his number.
         """
         caller = self.callers[name][0]
+        if isinstance(caller, PjsipCaller):
+            return caller.messages
         kept = caller.phone.messages or ()
         if self._phones.count(caller.phone) == 1:
             return kept

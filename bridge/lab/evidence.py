@@ -23,6 +23,7 @@ from bridge.lab.hearing import Listened
 from bridge.lab.host import Host
 from bridge.lab.pcap import Datagram, write_pcapng
 from bridge.lab.phones import Phone
+from bridge.lab.pjsip_callers import PjsipCaller
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.tracks import Track, tracks_of, write_wav
 from bridge.lab.verdicts import StoryResult
@@ -131,7 +132,7 @@ class Witness:
             self._phones.add((phone.address.host, phone.address.port))
 
     def watch_bridge(self, host: Host) -> None:
-        """Keep what the bridge itself sees: a caller's phone owns its sockets."""
+        """Keep the RTP that the bridge itself sees: a caller's phone owns its sockets."""
         if self._keeping is not None and self._at_bridge is None:
             self._at_bridge = BridgeWatch(host)
             self._at_bridge.begin()
@@ -158,7 +159,8 @@ class Witness:
         callers = list(callers)
         if self._at_bridge is not None:
             ports = {(one.phone.address.host, port) for one in callers for port in one.ports}
-            await self._at_bridge.end(self._phones | ports, wanted=self._kept)
+            told = {one.local for one in sip_of_others(callers)}
+            await self._at_bridge.end(self._phones | told | ports, wanted=self._kept)
         if not self.wanted:
             return
         evidence, clock = self._evidence, host.bridge.stories.clock
@@ -195,9 +197,11 @@ class Witness:
         sip, sip_left_out = self._sip.take()
         if not self.wanted:
             return
+        of_others = sip_of_others(callers)
+        sip = sorted([*sip, *of_others], key=_at)
         whose = {port: caller.name for caller in callers for port in caller.ports}
         if (seen := self._at_bridge) is not None:
-            whose |= callers_of(seen.sip, callers)
+            whose |= callers_of([*of_others, *seen.sip], callers)
             packets, sip = [*packets, *seen.rtp], sorted([*sip, *seen.sip], key=_at)
             left_out, self._evidence.lost = left_out + seen.left_out, seen.lost
         evidence, result = self._evidence, self._result
@@ -237,6 +241,11 @@ class Witness:
             comment=f"{story.file}: {story.scenario}",
         )
         evidence.files["packets"] = file
+
+
+def sip_of_others(callers: Iterable[Caller]) -> list[Packet]:
+    """Return the SIP that phones of another make tell of."""
+    return [one for caller in callers if isinstance(caller, PjsipCaller) for one in caller.messages]
 
 
 def _at(packet: Packet) -> int:

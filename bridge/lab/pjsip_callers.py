@@ -10,13 +10,14 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from bridge.lab.audibility import Window
 from bridge.lab.callers import ANSWER_TIMEOUT_S, SETTLE_NS, Caller, CallFailed
+from bridge.lab.capture import Packet
 from bridge.lab.spoken import samples_said
 from bridge.lab.story import CallerSpec
 from bridge.lab.voice import sine
@@ -34,6 +35,7 @@ from bridge.phone import (
     PhoneTrouble,
     Pool,
     Ringing,
+    SipMessage,
     missing,
 )
 from bridge.phone.values import Samples
@@ -70,7 +72,8 @@ class Agents:
                 self.notes.append(note)
             return Caller
         if spec.codec not in self._pools:
-            pool = self._pools[spec.codec] = Pool(PhoneConfig(codecs=(spec.codec,)))
+            config = PhoneConfig(codecs=(spec.codec,), tells_sip=True)
+            pool = self._pools[spec.codec] = Pool(config)
             await pool.__aenter__()
         pool = self._pools[spec.codec]
 
@@ -93,9 +96,14 @@ class Agents:
 
 @dataclass(slots=True, eq=False)
 class PjsipCaller(Caller):
-    """One caller with a PJSIP phone. He cannot vanish: others live in his phone's process."""
+    """One caller with a PJSIP phone. He cannot vanish: others live in his phone's process.
+
+    Attributes:
+        sip: the messages of each of his calls, by PJSIP's own word.
+    """
 
     pool: Pool | None = None
+    sip: list[list[SipMessage]] = field(default_factory=list)
     _account: Account | None = None
     _made: Call | None = None
     _watching: asyncio.Task[None] | None = None
@@ -105,6 +113,15 @@ class PjsipCaller(Caller):
     def in_call(self) -> bool:
         """Whether a call of his is up, as he knows it."""
         return self._made is not None and not self._over.is_set()
+
+    @property
+    def messages(self) -> list[Packet]:
+        """His SIP so far, as a vector caller's phone keeps it."""
+        return [
+            Packet(one.at_ns, one.local, one.remote, one.sent, one.data)
+            for call in self.sip
+            for one in call
+        ]
 
     async def dial(self) -> None:
         """Call and wait for the answer; he speaks from the answer on.
@@ -124,7 +141,9 @@ class PjsipCaller(Caller):
         self._account = self.pool.account(self._from())
         try:
             await self._account.__aenter__()
-            self._made = await self._account.call(uri).__aenter__()
+            call = self._account.call(uri)
+            self.sip.append(call.sip)
+            self._made = await call.__aenter__()
             self._watching = asyncio.create_task(self._watch(self._made))
             await self._made.answered(ANSWER_TIMEOUT_S)
         except TimeoutError:

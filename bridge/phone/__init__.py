@@ -22,6 +22,7 @@ from bridge.phone.values import (
     PhoneConfig,
     PhoneTrouble,
     Ringing,
+    SipMessage,
     Statistics,
     TransferProgress,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "PhoneTrouble",
     "Pool",
     "Ringing",
+    "SipMessage",
     "Statistics",
     "TransferProgress",
     "missing",

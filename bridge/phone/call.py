@@ -21,6 +21,7 @@ from bridge.phone.values import (
     MediaChanged,
     PhoneTrouble,
     Samples,
+    SipMessage,
     Statistics,
 )
 
@@ -28,6 +29,8 @@ ANSWER_S: Final = 60.0
 END_S: Final = 3.0
 BLOCKS_MAX: Final = 250
 """Five seconds of audio wait for a slow listener; the oldest is dropped."""
+
+SIP_KEPT_MAX: Final = 2_000
 
 
 class Line(Protocol):
@@ -49,6 +52,7 @@ class Call:
         media: none, active, or held by either side.
         ended: how it ended; None while it is not over.
         dropped: blocks of audio that nobody fetched in time.
+        sip: its SIP messages so far, `SIP_KEPT_MAX` at most, where `PhoneConfig.tells_sip` is set.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Call:
         self.media = Media.NONE
         self.ended: Ended | None = None
         self.dropped = 0
+        self.sip: list[SipMessage] = []
         self._line: Line | None = None
         self._number = 0
         self._takes = False
@@ -282,9 +287,13 @@ class Call:
             raise PhoneTrouble(f"{name}: the call to {self.uri} is not made: use `async with`")
         return await self._line.order(name, self._number, *args)
 
-    def _told(self, notice: CallEvent | Block) -> None:
+    def _told(self, notice: CallEvent | Block | SipMessage) -> None:
         if isinstance(notice, Block):
             self._hear(notice)
+            return
+        if isinstance(notice, SipMessage):
+            if len(self.sip) < SIP_KEPT_MAX:
+                self.sip.append(notice)
             return
         if isinstance(notice, MediaChanged):
             self.media = notice.media

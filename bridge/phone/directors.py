@@ -7,6 +7,8 @@ them: they append what happened to a deque that `Driver` reads after each turn.
 
 import ctypes
 import functools
+import re
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +22,14 @@ from bridge.phone.values import Statistics
 Happenings = deque[tuple[Any, ...]]
 FAULT: Final = "fault"
 PROBE: Final = b"tollbridge"
+SIP_LEVEL: Final = 4
+"""PJSIP's log has the SIP messages, whole, from this level on; up to 4,000 bytes each."""
+
+_LOGGED: Final = re.compile(
+    r"(TX|RX) \d+ bytes [^\n]* (?:to|from) (?:UDP|TCP|TLS) (\S+):(\d+):\n(.*)\n--end msg--",
+    re.DOTALL,
+)
+_CALL_ID: Final = re.compile(r"\n(?:call-id|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE)
 
 
 def guarded(method: Callable[..., None]) -> Callable[..., None]:
@@ -105,6 +115,27 @@ class PjAccount(pj.Account):  # type: ignore[misc]  # the wheel has no types
     def onRegState(self, prm: Any) -> None:  # noqa: N802 - PJSIP's name
         """The registrar has answered."""
         self.happened.append(("registration", self.number, prm.code, prm.reason, prm.expiration))
+
+
+class PjLog(pj.LogWriter):  # type: ignore[misc]  # the wheel has no types
+    """Reads the SIP messages out of PJSIP's log, the one place that has all of them, repeated
+    ones too; called in the thread that works PJSIP. The endpoint owns it, and frees it at its end.
+    """
+
+    def __init__(self, happened: Happenings) -> None:
+        super().__init__()
+        self.happened = happened
+
+    @guarded
+    def write(self, entry: Any) -> None:
+        """One entry of the log."""
+        if found := _LOGGED.search(entry.msg):
+            way, host, port, text = found.groups()
+            remote = (host.strip("[]"), int(port))
+            data = text.encode("utf-8", "surrogateescape")
+            call_id = _CALL_ID.search(text)
+            noted = (call_id[1] if call_id else "", time.monotonic_ns(), way == "TX", remote, data)
+            self.happened.append(("sip", 0, *noted))
 
 
 class PjPort(pj.AudioMediaPort):  # type: ignore[misc]  # the wheel has no types

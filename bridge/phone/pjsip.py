@@ -35,6 +35,7 @@ class Entry:
     Attributes:
         statistics: of the streams before the present one.
         joined: the calls that hear it, and that it hears, in PJSIP's mixer.
+        call_id: of its dialog, "" before it is made.
     """
 
     call: Any
@@ -45,6 +46,7 @@ class Entry:
     over: bool = False
     statistics: Statistics = field(default_factory=Statistics)
     joined: set[int] = field(default_factory=set)
+    call_id: str = ""
 
 
 class Pjsip:
@@ -120,6 +122,10 @@ class Pjsip:
         made.uaConfig.maxCalls = config.calls_max
         made.uaConfig.userAgent = config.user_agent
         made.logConfig.level = made.logConfig.consoleLevel = 0
+        if config.tells_sip:
+            # The level of the console is the writer's, which stands in for the console.
+            made.logConfig.level = made.logConfig.consoleLevel = self.directors.SIP_LEVEL
+            made.logConfig.writer = self.directors.PjLog(self.happened).__disown__()
         made.medConfig.clockRate = made.medConfig.sndClockRate = config.rate_hz
         made.medConfig.ecTailLen, made.medConfig.noVad = 0, True
         self._ep.libInit(made)

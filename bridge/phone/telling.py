@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from typing import Any, Final
 
 from bridge.phone.pjsip import Entry, Pjsip
@@ -16,11 +17,15 @@ from bridge.phone.values import (
     MediaChanged,
     PhoneTrouble,
     Ringing,
+    SipMessage,
     Statistics,
     TransferProgress,
 )
 
 CHALLENGES: Final = (401, 407)
+STRAYS_MAX: Final = 200
+"""SIP messages of no call that is known: of one that is about to come, or that was forgotten."""
+
 WAITED_FOR: Final = {"INVITE": ("hold", "resume"), "REFER": ("transfer",)}
 
 
@@ -37,6 +42,7 @@ class Telling:
         self.ended_at = 0.0
         self._pjsip, self._router = pjsip, router
         self._expected: dict[tuple[int, str], asyncio.Future[None]] = {}
+        self._strays: deque[tuple[str, SipMessage]] = deque(maxlen=STRAYS_MAX)
 
     def expect(self, number: int, what: str) -> asyncio.Future[None]:
         """Return what is done when a call is held, resumed or transferred."""
@@ -54,6 +60,8 @@ class Telling:
                 asyncio.get_running_loop().call_exception_handler({"message": text})
             elif what == "incoming":
                 self._on_incoming(number, *rest)
+            elif what == "sip":
+                self._on_sip(*rest)
             elif what == "registration":
                 self._on_registration(number, *rest)
             elif number in self._pjsip.calls:
@@ -81,11 +89,27 @@ class Telling:
     def _on_incoming(self, account: int, call: Any, uri: str, called: str) -> None:
         pj = self._pjsip.pj
         entry = self._pjsip.calls[call.number] = self._pjsip.entry(call)
+        with contextlib.suppress(pj.Error):  # the caller has given up already
+            entry.call_id = call.getInfo().callIdString
         ringing = pj.CallOpParam(True)
         ringing.statusCode = 180
         with contextlib.suppress(pj.Error):  # the caller has given up already
             entry.call.answer(ringing)
         self._router.notify(account, ("incoming", call.number, uri, called))
+        for call_id, message in [one for one in self._strays if one[0] == entry.call_id]:
+            self._strays.remove((call_id, message))
+            self._router.notify(call.number, message)
+
+    def _on_sip(
+        self, call_id: str, at_ns: int, sent: bool, remote: tuple[str, int], data: bytes
+    ) -> None:
+        host, _, port = self._pjsip.address.rpartition(":")
+        message = SipMessage(at_ns, sent, (host.strip("[]"), int(port or 0)), remote, data)
+        for number, entry in self._pjsip.calls.items():
+            if entry.call_id == call_id:
+                self._router.notify(number, message)
+                return
+        self._strays.append((call_id, message))
 
     def _on_registration(self, account: int, status: int, reason: str, expires: int) -> None:
         there = status // 100 == 2 and expires > 0

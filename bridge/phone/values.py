@@ -62,6 +62,7 @@ class PhoneConfig:
         rate_hz: of all samples that go in and out, one of `RATES_HZ`.
         calls_max: asked of PJSIP; what the build allows may be less.
         user_agent: in every SIP message.
+        tells_sip: each SIP message of a call stands in its `Call.sip`, whole.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +71,7 @@ class PhoneConfig:
     rate_hz: int = 8_000
     calls_max: int = 32
     user_agent: str = "tollbridge-phone"
+    tells_sip: bool = False
 
     @property
     def frame(self) -> int:
@@ -165,6 +167,22 @@ class Ended:
 
     status: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SipMessage:
+    """One SIP message of a call as PJSIP sent or received it; repeated ones come again.
+
+    Attributes:
+        at_ns: monotonic.
+        local, remote: host and port; over TCP the local one is the phone's listening port.
+    """
+
+    at_ns: int
+    sent: bool
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    data: bytes
 
 
 CallEvent = Ringing | Answered | MediaChanged | KeyReceived | TransferProgress | Ended

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from bridge.errors import InputError
 from bridge.lab.foreign import Foreign
+from tests.peers.needs import need
 
 HEAR = """\
 scenario: Two hear each other and not themselves; who is called that nobody knows is refused
@@ -39,6 +41,21 @@ expect:
   bill: {total: 0.00 USD}
 """
 
+OTHERS = """\
+scenario: A phone of another make calls a bridge of another make
+callers:
+  olivia: {via: voip, role: organizer, agent: pjsip}
+  lost:   {via: voip, dials: nobody, agent: pjsip}
+steps:
+  - olivia: join
+  - lost: is refused 404
+  - olivia: hold
+expect:
+  sip:
+    olivia: {in_order: [INVITE, 180, 200, ACK, sends INVITE, 200, ACK, sends BYE], times: {ACK: 2}}
+    lost: {status: 404, times: {404: 1, sends ACK: 1}}
+"""
+
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[str]:
@@ -59,12 +76,14 @@ def target() -> Iterator[str]:
     mixer.stdout.close()
 
 
-def told(tmp_path: Path, target: str, story: str) -> tuple[int, dict[str, dict[str, object]], str]:
+def told(
+    tmp_path: Path, target: str, story: str, *more: str
+) -> tuple[int, dict[str, dict[str, object]], str]:
     """Run a story with the command; return exit code, verdicts by name, and what was printed."""
     (tmp_path / "story.yaml").write_text(story)
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", "scenario", "run", "story.yaml", "--target", target,
-         "--json", "out.json"],
+         "--json", "out.json", *more],
         cwd=tmp_path, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     result = json.loads((tmp_path / "out.json").read_text())
@@ -82,6 +101,30 @@ def test_audio_and_sip_are_judged_and_bills_do_not_apply(tmp_path: Path, target:
     left = {"organizer: lock", "joined", "events", "exactly", "metrics.legs", "bill.total"}
     assert {name for name, one in verdicts.items() if not one["applies"]} == left
     assert verdicts["bill.total"]["observed"] == "not applicable: the bridge is not ours"
+
+
+def test_the_sip_of_a_phone_of_another_make_is_judged_and_opens_in_wireshark(
+    tmp_path: Path, target: str
+) -> None:
+    """Neither end is ours: what there is to see, PJSIP's own log has told."""
+    need("tshark")
+    code, verdicts, output = told(tmp_path, target, OTHERS, "--evidence", "kept", "--keep")
+    assert code == 0, output
+    names = ("sip.olivia.in_order", "sip.olivia.times", "sip.lost.status", "sip.lost.times")
+    assert all(verdicts[name]["applies"] for name in names)
+    (packets,) = (tmp_path / "kept").glob("*/packets.pcapng")
+    fields = ("-e", "sip.Method", "-e", "sip.Status-Code", "-e", "udp.dstport")
+    done = subprocess.run(
+        ["tshark", "-r", str(packets), "-Y", "sip", "-T", "fields", *fields],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [row.split("\t") for row in done.stdout.splitlines()]
+    port = target.rpartition(":")[2]
+    assert [row[0] for row in rows if row[2] == port] == [
+        *("INVITE", "ACK", "INVITE", "ACK", "INVITE", "ACK", "BYE")
+    ]
+    assert Counter(row[1] for row in rows if row[2] != port)["200"] >= 2
+    assert (packets.parent / "report.html").is_file()
 
 
 def test_a_foreign_bridge_that_fails_fails(tmp_path: Path, target: str) -> None:

@@ -221,6 +221,31 @@ async def test_a_call_is_refused_not_answered_or_given_up(pair: Pair) -> None:
             pass
 
 
+async def test_a_phone_that_tells_its_sip_has_each_message_whole_at_both_ends() -> None:
+    async with (
+        Endpoint(PhoneConfig(tells_sip=True)) as endpoint,
+        endpoint.account("sip:ann@127.0.0.1") as ann,
+        endpoint.account("sip:ben@127.0.0.1") as ben,
+    ):
+        pair = Pair(endpoint, ann, ben)
+        async with ann.call(pair.uri) as call, await pair.come() as come:
+            await come.answer()
+            await call.answered()
+            await call.hang_up()
+            await until(lambda: len(call.sip) == len(come.sip) == 7)
+        starts = [one.data.split(b"\r\n")[0].split(b" ")[:2] for one in call.sip]
+        words = [one[1] if one[0] == b"SIP/2.0" else one[0] for one in starts]
+        assert words == [b"INVITE", b"100", b"180", b"200", b"ACK", b"BYE", b"200"]
+        assert [one.sent for one in call.sip] == [True, False, False, False, True, True, False]
+        assert [one.sent for one in come.sip] == [not one.sent for one in call.sip]
+        assert [one.data for one in come.sip] == [one.data for one in call.sip]
+        host, _, port = endpoint.address.rpartition(":")
+        assert {one.local for one in call.sip} == {(host, int(port))}
+        invite = call.sip[0].data
+        head, _, body = invite.partition(b"\r\n\r\n")
+        assert int(head.rpartition(b"Content-Length:")[2].split(b"\r")[0]) == len(body)
+
+
 async def test_orders_out_of_place_say_so(pair: Pair) -> None:
     async with pair.ann.call(pair.uri) as call:
         with pytest.raises(PhoneTrouble, match="not answered: it cannot be held"):

@@ -29,7 +29,14 @@ callers:
 steps:
   - [olivia, ann]: join
   - wait: 1s
-expect: {events: [leg.answered]}
+expect:
+  events: [leg.answered]
+  sip:
+    olivia:
+      in_order: [sends INVITE, gets 200 to INVITE, sends ACK, BYE, 200 to BYE]
+      times: {INVITE: 1, BYE: 1, 200: 2}
+      codec: PCMU
+      ptime: 20ms
 """
 CHECKED = ("-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
 
@@ -97,6 +104,9 @@ async def test_a_phone_of_another_make_is_in_the_packets_as_all_others_are(tmp_p
         result = await lab.run(load_checked(file))
     finally:
         await lab.close()
+    assert {one.name for one in result.verdicts if one.ok} >= {
+        f"sip.olivia.{part}" for part in ("in_order", "times", "codec", "ptime")
+    }
     packets = Path(result.folder) / "packets.pcapng"
     shown = tshark(packets, "-Y", "sip.Method == INVITE", "-T", "fields", "-e", "sip.User-Agent")
     assert {line.split("/")[0] for line in shown.split()} == {"tollbridge-lab", "tollbridge-phone"}

@@ -159,8 +159,8 @@ class Witness:
         callers = list(callers)
         if self._at_bridge is not None:
             ports = {(one.phone.address.host, port) for one in callers for port in one.ports}
-            told = {one.local for one in sip_of_others(callers)}
-            await self._at_bridge.end(self._phones | told | ports, wanted=self._kept)
+            seen_at = {one.local for one in sip_of_others(callers)}
+            await self._at_bridge.end(self._phones | seen_at | ports, wanted=self._kept)
         if not self.wanted:
             return
         evidence, clock = self._evidence, host.bridge.stories.clock

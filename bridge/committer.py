@@ -12,13 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from bridge.conference.api import Fact
 from bridge.errors import StoreUnavailable
+from bridge.frozen import frozen
 from bridge.metering import Elapsed, Outbox, cloud_event
 from bridge.units import LegId
 
@@ -38,7 +38,7 @@ CLOSE_TRIES_MAX: Final = 10
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """Facts of one step, committed together.
 

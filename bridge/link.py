@@ -7,11 +7,13 @@ class name, then the fields in order.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from operator import attrgetter
 from typing import Any, Final, get_args
 
 import orjson
+
+from bridge.frozen import frozen
 
 MESSAGE_BYTES_MAX: Final = 400_000
 
@@ -34,7 +36,7 @@ def clip_name(language: str, name: str) -> str:
 # --- control to worker --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenLeg:
     """Take a slot and an RTP port. Answered by `LegOpened` or `LegRefused`.
 
@@ -48,7 +50,7 @@ class OpenLeg:
     remote: "SetRemote | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetRemote:
     """Say what was agreed with the other side; sent once the call is confirmed and on changes.
 
@@ -78,14 +80,14 @@ class SetRemote:
     relatch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloseLeg:
     """Free the slot and the port. Unknown numbers are a named no-op."""
 
     leg_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Play:
     """Play clips one after the other to one leg, instead of what plays now.
 
@@ -100,14 +102,14 @@ class Play:
     loop: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopPlay:
     """Stop what plays to the leg."""
 
     leg_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetGroup:
     """Put the leg into a mixing group; -1 takes it out: it then hears and is heard by nobody.
 
@@ -119,7 +121,7 @@ class SetGroup:
     track: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinkGroup:
     """Exchange a group's sums with these workers from now on; with none when empty.
 
@@ -131,7 +133,7 @@ class LinkGroup:
     peers: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetMuted:
     """A muted leg hears its group and is not heard by it."""
 
@@ -139,7 +141,7 @@ class SetMuted:
     muted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetGain:
     """How loud its group hears the leg, in dB; 0 is as it came."""
 
@@ -147,7 +149,7 @@ class SetGain:
     gain_db: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadClip:
     """Make a mono 8 kHz WAV file playable under a name; answered by `ClipLoaded`."""
 
@@ -155,7 +157,7 @@ class LoadClip:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayToGroup:
     """Mix clips into what everybody in a group hears, behind what is said there already."""
 
@@ -163,7 +165,7 @@ class PlayToGroup:
     clips: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Take:
     """Make what the leg says next, for `frames` at most, a clip; answered by `TakeDone`."""
 
@@ -172,14 +174,14 @@ class Take:
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopTake:
     """End the leg's take now, if one runs."""
 
     leg_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartRecording:
     """Write a group's whole mix to a WAV file, wall-clock continuous, until stopped.
 
@@ -195,14 +197,14 @@ class StartRecording:
     frame: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopRecording:
     """Close the recording of a group; answered by `RecordingDone`."""
 
     group: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listen:
     """Send a group's mix as it is made (`MixHeard`), or no more; may be said again."""
 
@@ -210,19 +212,19 @@ class Listen:
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartCapture:
     """Keep every RTP packet of the worker's ports from now on, as far as there is room."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopCapture:
     """Write what was kept to `path`, or forget it when that is "". Answered by `CaptureDone`."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reset:
     """Close every leg and group and recording, as if just started; answered by `ResetDone`.
 
@@ -232,7 +234,7 @@ class Reset:
     settings: "WorkerSettings"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerSettings:
     """What the worker is told at start and by `Reset`.
 
@@ -262,7 +264,7 @@ class WorkerSettings:
 # --- worker to control --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegOpened:
     """The leg has a slot and receives on this port."""
 
@@ -271,7 +273,7 @@ class LegOpened:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegRefused:
     """No slot or no port is left; `reason` is `no_slot` or `no_port`."""
 
@@ -279,7 +281,7 @@ class LegRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyPressed:
     """One key, reported once: RFC 4733, at its first end packet (or when a lost end times out).
 
@@ -291,7 +293,7 @@ class KeyPressed:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayDone:
     """A play came to its end by itself."""
 
@@ -299,7 +301,7 @@ class PlayDone:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegSilent:
     """No RTP for the configured time (D12). `last_packet_ns`: when the last one came, or opened."""
 
@@ -307,7 +309,7 @@ class LegSilent:
     last_packet_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordingDone:
     """The files are closed and complete. `error` is empty when all was well; `mix` as ordered."""
 
@@ -318,7 +320,7 @@ class RecordingDone:
     mix: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MixHeard:
     """What a group that is listened to said in 100 ms: 16-bit little-endian, as base64."""
 
@@ -326,7 +328,7 @@ class MixHeard:
     samples: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClipLoaded:
     """The clip can be played; `error` says why not, "" when it can."""
 
@@ -334,7 +336,7 @@ class ClipLoaded:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TalkChanged:
     """Legs that began to talk and legs that stopped, in their groups; sent when there are any.
 
@@ -345,7 +347,7 @@ class TalkChanged:
     quiet: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakeDone:
     """A take is over. The clip can be played; `frames` is 0 when nothing was said, and no clip."""
 
@@ -354,7 +356,7 @@ class TakeDone:
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Levels:
     """How loud the legs are that talk, in dB against full scale, by leg number, 5 times a second.
 
@@ -364,7 +366,7 @@ class Levels:
     dbfs: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CaptureDone:
     """So many packets are in the file and so many had no room; `error`: why there is no file."""
 
@@ -373,12 +375,12 @@ class CaptureDone:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResetDone:
     """Everything is closed and the new settings are in force."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """Sent each interval.
 

@@ -20,6 +20,7 @@ import structlog
 from bridge import prompts
 from bridge.config import Settings
 from bridge.errors import OperatingTrouble, WorkerLost
+from bridge.frozen import frozen
 from bridge.link import (
     ClipLoaded,
     CloseLeg,
@@ -50,7 +51,7 @@ RESTART_WAITS_S: Final = (0.0, 0.2, 1.0, 5.0)
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerEnd:
     """A worker died by itself: which one, why, and the numbers of the legs it took along."""
 

@@ -8,7 +8,6 @@ loop never waits for a disk. It knows facts and rows; it decides nothing about l
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bridge.conference.api import Entry, Fact, SessionSpec, StartPolicy
 from bridge.errors import StoreUnavailable
+from bridge.frozen import frozen
 from bridge.units import MS_PER_S, ConfMs, LegId, SessionId, utc_of
 
 BUSY_TIMEOUT_MS: Final = 2_000
@@ -71,7 +71,7 @@ SESSION: Final = sa.Table(
 _CLOSES: Final = frozenset({"leg.left", "session.ended", "session.cancelled"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Elapsed:
     """A checkpoint of one open leg: how long it is known to have lasted (D13)."""
 

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bridge.frozen import frozen
+
 NO_GROUP = -1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """A worker is to exchange a group's sums with these others from now on; empty: with none."""
 

@@ -13,7 +13,7 @@ MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 CORES = ("bridge.sip", "bridge.conference", "bridge.media")
-FOUNDATION = ("bridge.units", "bridge.errors")
+FOUNDATION = ("bridge.units", "bridge.errors", "bridge.frozen")
 CORE_BANS = {
     "asyncio": "a core returns deadlines; the shell owns the loop",
     "socket": "a core returns what to send",

@@ -7,7 +7,7 @@ message, no sample, no socket and no clock. What goes in is in `events`, the wor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from bridge.conference.events import (
@@ -54,6 +54,7 @@ from bridge.conference.values import (
     SessionSpec,
     StartPolicy,
 )
+from bridge.frozen import frozen
 from bridge.units import ConfMs, LegId, NowNs, OccurrenceId, SessionId
 
 __all__ = [
@@ -126,7 +127,7 @@ __all__ = [
 # --- out: commands ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenMedia:
     """Get a slot and a port for the leg, then say `LegReady` or `LegAbandoned`.
 
@@ -137,7 +138,7 @@ class OpenMedia:
     outbound: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DialLeg:
     """Call a number (D11). `LegRinging`, `LegAnswered` or `LegHungUp` follow."""
 
@@ -146,14 +147,14 @@ class DialLeg:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelDial:
     """Give up a call that was not answered, and free its slot; what follows of it is late."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefuseLeg:
     """Answer the INVITE with a failure; the leg is forgotten."""
 
@@ -162,14 +163,14 @@ class RefuseLeg:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnswerLeg:
     """Send 200, once the `leg.answered` fact beside it is committed."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HangUpLeg:
     """Send BYE and free the slot. `reason` goes into the Reason header."""
 
@@ -177,7 +178,7 @@ class HangUpLeg:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayPrompts:
     """Play prompts, by name, to one leg instead of what plays now."""
 
@@ -188,14 +189,14 @@ class PlayPrompts:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopPrompts:
     """Stop what plays to one leg."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnterMix:
     """Put the leg into its occurrence's mix. A mix exists while it has a leg."""
 
@@ -203,14 +204,14 @@ class EnterMix:
     occurrence: OccurrenceId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaveMix:
     """Take the leg out of the mix it is in."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetLegMuted:
     """Whether the leg's voice goes into the mix."""
 
@@ -218,7 +219,7 @@ class SetLegMuted:
     muted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetLegGain:
     """How loud the leg's voice goes into the mix, in dB; 0 is as it came."""
 
@@ -226,7 +227,7 @@ class SetLegGain:
     gain_db: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlayToMix:
     """Mix sounds, one after the other, into what everybody in an occurrence hears."""
 
@@ -235,7 +236,7 @@ class PlayToMix:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordName:
     """Make what the leg says next a clip of this name; `LegNamed` follows, within `time_ns`."""
 
@@ -244,14 +245,14 @@ class RecordName:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopName:
     """End what `RecordName` began: `LegNamed` follows at once, if it has not come."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartMixRecording:
     """Record an occurrence's mix from now on, as its part number `part` (R12)."""
 
@@ -260,14 +261,14 @@ class StartMixRecording:
     part: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopMixRecording:
     """Close the recording of an occurrence."""
 
     occurrence: OccurrenceId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """An order (not a leg) was refused; `code` is stable snake_case, `message` for people."""
 
@@ -297,7 +298,7 @@ ConferenceCommand = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """One thing that is true and will be billed by (D4). Committed before the commands beside it.
 
@@ -316,7 +317,7 @@ class Fact:
     data: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """Something that people watch but nobody is billed by: "participant.muted", "hand_raised".
 
@@ -350,7 +351,7 @@ class ConferenceEffects(NamedTuple):
     notices: tuple[Notice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegView:
     """One leg as rosters show it.
 
@@ -383,7 +384,7 @@ class LegView:
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OccurrenceView:
     """One open occurrence as the page shows it.
 

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Final
 
 from bridge.errors import IllegalTransition
+from bridge.frozen import frozen
 from bridge.units import NowNs
 
 KEYS: Final = "0123456789*#ABCD"
@@ -150,7 +151,7 @@ _PRESSES: Final[Mapping[str, Press]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CodeKeyed:
     """An access code was keyed; `ended` is false when a pause, not `#`, ended it."""
 
@@ -158,14 +159,14 @@ class CodeKeyed:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PinKeyed:
     """A PIN was keyed; right when any of its readings is."""
 
     readings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlKeyed:
     """A control was keyed: "*2", "#2", "*#"."""
 

@@ -3,15 +3,14 @@
 Must not know what comes of them.
 """
 
-from dataclasses import dataclass
-
 from bridge.conference.values import SessionSpec
+from bridge.frozen import frozen
 from bridge.units import ConfMs, LegId, SessionId
 
 # --- in: what happened to a leg -----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegInvited:
     """A call came in. Answered at once by `OpenMedia` or `RefuseLeg`.
 
@@ -31,28 +30,28 @@ class LegInvited:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegReady:
     """The leg has its slot and port: the bridge may decide to answer it."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegAbandoned:
     """The leg could not be answered (no port, store refused): forget it, with no fact."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegConfirmed:
     """The ACK came: prompts may play, keys may come, a VoIP leg may be let in."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegKey:
     """One key, in "0123456789*#ABCD", however it came."""
 
@@ -60,7 +59,7 @@ class LegKey:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegPlayed:
     """What `PlayPrompts` with this token asked for came to its end by itself."""
 
@@ -68,7 +67,7 @@ class LegPlayed:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegHungUp:
     """The other side ended the leg, or SIP did. `cause` is a stable snake_case word.
 
@@ -81,21 +80,21 @@ class LegHungUp:
     status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegRinging:
     """The phone of a leg that the bridge calls rings."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegAnswered:
     """A leg that the bridge calls was answered, by a person or a machine (D11)."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegLost:
     """The leg is declared dead (D12): it ends, and is billed, at `last_packet`."""
 
@@ -104,7 +103,7 @@ class LegLost:
     cause: str = "rtp_timeout"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegNamed:
     """What `RecordName` asked for is there; `clip` is "" when nothing was said."""
 
@@ -112,7 +111,7 @@ class LegNamed:
     clip: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegHeld:
     """The other side put the call on hold, or took it up again."""
 
@@ -120,7 +119,7 @@ class LegHeld:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegTalked:
     """The leg began to talk in its mix, or stopped."""
 
@@ -128,7 +127,7 @@ class LegTalked:
     talking: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick:
     """A deadline of the last effects is due, on either clock."""
 
@@ -136,14 +135,14 @@ class Tick:
 # --- in: orders ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PutSession:
     """Create or change a session. Its id, access code and PIN never change afterwards (R10)."""
 
     spec: SessionSpec
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetTollFree:
     """An administrator switches an account's toll-free numbers on or off (R13, D16)."""
 
@@ -151,7 +150,7 @@ class SetTollFree:
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartSession:
     """Start by command (D2). Refused when no organizer's leg is present or already started."""
 
@@ -159,7 +158,7 @@ class StartSession:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EndSession:
     """End the session's open occurrence: every leg leaves."""
 
@@ -167,7 +166,7 @@ class EndSession:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelSession:
     """Cancel: who waits is sent away, and the access code is not accepted any more (R6)."""
 
@@ -175,7 +174,7 @@ class CancelSession:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MuteLeg:
     """Mute or unmute one leg. In lecture mode an unmuted participant has the floor (R18)."""
 
@@ -184,7 +183,7 @@ class MuteLeg:
     by: str = "api"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KickLeg:
     """End one leg."""
 
@@ -192,7 +191,7 @@ class KickLeg:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockSession:
     """Let nobody else in (R18), or let people in again."""
 
@@ -201,7 +200,7 @@ class LockSession:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetLecture:
     """Lecture mode (R18): participants are heard only when an organizer gives them the floor."""
 
@@ -210,7 +209,7 @@ class SetLecture:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MuteAll:
     """Mute every participant who is no organizer, or unmute all of them."""
 
@@ -219,7 +218,7 @@ class MuteAll:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RaiseHand:
     """A participant asks for the floor, or no longer does (R18)."""
 
@@ -228,7 +227,7 @@ class RaiseHand:
     by: str = "api"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetVolume:
     """How loud one leg is in the mix, in dB; 0 is as it came."""
 
@@ -237,7 +236,7 @@ class SetVolume:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MoveLeg:
     """Take one leg into another session of the same account; it is let in there."""
 
@@ -246,7 +245,7 @@ class MoveLeg:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Announce:
     """Play a prompt or a file that the server made ready to everybody in a session, or to a leg.
 
@@ -259,7 +258,7 @@ class Announce:
     leg: LegId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordSession:
     """Switch the recording of a session on or off (R12); it runs from the start at the earliest."""
 
@@ -268,7 +267,7 @@ class RecordSession:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallMe:
     """Dial a participant (R14, D11). `leg` is chosen by the caller of this order.
 

@@ -4,11 +4,12 @@ Must not know what happens to any of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from bridge.frozen import frozen
 from bridge.units import ConfMs, NowNs, SessionId
 
 
@@ -67,7 +68,7 @@ class LegState(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionSpec:
     """A scheduled session.
 
@@ -110,7 +111,7 @@ KEYS_DEFAULT: Final[Mapping[str, str]] = MappingProxyType(
 """The keys of each control (R18). "" switches a control off; `*0` always begins a PIN (D20)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConferenceConfig:
     """What the core is told once. Names in comments are those of the configuration file.
 

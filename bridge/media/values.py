@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bridge.frozen import frozen
 from bridge.media.dtmf import Key
 from bridge.media.ears import Heard
 from bridge.media.linked import Sums
@@ -9,7 +10,7 @@ from bridge.media.recording import Piece
 from bridge.media.takes import Taken
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remote:
     """What was agreed with the other side, as in `bridge.link.SetRemote`.
 

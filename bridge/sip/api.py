@@ -7,10 +7,11 @@ no socket and no clock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Literal, NamedTuple
 
+from bridge.frozen import frozen
 from bridge.units import LegId, NowNs
 
 Transport = Literal["UDP", "TCP", "TLS"]
@@ -33,7 +34,7 @@ class Direction(Enum):
     INACTIVE = "inactive"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Codec:
     """One audio format of an offer or answer.
 
@@ -52,7 +53,7 @@ class Codec:
     parameters: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalMedia:
     """What this side says of its media in an offer or answer: where it receives.
 
@@ -66,7 +67,7 @@ class LocalMedia:
     ptime_ms: int = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoteMedia:
     """What was agreed with the other side, after offer and answer.
 
@@ -106,7 +107,7 @@ class Received(NamedTuple):
     transport: Transport = "UDP"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wake:
     """Time has passed: the deadline of the last effects is due."""
 
@@ -114,14 +115,14 @@ class Wake:
 # --- in: orders of the server -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ring:
     """Answer the INVITE of a call with 180 Ringing."""
 
     leg: LegId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accept:
     """Answer the INVITE of a call with 200 and this side's media."""
 
@@ -129,7 +130,7 @@ class Accept:
     media: LocalMedia
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reject:
     """Answer the INVITE of a call with a final failure."""
 
@@ -139,7 +140,7 @@ class Reject:
     retry_after_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HangUp:
     """End a call, whatever state it is in: BYE, CANCEL, or 480 to an INVITE not yet answered.
 
@@ -150,7 +151,7 @@ class HangUp:
     reason_text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dial:
     """Make a call (Call Me, and the lab's callers).
 
@@ -172,7 +173,7 @@ class Dial:
     transport: Transport = "UDP"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reinvite:
     """Offer new media within a call: hold, resume, a new address."""
 
@@ -202,7 +203,7 @@ class Send(NamedTuple):
 # --- out: to the server -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallIncoming:
     """An INVITE that opened a new call; 100 Trying is on its way. Answer it with an order.
 
@@ -235,7 +236,7 @@ class CallIncoming:
     authenticated: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallProgress:
     """A provisional answer (above 100) to our `Dial`."""
 
@@ -243,7 +244,7 @@ class CallProgress:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallAnswered:
     """Our `Dial` got a 200; the ACK is on its way."""
 
@@ -251,7 +252,7 @@ class CallAnswered:
     remote: RemoteMedia
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallConfirmed:
     """The ACK of our 200 came: the caller's address is proven and media may flow to it.
 
@@ -264,7 +265,7 @@ class CallConfirmed:
     proven: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallMedia:
     """A re-INVITE or UPDATE changed the media: hold, resume, codec or address."""
 
@@ -287,7 +288,7 @@ class EndCause(Enum):
     BAD_ANSWER = "bad_answer"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallEnded:
     """The call is over; the last event of its leg, exactly once.
 
@@ -300,7 +301,7 @@ class CallEnded:
     status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallKey:
     """A key pressed by SIP INFO (`application/dtmf-relay` or `application/dtmf`)."""
 
@@ -308,7 +309,7 @@ class CallKey:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dropped:
     """A message that was thrown away or answered with an error, under one named reason."""
 
@@ -342,7 +343,7 @@ class SipEffects(NamedTuple):
     deadline_ns: NowNs | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SipUser:
     """Somebody who may register: by password, or by the hashes of it (RFC 7616 §3.4.2)."""
 
@@ -368,7 +369,7 @@ def nobody(host: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SipConfig:
     """What the core is told once.
 

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Final
 
 from bridge.errors import IllegalTransition
+from bridge.frozen import frozen
 from bridge.sip.api import Dial, LocalMedia, RemoteMedia
 from bridge.sip.client_tx import ClientTx
 from bridge.sip.desk import Flow
@@ -137,7 +138,7 @@ class Reliable:
     interval_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reoffer:
     """A re-INVITE of ours: running, or waiting for its turn.
 

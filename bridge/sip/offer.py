@@ -5,10 +5,11 @@ later offers, since lines never go away (RFC 3264 §8).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from bridge.errors import SipRemoteError
+from bridge.frozen import frozen
 from bridge.sip import limits
 from bridge.sip.api import Address, Codec, Direction, LocalMedia, RemoteMedia
 from bridge.sip.headers import is_unspecified, literal_ip
@@ -39,7 +40,7 @@ class NoCommonCodec(SipRemoteError):
         super().__init__(488, reason)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chosen:
     """What was taken from a description of the other side.
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from bridge.errors import SipRemoteError
+from bridge.frozen import frozen
 from bridge.sip import limits
 from bridge.sip.api import Direction
 from bridge.sip.headers import PORT_MAX, literal_ip
@@ -40,7 +41,7 @@ class Format(NamedTuple):
     channels: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Media:
     """One m= section.
 
@@ -61,7 +62,7 @@ class Media:
     ptime_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sdp:
     """A session description.
 
@@ -223,7 +224,7 @@ def _milliseconds(text: str) -> int | None:
 # --- writing ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One m= section to write; port 0 refuses the stream."""
 

@@ -34,6 +34,8 @@ def run(
                 "ticks": found["ticks"],
                 "late_ticks": found["late_ticks"],
                 "rx_pps_min": round(found["rx_pps_min"], 1),
+                "callers_late_ms": found["callers_late_ms"],
+                "stolen_ms": found["stolen_ms"],
                 "rss_kb_per_leg": round(found["rss_kb_per_leg"], 1),
             }
         )

@@ -33,7 +33,7 @@ from bridge.link import (
 )
 from bridge.media import samples
 from bridge.media.codecs import WIDE
-from bridge.units import FRAME_NS, NS_PER_S
+from bridge.units import FRAME_NS, MS_PER_S, NS_PER_S
 from bridge.worker_link import MediaWorker
 
 SERVER_CPU: Final = 0
@@ -57,6 +57,13 @@ def rss_kb(pid: int) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if "VmRSS" in line))
 
 
+def stolen_ms(cpu: int) -> int:
+    """Return for how long the host has run something else while this core had work, in 10 ms."""
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    ticks = next(int(line[8]) for line in lines if line[0] == f"cpu{cpu}")
+    return ticks * MS_PER_S // os.sysconf("SC_CLK_TCK")
+
+
 class Load:
     """The callers' process."""
 
@@ -73,7 +80,7 @@ class Load:
         return cls(process)
 
     async def report(self) -> dict[str, int]:
-        """Return what was received since the last report."""
+        """Return what was received since the last report, and by how much they were late."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(b"\n")
@@ -184,10 +191,12 @@ async def bridge(
         await asyncio.sleep(2 * SETTLE_S)
         first = await statuses.following()
         await load.report()
+        stolen = stolen_ms(SERVER_CPU)
         cpu, since = cpu_ns(worker.pid), time.monotonic_ns()
         last = await statuses.following()
         lasted_ns = time.monotonic_ns() - since
         cores = (cpu_ns(worker.pid) - cpu) / lasted_ns
+        stolen = stolen_ms(SERVER_CPU) - stolen
         received = await load.report()
         grown_kb = rss_kb(worker.pid) - bare_kb
         await load.stop()
@@ -199,6 +208,8 @@ async def bridge(
         "ticks": last.ticks - first.ticks,
         "late_ticks": last.late_ticks - first.late_ticks,
         "rx_pps_min": rx_pps if received["streams"] == participants else 0.0,
+        "callers_late_ms": received["late_ms"],
+        "stolen_ms": stolen,
         "rss_kb_per_leg": grown_kb / participants,
         "counters": last.counters,
     }
@@ -243,6 +254,8 @@ async def _pairs(
         "ticks": sum(run["ticks"] for run in runs),
         "late_ticks": sum(run["late_ticks"] for run in runs),
         "rx_pps_min": round(min(run["rx_pps_min"] for run in runs), 1),
+        "callers_late_ms": max(run["callers_late_ms"] for run in runs),
+        "stolen_ms": sum(run["stolen_ms"] for run in runs),
         "rss_kb_per_leg": round(statistics.median(run["rss_kb_per_leg"] for run in runs), 1),
         "frame_ms": FRAME_NS / 1e6,
     }

@@ -17,6 +17,8 @@ COST: dict[str, Any] = {
     "ticks": 50,
     "late_ticks": 0,
     "rx_pps_min": 50.0,
+    "callers_late_ms": 1,
+    "stolen_ms": 0,
     "rss_kb_per_leg": 30.0,
 }
 

@@ -12,3 +12,5 @@ def test_small_run_measures_everybody_talking() -> None:
     assert result["ticks"] > 40
     assert 40 < result["rx_pps_min"] < 60
     assert set(result["tick_ms"]) == {"p50", "p99", "max"}
+    assert 0 <= result["callers_late_ms"] < 1_000
+    assert result["stolen_ms"] >= 0

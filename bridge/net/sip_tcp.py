@@ -10,6 +10,7 @@ import re
 import resource
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self
@@ -35,6 +36,9 @@ registration: over TLS a phone can be called on its own connection only."""
 CONNECT_S: Final = 10.0
 PENDING_MAX: Final = 16
 """Messages that wait for one connection to be made."""
+
+REQUESTS_MAX: Final = 64
+"""Requests sent on one connection that are told of when it breaks; the latest ones."""
 
 _LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
@@ -118,6 +122,7 @@ class _Connection(asyncio.Protocol):
         self._streams = streams
         self._framer = Framer()
         self._deadline: asyncio.TimerHandle | None = None
+        self._requests: deque[bytes] = deque(maxlen=REQUESTS_MAX)
         self.transport: asyncio.Transport
         self.peer: Address
 
@@ -134,6 +139,8 @@ class _Connection(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._streams.remove(self)
+        for data in self._requests:
+            self._streams.lose(data, self.peer)
 
     def data_received(self, data: bytes) -> None:
         was_partial = self._framer.partial
@@ -153,6 +160,8 @@ class _Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send; who does not read what he is sent is cut off."""
+        if not data.startswith((b"SIP/2.0 ", b"ACK ", b"\r\n")):
+            self._requests.append(data)
         self.transport.write(data)
         if self.transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
             self._streams.count("drop.stream_not_read")
@@ -171,7 +180,8 @@ class _Connection(asyncio.Protocol):
 class SipStreams:
     """All TCP, or all TLS, connections of one bridge: those that came in and those it made.
 
-    `on_message` gets each whole message; `count` is told what happened by name. Over TLS none are
+    `on_message` gets each whole message; `count` is told what happened by name, `on_lost` of each
+    message that found no connection, and of the requests on one that ended. Over TLS none are
     made: a phone has no certificate to be known by (RFC 5922), so it is called on its own.
     """
 
@@ -180,8 +190,11 @@ class SipStreams:
         on_message: Callable[[Received], None],
         count: Callable[[str], None],
         transport: Literal["TCP", "TLS"] = "TCP",
+        *,
+        on_lost: Callable[[bytes, Address], None],
     ) -> None:
         self.count = count
+        self._on_lost = on_lost
         self._transport: Literal["TCP", "TLS"] = transport
         self.address: Address
         self._on_message = on_message
@@ -199,13 +212,15 @@ class SipStreams:
         listen: Address,
         on_message: Callable[[Received], None],
         count: Callable[[str], None],
+        *,
+        on_lost: Callable[[bytes, Address], None],
     ) -> Self:
         """Listen on a literal address.
 
         Raises:
             OSError: the port is taken.
         """
-        streams = cls(on_message, count)
+        streams = cls(on_message, count, on_lost=on_lost)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Connection(streams), listen.host, listen.port)
         streams._server = server
@@ -219,9 +234,11 @@ class SipStreams:
         context: ssl.SSLContext,
         on_message: Callable[[Received], None],
         count: Callable[[str], None],
+        *,
+        on_lost: Callable[[bytes, Address], None],
     ) -> Self:
         """Listen on a bound socket for TLS; the socket is closed with the streams."""
-        streams = cls(on_message, count, "TLS")
+        streams = cls(on_message, count, "TLS", on_lost=on_lost)
         streams.address = Address(*sock.getsockname()[:2])
         streams._server = TlsDoor(
             sock, context, lambda: _Connection(streams), room=streams._room, count=count
@@ -256,14 +273,14 @@ class SipStreams:
             connection.write(send.data)
             return
         if self._transport == "TLS":
-            self.count("send_error")
+            self._fail(send.data, send.destination)
             return
         target = send.instead or send.destination
         if target in self._pending:
             if len(self._pending[target]) < PENDING_MAX:
                 self._pending[target].append(send.data)
             else:
-                self.count("send_error")
+                self._fail(send.data, target)
             return
         self._pending[target] = [send.data]
         task = asyncio.get_running_loop().create_task(self._connect(target))
@@ -276,12 +293,15 @@ class SipStreams:
             async with asyncio.timeout(CONNECT_S):
                 _, connection = await loop.create_connection(lambda: _Connection(self), *target)
         except (OSError, OverflowError):  # TimeoutError is an OSError
-            # Lost like any other message: the transaction's timer ends what waits for it.
-            self.count("send_error")
-            self._pending.pop(target, None)
+            for data in self._pending.pop(target, []):
+                self._fail(data, target)
             return
         for data in self._pending.pop(target, []):
             connection.write(data)
+
+    def _fail(self, data: bytes, target: Address) -> None:
+        self.count("send_error")
+        self._on_lost(data, target)
 
     # --- from connections -----------------------------------------------------------------
 
@@ -297,6 +317,11 @@ class SipStreams:
         """Forget a connection that is gone."""
         if self._connections.get(connection.peer) is connection:
             del self._connections[connection.peer]
+
+    def lose(self, data: bytes, peer: Address) -> None:
+        """Tell of a request on a connection that is gone; whoever has heard an answer knows."""
+        if not self._closed:
+            self._on_lost(data, peer)
 
     def deliver(self, data: bytes, peer: Address) -> None:
         """Hand a whole message on."""

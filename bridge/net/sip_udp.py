@@ -7,6 +7,7 @@ TCP, when it is on, is `sip_tcp` on the same port, before the same core; TLS is 
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import socket
 import struct
@@ -21,6 +22,7 @@ from bridge.net import sip_tls
 from bridge.net.addresses import ANY_HOST, told_host
 from bridge.net.batch import stamp
 from bridge.net.sip_tcp import SipStreams
+from bridge.net.udp_errors import ask_for_errors, waiting_errors
 from bridge.sip.api import (
     Address,
     Binding,
@@ -31,6 +33,7 @@ from bridge.sip.api import (
     SipEffects,
     SipEvent,
     SipNotice,
+    Undelivered,
     Wake,
 )
 from bridge.sip.core import SipCore
@@ -52,6 +55,14 @@ LATE_FOR_NS: Final = NS_PER_S
 """When for `LATE_FOR_NS` every datagram, and more than `LATE_MAX`, has waited `BEHIND_NS` in the
 socket, more come than can be carried: new calls are refused until one has waited less. What is less
 than that is a hiccup, and made up for."""
+
+SEND_TRIES: Final = 3
+"""A datagram is not sent when an error of another one waits in the socket."""
+
+NO_WAY: Final = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
+)
+"""Why a datagram cannot be sent however often one tries; after all others the next one may be."""
 
 _STAMP: Final = struct.Struct("qq")
 NOTES_BYTES: Final = socket.CMSG_SPACE(_STAMP.size)
@@ -167,9 +178,13 @@ class SipUdp:
             shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns, tap=tap)
             undo.callback(shell.close)
             if tcp:
-                shell._streams = await SipStreams.open(shell.address, shell._take, shell._count)
+                shell._streams = await SipStreams.open(
+                    shell.address, shell._take, shell._count, on_lost=shell._tell_lost
+                )
             if tls is not None and secure is not None:
-                shell._tls = SipStreams.secured(secure, tls.context, shell._take, shell._count)
+                shell._tls = SipStreams.secured(
+                    secure, tls.context, shell._take, shell._count, on_lost=shell._tell_lost
+                )
             undo.pop_all()
         return shell
 
@@ -203,20 +218,37 @@ class SipUdp:
     # --- in -------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        reading = False
         for _ in range(READ_BATCH_MAX):
             if self._closed:
                 return
             try:
                 size, notes, _, source = self._socket.recvmsg_into(self._buffers, NOTES_BYTES)
             except (BlockingIOError, InterruptedError):
+                if not reading:  # the loop was woken for an error
+                    self._read_errors()
                 return
             except OSError:
+                if self._read_errors():
+                    continue
                 self._count("receive_error")
                 return
+            reading = True
             data = bytes(self._buffer[:size])
             message = Received(data, Address(source[0], source[1]), self.address)
             if not (self._overloaded(_age_ns(notes)) and self._shed(message)):
                 self._take(message)
+
+    def _read_errors(self) -> int:
+        """Tell of datagrams that are known to be lost; return how many errors there were."""
+        count, lost = waiting_errors(self._socket)
+        for data, destination in lost:
+            self._tell_lost(data, destination)
+        return count
+
+    def _tell_lost(self, data: bytes, destination: Address) -> None:
+        """Tell the core, in a later turn, that a message did not arrive (RFC 3261 §18.4)."""
+        self._loop.call_soon(self.order, Undelivered(data, destination))
 
     def _overloaded(self, age_ns: int) -> bool:
         """Take how long a datagram has waited; return whether that was too long for too long."""
@@ -242,7 +274,7 @@ class SipUdp:
         self._count("in.INVITE")
         self._count("drop.overload")
         with contextlib.suppress(OSError, OverflowError):
-            self._socket.sendto(refusal.data, refusal.destination)
+            self._send_datagram(refusal.data, refusal.destination)
             self._count("out.503")
         return True
 
@@ -274,12 +306,25 @@ class SipUdp:
             self._send_stream(send)
             return
         try:
-            self._socket.sendto(send.data, send.destination)
-        except (OSError, OverflowError):
-            # Lost like any other datagram: SIP repeats what matters.
+            self._send_datagram(send.data, send.destination)
+        except (OSError, OverflowError) as fault:
+            # Lost like any other datagram, and SIP repeats what matters, unless there is no way.
             self._count("send_error")
+            if getattr(fault, "errno", errno.EINVAL) in NO_WAY:
+                self._tell_lost(send.data, send.destination)
         else:
             self._count(f"out.{_kind(send.data)}")
+
+    def _send_datagram(self, data: bytes, destination: Address) -> None:
+        """Write one datagram; an error of another one that is in the way is taken out of it."""
+        for tries_left in reversed(range(SEND_TRIES)):
+            try:
+                self._socket.sendto(data, destination)
+            except OSError:
+                if not (tries_left and self._read_errors()):
+                    raise
+            else:
+                return
 
     def _send_stream(self, send: Send) -> None:
         streams = self._tls if send.transport == "TLS" else self._streams
@@ -326,6 +371,7 @@ def bind_udp(listen: Address) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
         sock.setblocking(False)
         stamp(sock)
+        ask_for_errors(sock)
         sock.bind(listen)
         undo.pop_all()
     return sock

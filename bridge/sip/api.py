@@ -107,6 +107,17 @@ class Received(NamedTuple):
     transport: Transport = "UDP"
 
 
+class Undelivered(NamedTuple):
+    """A message of ours is known not to have arrived: ICMP said so, or there is no connection.
+
+    Attributes:
+        data: it, or as much of its beginning as ICMP quoted.
+    """
+
+    data: bytes
+    destination: Address
+
+
 @frozen
 class Wake:
     """Time has passed: the deadline of the last effects is due."""
@@ -181,7 +192,7 @@ class Reinvite:
     media: LocalMedia
 
 
-SipEvent = Received | Wake | Ring | Accept | Reject | HangUp | Dial | Reinvite
+SipEvent = Received | Undelivered | Wake | Ring | Accept | Reject | HangUp | Dial | Reinvite
 
 
 # --- out: to the network ------------------------------------------------------------------

@@ -48,6 +48,7 @@ class ClientEvent(Enum):
     SUCCESS = auto()
     FAILURE = auto()
     CANCEL = auto()
+    UNDELIVERED = auto()
     TIMER_A = auto()
     TIMER_B = auto()
     TIMER_D = auto()
@@ -67,6 +68,7 @@ INVITE_CLIENT: Final[ClientTable] = {
         _E.PROVISIONAL: _S.PROCEEDING,
         _E.SUCCESS: _S.ACCEPTED,
         _E.FAILURE: _S.COMPLETED,
+        _E.UNDELIVERED: _S.TERMINATED,
         _E.TIMER_A: _S.CALLING,
         _E.TIMER_B: _S.TERMINATED,
     },
@@ -75,18 +77,21 @@ INVITE_CLIENT: Final[ClientTable] = {
         _E.SUCCESS: _S.ACCEPTED,
         _E.FAILURE: _S.COMPLETED,
         _E.CANCEL: _S.PROCEEDING,
+        _E.UNDELIVERED: _S.PROCEEDING,
         _E.TIMER_CANCELLED: _S.TERMINATED,
     },
     _S.ACCEPTED: {
         _E.PROVISIONAL: _S.ACCEPTED,
         _E.SUCCESS: _S.ACCEPTED,
         _E.FAILURE: _S.ACCEPTED,
+        _E.UNDELIVERED: _S.ACCEPTED,
         _E.TIMER_M: _S.TERMINATED,
     },
     _S.COMPLETED: {
         _E.PROVISIONAL: _S.COMPLETED,
         _E.SUCCESS: _S.COMPLETED,
         _E.FAILURE: _S.COMPLETED,
+        _E.UNDELIVERED: _S.COMPLETED,
         _E.TIMER_D: _S.TERMINATED,
     },
     _S.TERMINATED: {},
@@ -97,6 +102,7 @@ NON_INVITE_CLIENT: Final[ClientTable] = {
         _E.PROVISIONAL: _S.PROCEEDING,
         _E.SUCCESS: _S.COMPLETED,
         _E.FAILURE: _S.COMPLETED,
+        _E.UNDELIVERED: _S.TERMINATED,
         _E.TIMER_E: _S.CALLING,
         _E.TIMER_F: _S.TERMINATED,
     },
@@ -104,6 +110,7 @@ NON_INVITE_CLIENT: Final[ClientTable] = {
         _E.PROVISIONAL: _S.PROCEEDING,
         _E.SUCCESS: _S.COMPLETED,
         _E.FAILURE: _S.COMPLETED,
+        _E.UNDELIVERED: _S.TERMINATED,
         _E.TIMER_E: _S.PROCEEDING,
         _E.TIMER_F: _S.TERMINATED,
     },
@@ -111,6 +118,7 @@ NON_INVITE_CLIENT: Final[ClientTable] = {
         _E.PROVISIONAL: _S.COMPLETED,
         _E.SUCCESS: _S.COMPLETED,
         _E.FAILURE: _S.COMPLETED,
+        _E.UNDELIVERED: _S.COMPLETED,
         _E.TIMER_K: _S.TERMINATED,
     },
     _S.TERMINATED: {},
@@ -224,6 +232,14 @@ class ClientTx(TimerOwner):
             return Fired.GOES_ON
         desk.timers.disarm_all(self)
         return Fired.TIMED_OUT if timer in _GIVE_UPS else Fired.OVER
+
+    def undelivered(self) -> bool:
+        """Take that its request did not arrive; true when that is the end (RFC 3261 §17.1.4).
+
+        An INVITE that was heard is not sent again: then what is told is of a copy.
+        """
+        self._go(ClientEvent.UNDELIVERED)
+        return self.state is ClientState.TERMINATED
 
     def cancel(self) -> None:
         """Note that a CANCEL went out: wait no longer than 64*T1 for its effect."""

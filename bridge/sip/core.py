@@ -21,6 +21,7 @@ from bridge.sip.api import (
     SipConfig,
     SipEffects,
     SipEvent,
+    Undelivered,
     Wake,
 )
 from bridge.sip.call import Call
@@ -62,6 +63,8 @@ class SipCore:
         match event:
             case Received():
                 self._receive(event)
+            case Undelivered():
+                self._undelivered(event)
             case Wake():
                 pass
             case Dial():
@@ -140,6 +143,20 @@ class SipCore:
             self._response(message, event.source)
         else:
             self._malformed(message, event)
+
+    def _undelivered(self, event: Undelivered) -> None:
+        """Tell whoever sent a message that it did not arrive (RFC 3261 §18.4)."""
+        found = self._transactions.sender_of(event.data)
+        if found is None:
+            return  # its transaction is over: nobody waits
+        tx, message = found
+        if isinstance(tx, ServerTx):
+            self._desk.drop("undelivered", event.destination)
+            uas.undelivered(self._exchange, tx, message)
+        elif tx.undelivered():
+            self._desk.drop("undelivered", event.destination)
+            self._transactions.close_client(tx)
+            uac.undelivered(self._exchange, tx, event.destination)
 
     def _malformed(self, message: Malformed, event: Received) -> None:
         self._desk.drop(message.reason, event.source)

@@ -192,6 +192,13 @@ class ServerTx(TimerOwner):
         elif self.last and (self.state in _REPEATS):
             self._desk.send(self.flow, self.last)
 
+    def undelivered(self) -> None:
+        """Take that its answer did not arrive: it is sent no more of itself (RFC 3261 §17.2.4).
+
+        The transaction stays and takes what is sent again, which else would be a second call.
+        """
+        self._desk.timers.disarm(self, Timer.G)
+
     def acknowledge(self) -> None:
         """Take an ACK."""
         before = self.state

@@ -10,17 +10,18 @@ from bridge.sip.api import Address
 from bridge.sip.client_tx import ClientKey, ClientState, ClientTx
 from bridge.sip.desk import Desk, Flow
 from bridge.sip.headers import bracketed
-from bridge.sip.messages import Request, Response
+from bridge.sip.messages import Message, Request, Response, parse
 from bridge.sip.server_tx import ServerKey, ServerTx
 
 MergeKey = tuple[str, str, int, str]
 """Call-ID, From tag, CSeq number and method (RFC 3261 §8.2.2.2)."""
 
 
-def server_key(request: Request, method: str) -> ServerKey:
+def server_key(request: Message, method: str) -> ServerKey:
     """Return what matches a request to its transaction; ACK and CANCEL name INVITE's.
 
-    Call-ID and CSeq are in it for peers that use one branch for everything.
+    An answer has the same as its request if that was one of RFC 3261. Call-ID and CSeq are in it
+    for peers that use one branch for everything.
     """
     via = request.via
     cseq = str(request.cseq)
@@ -95,6 +96,21 @@ class Transactions:
     def client_of(self, response: Response) -> ClientTx | None:
         """Return the transaction that a response belongs to."""
         return self.clients.get((response.via.branch, response.method))
+
+    def sender_of(self, data: bytes) -> tuple[ClientTx | ServerTx, Message] | None:
+        """Return whose a message of ours is, and the message; only its beginning may be there."""
+        head, whole, _ = data.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n") if whole else head.split(b"\r\n")[:-1]
+        kept = [line for line in lines if not line.startswith(b"Content-Length:")]
+        message = parse(b"\r\n".join(kept) + b"\r\n\r\n")
+        tx: ClientTx | ServerTx | None = None
+        if isinstance(message, Response):
+            tx = self.servers.get(server_key(message, message.method))
+        elif isinstance(message, Request):
+            tx = self.clients.get((message.via.branch, message.method))
+        else:
+            return None
+        return None if tx is None else (tx, message)
 
 
 def via_value(address: Address, transport: str, branch: str) -> str:

@@ -37,6 +37,9 @@ _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _GONE: Final = (408, 481)
 _GLARE_STEP_MS: Final = 10
 
+UNREACHED: Final = 503
+"""What a request that did not arrive is taken to be answered with (RFC 3261 §8.1.3.1)."""
+
 REFRESH_AGAIN: Final = 4
 """A refresh that was refused is tried again after this part of the time until it was due."""
 
@@ -169,6 +172,17 @@ def gave_up(exchange: Exchange, tx: ClientTx) -> None:
         exchange.retire(call)
     elif tx.purpose is Purpose.REINVITE and call.state is CallState.CONFIRMED:
         expire(exchange, call)
+
+
+def undelivered(exchange: Exchange, tx: ClientTx, destination: Address) -> None:
+    """Take that a request did not arrive: as if it were answered 503 (RFC 3261 §8.1.3.1)."""
+    call = tx.call
+    if tx.purpose is Purpose.DIAL:
+        call.go(CallEvent.REFUSAL)
+        exchange.report_end(call, EndCause.REFUSED, UNREACHED)
+        exchange.retire(call)
+    elif tx.purpose is Purpose.REINVITE:
+        _reinvite_refused(exchange, tx, UNREACHED, None, destination)
 
 
 def _heard_dial(exchange: Exchange, tx: ClientTx, response: Response, source: Address) -> None:
@@ -334,7 +348,7 @@ def offer_next(exchange: Exchange, call: Call) -> None:
 
 
 def _heard_reinvite(exchange: Exchange, tx: ClientTx, response: Response, source: Address) -> None:
-    call, status = tx.call, response.status
+    status = response.status
     if status < 200:
         # Nobody may ring for ever within a call.
         exchange.desk.arm(tx, Timer.CANCELLED, exchange.desk.give_up_ns)
@@ -342,6 +356,13 @@ def _heard_reinvite(exchange: Exchange, tx: ClientTx, response: Response, source
     if status < 300:
         _reinvite_accepted(exchange, tx, response, source)
         return
+    _reinvite_refused(exchange, tx, status, response.min_se, source)
+
+
+def _reinvite_refused(
+    exchange: Exchange, tx: ClientTx, status: int, min_se: int | None, source: Address
+) -> None:
+    call = tx.call
     reoffer = call.reoffer
     if reoffer is None or call.state is not CallState.CONFIRMED:
         return
@@ -349,9 +370,9 @@ def _heard_reinvite(exchange: Exchange, tx: ClientTx, response: Response, source
     if status in _GONE:
         expire(exchange, call)
         return
-    again = status == 491 or (status == 422 and response.min_se is not None)
+    again = status == 491 or (status == 422 and min_se is not None)
     if again and reoffer.tries < limits.RETRIES_MAX:
-        call.min_se_s = max(response.min_se or 0, call.min_se_s)
+        call.min_se_s = max(min_se or 0, call.min_se_s)
         call.queued = call.queued or Reoffer(reoffer.media, reoffer.ordered, reoffer.tries + 1)
         exchange.desk.arm(call, Timer.OFFER_AGAIN, 0 if status == 422 else _glare_ns(call, tx))
         return

@@ -21,7 +21,7 @@ from bridge.sip.compose import Pairs
 from bridge.sip.dialog import dialog_of_request
 from bridge.sip.exchange import Exchange
 from bridge.sip.headers import bracketed, literal_ip, parse_name_addr, parse_uri, split_list
-from bridge.sip.messages import Request
+from bridge.sip.messages import Message, Request, Response
 from bridge.sip.offer import (
     Chosen,
     NoCommonCodec,
@@ -37,6 +37,7 @@ from bridge.sip.timers import Timer
 from bridge.units import LegId
 
 ANONYMOUS_HOST = "anonymous.invalid"
+_UNACKNOWLEDGED = (CallState.ANSWERED, CallState.LEAVING)
 _PRIVATE = frozenset({"id", "user", "full"})
 
 
@@ -300,6 +301,15 @@ def fail(exchange: Exchange, call: Call, cause: EndCause, event: CallEvent) -> N
     exchange.report_end(call, cause)
     exchange.bye(call)
     exchange.retire(call)
+
+
+def undelivered(exchange: Exchange, tx: ServerTx, answer: Message) -> None:
+    """Take that our answer did not arrive: who never hears our 200 has no call."""
+    tx.undelivered()
+    call = tx.call
+    accepted = isinstance(answer, Response) and 200 <= answer.status < 300
+    if accepted and call is not None and call.tx is tx and call.state in _UNACKNOWLEDGED:
+        fail(exchange, call, EndCause.NO_ACK, CallEvent.NO_ACK)
 
 
 # --- reliable provisional answers ---------------------------------------------------------

@@ -148,3 +148,11 @@ async def test_a_callee_who_does_not_answer_hears_the_ringing_end(stage: Stage) 
     await stage.until(LegState.RESTING)
     await stage.phone.ended()
     assert len([r for r in stage.bridge.roster() if r.leg == ANN]) == 1
+
+
+async def test_a_gateway_that_is_gone_is_known_at_once(stage: Stage) -> None:
+    """Its port is closed, and ICMP says so: the call fails now, not after 32 s (timer B)."""
+    stage.phone.sip.close()
+    await stage.call()
+    await stage.until(None)
+    assert stage.types() == ["call_me.dialling", "call_me.failed"]

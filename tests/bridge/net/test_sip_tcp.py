@@ -16,6 +16,7 @@ from bridge.sip.api import (
     CallConfirmed,
     CallEnded,
     CallIncoming,
+    CallProgress,
     Dial,
     EndCause,
     HangUp,
@@ -108,9 +109,9 @@ class Ends:
         self.phone: SipUdp
         self._changed = asyncio.Event()
 
-    async def open(self) -> None:
+    async def open(self, t1_ns: int = 20_000_000) -> None:
         def make(contact: Address) -> SipConfig:
-            return SipConfig(contact, t1_ns=20_000_000)
+            return SipConfig(contact, t1_ns=t1_ns)
 
         any_port = Address(HOST, 0)
         self.bridge = await SipUdp.open(any_port, make, self.on_bridge, tcp=True)
@@ -193,12 +194,64 @@ async def test_a_bye_opens_a_connection_when_the_phone_closed_its_own(ends: Ends
     assert ended.cause is EndCause.REMOTE_BYE
 
 
-async def test_a_call_to_nobody_ends_and_is_counted(ends: Ends) -> None:
-    ends.dial(Address(HOST, 1))
-    ended = await ends.until(CallEnded, ends.phone_events)
-    assert isinstance(ended, CallEnded)
-    assert ended.cause is EndCause.NO_ANSWER
-    assert ends.phone.counters["send_error"] == 1
+@pytest.fixture
+async def patient() -> AsyncIterator[Ends]:
+    """Two ends whose timer B takes its 32 s: what fails at once, fails for another reason."""
+    made = Ends()
+    await made.open(t1_ns=500_000_000)
+    yield made
+    made.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_a_call_to_nobody_fails_at_once_and_is_counted(patient: Ends) -> None:
+    patient.dial(Address(HOST, 1))
+    assert await patient.until(CallEnded, patient.phone_events) == CallEnded(
+        LEG, EndCause.REFUSED, 503
+    )
+    assert patient.phone.counters["send_error"] == 1
+    assert patient.phone.counters["drop.undelivered"] == 1
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_call_on_a_connection_that_breaks_before_any_answer_fails_at_once(
+    patient: Ends, how: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close() if how == "close" else writer.transport.abort()
+
+    async with await asyncio.start_server(serve, HOST, 0) as server:
+        patient.dial(Address(*server.sockets[0].getsockname()))
+        assert await patient.until(CallEnded, patient.phone_events) == CallEnded(
+            LEG, EndCause.REFUSED, 503
+        )
+
+
+async def test_a_call_that_rings_goes_on_though_its_connection_ends(patient: Ends) -> None:
+    """The answer may come on another connection (RFC 3261 §18.2.2)."""
+    ringing = (
+        b"SIP/2.0 180 Ringing\r\nVia: %b\r\nFrom: %b\r\nTo: <sip:join@127.0.0.1>;tag=9\r\n"
+        b"Call-ID: %b\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+        writer.write(ringing % (fields[b"Via"], fields[b"From"], fields[b"Call-ID"]))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, HOST, 0) as server:
+        patient.dial(Address(*server.sockets[0].getsockname()))
+        await patient.until(CallProgress, patient.phone_events)
+        streams = patient.phone._streams
+        assert streams is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while len(streams):  # noqa: ASYNC110 - the loop itself takes the connection away
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert not any(isinstance(one, CallEnded) for one in patient.phone_events)
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:

@@ -278,6 +278,11 @@ def test_the_receive_buffer_is_large() -> None:
 
 async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
     class Broken:
+        family = socket.AF_INET
+
+        def recvmsg(self, *_: object) -> object:
+            raise BlockingIOError("no error waits")
+
         def recvmsg_into(self, _buffers: object, _notes: int) -> tuple[int, tuple[str, int]]:
             raise OSError("broken")
 
@@ -286,6 +291,71 @@ async def test_a_receive_error_is_counted_and_survived(ends: Ends) -> None:
     ends.bridge._read()
     ends.bridge._socket = real
     assert ends.bridge.counters == {"receive_error": 1}
+
+
+def dial_to(ends: Ends, leg: str, destination: Address) -> None:
+    media = LocalMedia(ends.host, 30_000)
+    order = Dial(LegId(leg), "sip:x@192.0.2.1", "ann", "phones.example", destination, media)
+    ends.phone.order(order)
+
+
+def closed_port(host: str) -> Address:
+    with bind_udp(Address(host, 0)) as sock:
+        return Address(*sock.getsockname()[:2])
+
+
+async def test_a_call_to_a_closed_port_fails_at_once(ends: Ends) -> None:
+    """ICMP says so: nobody waits 32 s for timer B (RFC 3261 §8.1.3.1, §18.4)."""
+    dial_to(ends, "lost", closed_port(ends.host))
+    await ends.until(lambda: CallEnded in kinds(ends.phone_events))
+    ended = ends.phone_events[-1]
+    assert ended == CallEnded(LegId("lost"), EndCause.REFUSED, 503)
+    assert ends.phone.counters["out.INVITE"] == 1
+    assert ends.phone.counters["drop.undelivered"] == 1
+
+
+async def test_errors_of_one_destination_cost_no_message_to_another(ends: Ends) -> None:
+    """An error that waits in the socket fails the next call on it, whatever that is about."""
+    calls = 40
+    closed = closed_port(ends.host)
+    for number in range(calls):
+        dial_to(ends, f"lost-{number}", closed)
+        dial_to(ends, f"good-{number}", ends.bridge.address)
+    await ends.until(lambda: kinds(ends.phone_events).count(CallAnswered) == calls)
+    await ends.until(lambda: kinds(ends.phone_events).count(CallEnded) == calls)
+    assert {e.leg[:4] for e in ends.phone_events if isinstance(e, CallEnded)} == {"lost"}
+    assert ends.bridge.counters["in.INVITE"] == calls, "none was sent twice"
+    assert "send_error" not in ends.phone.counters
+    assert "receive_error" not in ends.phone.counters
+
+
+async def test_an_address_without_a_way_there_fails_at_once() -> None:
+    ends = Ends("127.0.0.1")
+    await ends.open()
+    dial_to(ends, "lost", Address("240.0.0.1", 5_060))
+    await ends.until(lambda: CallEnded in kinds(ends.phone_events))
+    assert ends.phone_events == [
+        Dropped("undelivered", Address("240.0.0.1", 5_060)),
+        CallEnded(LegId("lost"), EndCause.REFUSED, 503),
+    ]
+    ends.close()
+
+
+async def test_a_caller_who_is_gone_before_the_answer_is_no_call(ends: Ends) -> None:
+    """The 200 meets a closed port: nobody can acknowledge it (RFC 3261 §17.2.4)."""
+    host = f"[{ends.host}]" if ":" in ends.host else ends.host
+    invite = (
+        f"INVITE sip:join@{host} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{{port}};branch=z9hG4bK1\r\n"
+        f"From: <sip:ann@phones.example>;tag=1\r\nTo: <sip:join@{host}>\r\nCall-ID: 1\r\n"
+        f"CSeq: 1 INVITE\r\nContact: <sip:ann@{host}:{{port}}>\r\n\r\n"
+    )
+    with bind_udp(Address(ends.host, 0)) as sock:
+        text = invite.replace("{port}", str(sock.getsockname()[1]))
+        sock.sendto(text.encode(), ends.bridge.address)
+    await ends.until(lambda: CallEnded in kinds(ends.bridge_events))
+    ended = ends.bridge_events[-1]
+    assert isinstance(ended, CallEnded)
+    assert ended.cause is EndCause.NO_ACK
 
 
 async def test_calls_that_waited_too_long_are_refused_and_those_under_way_are_not(

@@ -170,6 +170,7 @@ EVENTS = {
     ClientEvent.SUCCESS: lambda line: line.hear(200),
     ClientEvent.FAILURE: lambda line: line.hear(404),
     ClientEvent.CANCEL: lambda line: line.tx.cancel(),
+    ClientEvent.UNDELIVERED: lambda line: line.tx.undelivered(),
     ClientEvent.TIMER_A: lambda line: line.tx.fire(Timer.A),
     ClientEvent.TIMER_B: lambda line: line.tx.fire(Timer.B),
     ClientEvent.TIMER_D: lambda line: line.tx.fire(Timer.D),
@@ -180,7 +181,12 @@ EVENTS = {
     ClientEvent.TIMER_CANCELLED: lambda line: line.tx.fire(Timer.CANCELLED),
 }
 TABLES = [("INVITE", INVITE_CLIENT), ("BYE", NON_INVITE_CLIENT)]
-REMOTE = {ClientEvent.PROVISIONAL, ClientEvent.SUCCESS, ClientEvent.FAILURE}
+REMOTE = {
+    ClientEvent.PROVISIONAL,
+    ClientEvent.SUCCESS,
+    ClientEvent.FAILURE,
+    ClientEvent.UNDELIVERED,
+}
 
 
 @pytest.mark.parametrize("event", ClientEvent)

@@ -138,7 +138,10 @@ class Message:
 
 @dataclass(slots=True)
 class Request(Message):
-    """A checked request; `uri` is its request URI as text, `target` the same parsed."""
+    """A checked request; `uri` is its request URI as text, `target` the same parsed.
+
+    `max_forwards` may be 0: it has arrived (RFC 3261 §16.3).
+    """
 
     uri: str = ""
     target: Uri = _NO_URI

@@ -106,7 +106,7 @@ def _body_length(head: bytes) -> int | str:
     """Return how long the body is, or what is wrong with that."""
     found: list[bytes] = _LENGTH.findall(head)
     if not found:
-        return 0  # RFC 3261 §20.14 wants it on streams; without it there is no body
+        return "stream_no_length"  # what follows may be a body or a message (RFC 3261 §20.14)
     text = found[0].strip()
     if len(found) > 1 or not text.isdigit() or len(text) > 9:
         return "stream_bad_length"

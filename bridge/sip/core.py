@@ -136,7 +136,7 @@ class SipCore:
     # --- messages -------------------------------------------------------------------------
 
     def _receive(self, event: Received) -> None:
-        message = parse(event.data)
+        message = parse(event.data, stream=event.transport != "UDP")
         if isinstance(message, Request):
             self._request(message, event)
         elif isinstance(message, Response):

@@ -165,8 +165,11 @@ class _Fault(Exception):
         self.status = status
 
 
-def parse(data: bytes) -> Request | Response | Malformed:
-    """Read one message; the body of a datagram may be cut to its Content-Length."""
+def parse(data: bytes, *, stream: bool = False) -> Request | Response | Malformed:
+    """Read one message; the body of a datagram may be cut to its Content-Length.
+
+    On a `stream` it must have one (RFC 3261 §20.14).
+    """
     if not data.strip(b"\r\n\t \0"):
         return Malformed("keepalive" if data else "empty")
     head, body, fault = _split_head(data.lstrip(b"\r\n"))
@@ -175,6 +178,8 @@ def parse(data: bytes) -> Request | Response | Malformed:
     try:
         if fault is not None:
             raise fault
+        if stream and "content-length" not in headers:
+            raise _Fault("missing_content_length")
         if start[:4].upper() == "SIP/":
             return _read_response(start, headers, body)
         return _read_request(start, headers, body)

@@ -81,7 +81,7 @@ STREAMS = {
     "nothing but NULs": (b"\0" * 70_000, b""),
     "HTTP": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 500, b""),
-    "no length": (options("n", length=""), b"SIP/2.0 200 OK"),
+    "no length": (options("n", length=""), b"SIP/2.0 400 Bad Request (missing content length)"),
     "bad length": (options("b", length="Content-Length: x\r\n"), b"SIP/2.0 400 "),
     "endless body": (options("e", length="Content-Length: 99999\r\n"), b"SIP/2.0 400 "),
     "large head": (options("l", extra="X: " + "y" * 63_000 + "\r\n"), b"SIP/2.0 513 "),

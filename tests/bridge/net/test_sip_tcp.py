@@ -60,14 +60,11 @@ def test_a_single_line_break_is_no_message_that_has_begun() -> None:
     assert framer.partial
 
 
-def test_a_message_without_content_length_has_no_body() -> None:
-    framer = Framer()
-    assert framer.feed(b"A x\r\n\r\nB y\r\n\r\n") == [b"A x\r\n\r\n", b"B y\r\n\r\n"]
-
-
 @pytest.mark.parametrize(
     ("head", "fault"),
     [
+        (b"A x\r\n\r\n", "stream_no_length"),
+        (b"A x\r\nContent-Type: application/sdp\r\n\r\n", "stream_no_length"),
         (b"A x\r\nContent-Length: many\r\n\r\n", "stream_bad_length"),
         (b"A x\r\nContent-Length: 1\r\nl: 1\r\n\r\n", "stream_bad_length"),
         (b"A x\r\nContent-Length: -1\r\n\r\n", "stream_bad_length"),
@@ -285,6 +282,27 @@ async def test_a_bad_length_is_answered_and_the_connection_ends(stream: Stream) 
     writer.write((OPTIONS % (1, 1)).replace(b"Length: 0", b"Length: x"))
     heard = await asyncio.wait_for(reader.read(), PATIENCE_S)
     assert heard.startswith(b"SIP/2.0 400 ")
+
+
+async def test_a_request_without_length_is_answered_400_and_no_byte_after_it_is_read(
+    stream: Stream,
+) -> None:
+    """What follows may be its body or the next message: nobody can tell (RFC 3261 §18.3)."""
+    reader, writer = stream
+    bare = (OPTIONS % (1, 1)).replace(b"Content-Length: 0\r\n", b"Content-Type: text/plain\r\n")
+    writer.write(OPTIONS % (7, 7) + bare + b"v=0\r\n" + OPTIONS % (2, 2))
+    heard = await rest_of(reader)
+    starts = [line for line in heard.split(b"\r\n") if line.startswith(b"SIP/2.0 ")]
+    assert starts == [b"SIP/2.0 200 OK", b"SIP/2.0 400 Bad Request (missing content length)"]
+    assert heard.count(b"CSeq: 1 OPTIONS") == 2
+
+
+async def test_a_response_without_length_ends_the_connection_and_nothing_is_sent(
+    stream: Stream,
+) -> None:
+    reader, writer = stream
+    writer.write(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\r\n")
+    assert await rest_of(reader) == b""
 
 
 async def test_a_message_that_does_not_end_in_time_ends_the_connection(

@@ -3,6 +3,9 @@
 Jobs are committed in the order they came, many in one transaction when they pile up. A job that
 answers a call may fail: the call is then refused and nothing of it is written. Every other fact is
 true already, so it stays in front of the queue until the store takes it; nothing is lost.
+
+A fault of another kind is one of ours: then jobs are committed one by one, and what alone cannot
+be written while the store takes the rest goes into the log, whole. The thread lives on.
 """
 
 import asyncio
@@ -11,7 +14,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -54,25 +58,52 @@ class Job:
     checkpoints: tuple[Elapsed, ...] = ()
 
 
-class Committer:
-    """Owns the thread; `submit` from the event loop, `close` when all legs are gone."""
+Attempt = Callable[[Callable[[], object]], Exception | None]
+"""Does something and returns what it raised, whatever that was."""
 
-    def __init__(self, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:
+
+class Committer:
+    """Owns the thread; `submit` from the event loop, `close` when all legs are gone.
+
+    Attributes:
+        not_written: facts that the store will never hold; they are in the log.
+    """
+
+    def __init__(
+        self, outbox: Outbox, loop: asyncio.AbstractEventLoop, *, attempt: Attempt
+    ) -> None:
+        self.not_written = 0
         self._outbox = outbox
         self._loop = loop
+        self._attempt = attempt
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._backlog: deque[Job] = deque()
         self._refused: set[str] = set()
+        self._trouble = ""
+        self._failures = 0
+        self._closed = False
         self._dead = False
         self._busy = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
+    @property
+    def trouble(self) -> str:
+        """Why facts are not written now, "" while they are."""
+        ended = not (self._closed or self._thread.is_alive())
+        return "the thread that commits facts has ended" if ended else self._trouble
+
     def submit(self, job: Job) -> None:
         """Queue a job; its `done` is called on the event loop, in the order of submission."""
+        if self._thread.is_alive() or self._dead:
+            self._jobs.put(job)
+            return
         self._jobs.put(job)
+        self._bury(StoreUnavailable(self.trouble or "the store is closed"))
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -82,30 +113,31 @@ class Committer:
         await self.close()
 
     def _run(self) -> None:
-        backlog: deque[Job] = deque()
         closing = False
-        failures = 0
-        while not (closing and not backlog):
-            closing = self._collect(backlog, closing, wait_s=RETRY_S if failures else None)
+        while not (closing and not self._backlog):
+            closing = self._collect(closing, wait_s=RETRY_S if self._failures else None)
             if self._dead:
                 return
-            try:
-                self._commit(backlog)
-                failures = 0
-            except StoreUnavailable as fault:
-                failures += 1
-                log.error("store.unavailable", waiting=len(backlog), error=str(fault))
-                self._refuse(backlog, fault)
-                if closing and failures >= CLOSE_TRIES_MAX:
-                    self._give_up(backlog)
+            fault = self._attempt(lambda: self._commit(tuple(self._backlog)))
+            if fault is None:
+                self._backlog.clear()
+                self._failures, self._trouble = 0, ""
+                continue
+            self._failures += 1
+            self._trouble = f"{type(fault).__name__}: {fault}"
+            if again := self._attempt(partial(self._on_fault, fault)):
+                log.critical("store.fault", waiting=len(self._backlog), exc_info=again)
+            if closing and self._failures >= CLOSE_TRIES_MAX:
+                self._give_up()
 
-    def _collect(self, backlog: deque[Job], closing: bool, wait_s: float | None) -> bool:
+    def _collect(self, closing: bool, wait_s: float | None) -> bool:
         """Move queued jobs into the backlog; wait for one when there is nothing else to do."""
+        backlog = self._backlog
         try:
             if closing:
                 threading.Event().wait(wait_s or 0)
                 return True
-            job = self._jobs.get(timeout=wait_s if backlog else None)
+            job = self._jobs.get(timeout=wait_s)
             if self._busy:
                 time.sleep(LINGER_S)
             while job is not None:
@@ -117,17 +149,55 @@ class Committer:
             return False
         return True
 
-    def _commit(self, backlog: deque[Job]) -> None:
-        facts = [fact for job in backlog for fact in job.facts if fact.subject not in self._refused]
-        checkpoints = [checkpoint for job in backlog for checkpoint in job.checkpoints]
-        self._busy = len(backlog) > 1
-        if facts or checkpoints:
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        facts = [fact for job in jobs for fact in job.facts if fact.subject not in self._refused]
+        checkpoints = [checkpoint for job in jobs for checkpoint in job.checkpoints]
+        self._busy = len(jobs) > 1
+        if facts or checkpoints or self._failures:  # after a fault nothing at all is a trial
             self._outbox.commit(facts, checkpoints)
-        self._tell([(job, None) for job in backlog])
-        backlog.clear()
+        self._tell([(job, None) for job in jobs])
 
-    def _refuse(self, backlog: deque[Job], fault: StoreUnavailable) -> None:
+    def _on_fault(self, fault: Exception) -> None:
+        if isinstance(fault, StoreUnavailable):
+            log.error("store.unavailable", waiting=len(self._backlog), error=str(fault))
+            self._refuse(fault)
+        else:
+            first = fault if self._failures == 1 else None
+            log.critical("store.fault", waiting=len(self._backlog), exc_info=first)
+            self._sift()
+
+    def _sift(self) -> None:
+        """Commit jobs one by one, to find out whether some of them or the store is at fault."""
+        jobs, faulty = tuple(self._backlog), []
+        for job in jobs:
+            fault = self._attempt(partial(self._commit, (job,)))
+            if isinstance(fault, StoreUnavailable):
+                self._refuse(fault)
+                return
+            if fault is None:
+                self._backlog.remove(job)
+            else:
+                faulty.append((job, fault))
+        takes = self._attempt(lambda: self._outbox.commit((), ()))
+        for job, fault in faulty:
+            self._give_back(job, fault, for_good=takes is None)
+
+    def _give_back(self, job: Job, fault: Exception, *, for_good: bool) -> None:
+        """Refuse the call of a job, or put into the log what the store will never take of it."""
+        if job.refusable is not None:
+            self._refused.add(str(job.refusable))
+            refusal = StoreUnavailable(f"{type(fault).__name__}: {fault}")
+            self._tell([(job, refusal)])
+        elif for_good:
+            self._into_log(job)
+            self._tell([(job, None)])
+        else:
+            return
+        self._backlog.remove(job)
+
+    def _refuse(self, fault: StoreUnavailable) -> None:
         """Give the calls that can still be refused back; keep the facts that are true."""
+        backlog = self._backlog
         refused = [job for job in backlog if job.refusable is not None]
         self._refused.update(str(job.refusable) for job in refused)
         kept = [job for job in backlog if job.refusable is None and job.facts]
@@ -135,12 +205,28 @@ class Committer:
         backlog.extend(kept)
         self._tell([(job, fault) for job in refused])
 
-    def _give_up(self, backlog: deque[Job]) -> None:
-        """Put facts that no disk takes into the log, whole, so that they can be ingested later."""
-        for fact in (fact for job in backlog for fact in job.facts):
-            event = json.dumps(cloud_event(fact, self._outbox.source))
+    def _bury(self, fault: StoreUnavailable) -> None:
+        """Do without the thread: refuse what can be, and put the rest into the log."""
+        while not self._jobs.empty():
+            if job := self._jobs.get():
+                self._backlog.append(job)
+        while self._backlog:
+            job = self._backlog.popleft()
+            if job.refusable is None:
+                self._into_log(job)
+            self._tell([(job, fault if job.refusable else None)])
+
+    def _give_up(self) -> None:
+        for job in self._backlog:
+            self._into_log(job)
+        self._backlog.clear()
+
+    def _into_log(self, job: Job) -> None:
+        """Put facts that no store takes into the log, whole, so that they can be ingested later."""
+        for fact in job.facts:
+            self.not_written += 1
+            event = json.dumps(cloud_event(fact, self._outbox.source), default=repr)
             log.critical("store.fact_not_written", cloud_event=event)
-        backlog.clear()
 
     def _tell(self, results: list[tuple[Job, StoreUnavailable | None]]) -> None:
         if results and not self._loop.is_closed():

@@ -143,7 +143,8 @@ class Bridge:
         if recovered:
             log.warning("recovered", facts=len(recovered))
         self._stepper.facts.extend(recovered)
-        self._stepper.committer = Committer(self._outbox, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._stepper.committer = Committer(self._outbox, loop, attempt=attempted)
         self._stepper.subscribe(self.stories.on_news)
         self._stepper.subscribe(self._on_news)
         self._outbox.put_sessions(session.spec() for session in self.settings.session)
@@ -278,6 +279,16 @@ class Bridge:
     async def wait_for(self, predicate: Callable[["Bridge"], bool], timeout_s: float) -> bool:
         """Wait until something is true of this bridge; false when it did not become so in time."""
         return await self._stepper.wait_for(lambda: predicate(self), timeout_s)
+
+    @property
+    def store_trouble(self) -> str:
+        """Why facts are not written now, "" while they are: as long as it lasts calls get 503."""
+        return self._stepper.committer.trouble if self._stepper.committer else ""
+
+    @property
+    def facts_not_written(self) -> int:
+        """How many facts the store will never hold: the log has them."""
+        return self._stepper.committer.not_written if self._stepper.committer else 0
 
     def outbox_waiting(self) -> int:
         """Return how many facts billing has not taken yet; reads the store."""
@@ -437,3 +448,12 @@ class Bridge:
             log.exception("fault", leg=leg)
             if leg is not None:  # its end comes back from SIP, and ends the rest of it
                 self._sip.order(HangUp(leg, "internal fault"))
+
+
+def attempted(action: Callable[[], object]) -> Exception | None:
+    """Do something in a thread that must not end by it; return what it raised."""
+    try:
+        action()
+    except Exception as fault:
+        return fault
+    return None

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from bridge.drawing.html import STYLE
+from bridge.errors import StoreUnavailable
 from bridge.web import (
     account_routes,
     control_routes,
@@ -79,8 +80,10 @@ def build(context: Context, tokens: Tokens) -> FastAPI:
 def _add_health(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"])
     async def healthz(context: Ctx) -> dict[str, str]:
-        """Say that the bridge's loop runs and its store can be read."""
+        """Say that the bridge's loop runs, its store can be read, and facts are written."""
         await asyncio.to_thread(context.store.waiting)
+        if trouble := context.bridge.store_trouble:
+            raise StoreUnavailable(trouble)
         return {"status": "fine"}
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)

@@ -51,12 +51,20 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "sip_dropped_total": Family("counter", "SIP datagrams thrown away, by reason.", ("reason",)),
     "facts_total": Family("counter", "Facts committed since start, by type.", ("type",)),
     "outbox_depth": Family("gauge", "Facts that billing has not taken yet."),
+    "facts_not_written_total": Family(
+        "counter", "Facts that are in the log only: a fault of ours."
+    ),
 }
 
 
 def text(bridge: Bridge, facts: Mapping[str, int], *, outbox_waiting: int) -> str:
     """Return everything that is measured now; `facts` are those committed since start, by type."""
-    parts = [_legs(bridge), _media(bridge), _sip(bridge.sip_counters), _rest(facts, outbox_waiting)]
+    parts = [
+        _legs(bridge),
+        _media(bridge),
+        _sip(bridge.sip_counters),
+        _rest(bridge, facts, outbox_waiting),
+    ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -142,9 +150,11 @@ def _sip(counters: Mapping[str, int]) -> Iterator[str]:
         yield _value("sip_dropped_total", count, reason=name.removeprefix("drop."))
 
 
-def _rest(facts: Mapping[str, int], outbox_waiting: int) -> Iterator[str]:
+def _rest(bridge: Bridge, facts: Mapping[str, int], outbox_waiting: int) -> Iterator[str]:
     yield from _family("facts_total")
     for type_, count in sorted(facts.items()):
         yield _value("facts_total", count, type=type_)
     yield from _family("outbox_depth")
     yield _value("outbox_depth", outbox_waiting)
+    yield from _family("facts_not_written_total")
+    yield _value("facts_not_written_total", bridge.facts_not_written)

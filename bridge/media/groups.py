@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import all_of
 from bridge.media.shape import FRAME
 
 RANKS: Final = 64
@@ -75,6 +76,26 @@ def arrange(group_of: NDArray[np.int64], also: NDArray[np.int64] | None = None) 
         named.setdefault(number, len(named))
     lonely = (size == 1)[group]
     return Groups(order, group, named, tuple(spans), lonely if lonely.any() else None)
+
+
+class Seating:
+    """The latest `Groups`, made anew only when somebody has come, gone, or changed groups.
+
+    While many call, legs are opened and closed between any two ticks, and few of them are in a
+    group yet: nothing about groups changes by those.
+    """
+
+    def __init__(self, legs_max: int) -> None:
+        self._of: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
+        self._also = self._of[:0]
+        self.groups = arrange(self._of)
+
+    def arrange(self, group_of: NDArray[np.int64], also: NDArray[np.int64]) -> Groups:
+        """Return what `arrange` does."""
+        if not (all_of(group_of == self._of) and np.array_equal(also, self._also)):
+            self._of[:], self._also = group_of, also
+            self.groups = arrange(group_of, also)
+        return self.groups
 
 
 @dataclass(slots=True)

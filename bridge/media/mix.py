@@ -12,11 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711, samples
-from bridge.media.groups import RANKS, Groups, MixBuffers, arrange
+from bridge.media.groups import RANKS, Groups, MixBuffers, Seating, arrange
 from bridge.media.linked import Exchange, add_linked
 from bridge.media.masks import any_of, where
 
-__all__ = ["RANKS", "Groups", "MixBuffers", "Voices", "arrange", "mix_minus", "saturated"]
+__all__ = [
+    "RANKS",
+    "Groups",
+    "MixBuffers",
+    "Seating",
+    "Voices",
+    "arrange",
+    "mix_minus",
+    "saturated",
+]
 
 BLOCK: Final = 256
 """Rows that speakers hear, encoded at a time: all at once drives the rest out of the cache."""

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.masks import any_of, where
 from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PAYLOAD_MAX
 from bridge.units import FRAME_MS
 
@@ -149,9 +150,10 @@ def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) ->
     began[out.slots] = began[out.odd] = False
     out.fresh |= began  # a leg that has not been sending starts with a marker
     out.held[began] = 0
-    common = out.size == FRAME
-    out.slots, out.ports = _by_port(np.flatnonzero(sends & common), port)
-    out.odd, _ = _by_port(np.flatnonzero(sends & ~common), port)
+    odd = out.size != FRAME
+    odd &= sends
+    out.slots, out.ports = _by_port(where(sends ^ odd), port)
+    out.odd, _ = _by_port(where(odd), port)
     out.odd_port, out.odd_slots, out.odd_ports = port[out.odd], out.odd[:0], []
     words = out.data.view(np.uint32)
     words[: len(out.slots), HEADER_AT // 4 + 2] = out.ssrc[out.slots]
@@ -159,24 +161,28 @@ def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) ->
     out.common[out.slots] = True
     out.kind = out.payload_type[out.slots].astype(np.uint32) << np.uint32(16)
     out.kind |= np.uint32(0x8000_0000)
-    out.beginning = bool(out.fresh[out.slots].any())
+    out.beginning = bool(any_of(out.fresh[out.slots]))
 
 
 def _by_port(
     slots: NDArray[np.intp], port: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], list[tuple[int, int, int]]]:
     """Return `slots` in the order of their ports, and (port index, first row, rows) of each."""
-    slots = slots[np.argsort(port[slots], kind="stable")]
-    return slots, spans(port[slots])
+    if not len(slots):
+        return slots, []
+    ports = port[slots]
+    order = ports.argsort(kind="stable")
+    return slots[order], spans(ports[order])
 
 
 def spans(port: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Return (port index, first row, rows) of rows that lie by port."""
     if not len(port):
         return []
-    first = np.flatnonzero(np.concatenate([[True], port[1:] != port[:-1]]))  # as they lie by port
-    rows = np.diff(first, append=len(port))
-    return list(zip(port[first].tolist(), first.tolist(), rows.tolist(), strict=True))
+    first = [0, *(where(port[1:] != port[:-1]) + 1).tolist()]  # as they lie by port
+    ends = [*first[1:], len(port)]
+    rows = [end - at for at, end in zip(first, ends, strict=True)]  # bounded by the ports in use
+    return list(zip(port[first].tolist(), first, rows, strict=True))
 
 
 def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> None:

@@ -169,6 +169,8 @@ class Taps:
             for group, tap in self._taps.items()
             if tap.voices is not None and group in groups.dense
         ]  # bounded by the recordings running
+        if not with_tracks:  # as nearly always
+            return groups.order[:0]
         return groups.order[np.isin(groups.group, with_tracks)]
 
     def gather(

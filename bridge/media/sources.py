@@ -146,6 +146,7 @@ class Sources:
         self._legs: dict[int, _Remote] = {}
         self._owner: dict[int, int] = {}  # key -> slot
         self._unheard: dict[int, set[int]] = {}  # port index -> slots not latched yet
+        self._unknown: dict[int, set[int]] = {}  # of those the ones that nothing is proven of
         self._finds = 0
         self._departed: dict[int, int] = {}  # key -> until which look-up, in their order
 
@@ -156,7 +157,7 @@ class Sources:
 
         No other leg may be unknown there, and the address must not be in use.
         """
-        if any(not self._legs[slot].proven for slot in self._unheard.get(port, ())):
+        if self._unknown.get(port):
             return False
         return not expected or expected - _AF_INET + port not in self._owner
 
@@ -171,19 +172,20 @@ class Sources:
         leg = self._legs[slot]
         self._release(slot, leg)
         self._depart(leg)
-        leg.latched = 1  # nobody's source: the port waits for this leg no more
-        self._mark(slot)
+        self._unheard[leg.port].discard(slot)
+        self._unknown[leg.port].discard(slot)
+        self.waiting[leg.port] = bool(self._unheard[leg.port])
         del self._legs[slot]
 
     def set_remote(self, slot: int, expected: int, *, proven: bool, relatch: bool) -> None:
         """Take over what was agreed; with `relatch` forget the latched source."""
         leg = self._legs[slot]
-        self._release(slot, leg)
-        if relatch:
-            leg.latched = 0
-        leg.expected = expected
-        claimed = self._claim(slot, expected)
-        leg.proven = proven and claimed
+        if relatch or expected != leg.expected:
+            self._release(slot, leg)
+            if relatch:
+                leg.latched = 0
+            leg.expected = expected
+        leg.proven = self._claim(slot, expected) and proven
         if leg.latched:
             self._claim(slot, leg.latched)
         self._mark(slot)
@@ -233,8 +235,8 @@ class Sources:
         same = [slot for slot in unheard if self._legs[slot].expected >> 32 == host]
         if len(same) == 1:
             return same[0]
-        open_ = [slot for slot in unheard if not self._legs[slot].proven]
-        return open_[0] if len(open_) == 1 and not same else -1
+        unknown = self._unknown.get(port, ()) if source else ()
+        return next(iter(unknown)) if len(unknown) == 1 and not same else -1
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -263,9 +265,12 @@ class Sources:
 
     def _depart(self, leg: _Remote) -> None:
         """Keep in mind what a leg has left, and forget what others left long ago."""
-        for key, until in list(self._departed.items()):  # bounded by those that are over
+        gone = []
+        for key, until in self._departed.items():  # bounded by those that are over
             if until >= self._finds:
                 break
+            gone.append(key)
+        for key in gone:
             del self._departed[key]
         for source in filter(None, {leg.expected, leg.latched}):  # two at most
             key = source - _AF_INET + leg.port
@@ -275,5 +280,7 @@ class Sources:
     def _mark(self, slot: int) -> None:
         leg = self._legs[slot]
         unheard = self._unheard.setdefault(leg.port, set())
+        unknown = self._unknown.setdefault(leg.port, set())
         (unheard.discard if leg.latched else unheard.add)(slot)
+        (unknown.discard if leg.latched or leg.proven else unknown.add)(slot)
         self.waiting[leg.port] = bool(unheard)

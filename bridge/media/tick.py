@@ -119,7 +119,8 @@ class Plane:
         self.silent: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.pitch: NDArray[np.int64] = np.full(legs_max, conceal.PITCH_MIN, np.int64)
         self._mark: NDArray[np.int64] = np.zeros(legs_max, np.int64)
-        self._groups = mix.arrange(self.group)
+        self._seating = mix.Seating(legs_max)
+        self._groups = self._seating.groups
         self._count = 0
         self._stale = True
 
@@ -150,9 +151,8 @@ class Plane:
         self.open[slot] = self.ready[slot] = False
         self.gain[slot] = 1
         self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
-        self.group[slot] = -1
+        self.group[slot], self.dest[slot] = -1, 0
         self.taps.name(slot, "")
-        self.dest[slot] = 0
         self._stale = True
 
     def _clear(self, slot: int) -> None:
@@ -473,7 +473,7 @@ class Plane:
         """Lay out groups and rows to send anew."""
         used = where(self.open)
         self._count = int(used[-1]) + 1 if len(used) else 0
-        self._groups = mix.arrange(self.group, self.links.groups)
+        self._groups = self._seating.arrange(self.group, self.links.groups)
         self.taps.arrange(self._groups)
         self.listening.beeping = where(self.ready & (self.dtmf_type == _NO_TYPE))
         self.listening.tracked = self.taps.tracked(self._groups)

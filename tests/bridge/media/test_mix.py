@@ -154,3 +154,24 @@ def test_nobody_in_a_group_is_no_mix() -> None:
     codes, _, groups = mixed(np.ones((3, FRAME), np.int16), np.full(3, -1))
     assert groups.dense == {}
     assert (codes == 0xFF).all()
+
+
+def test_groups_are_made_anew_for_who_comes_and_goes_and_for_nobody_else() -> None:
+    """Over a thousand turns they are what they would be if made anew each time."""
+    rng = np.random.default_rng(5)
+    seating = mix.Seating(LEGS)
+    group_of, also = np.full(LEGS, -1, np.int64), np.zeros(0, np.int64)
+    made = 0
+    for _ in range(1_000):
+        before = seating.groups
+        same = rng.random() < 0.7
+        if not same:
+            group_of[rng.integers(0, LEGS, 3)] = rng.integers(-1, 5, 3)
+            also = rng.permutation(7)[: rng.integers(0, 3)]
+        groups, anew = seating.arrange(group_of, also), mix.arrange(group_of, also)
+        assert not same or groups is before
+        made += groups is not before
+        assert groups.order.tolist() == anew.order.tolist()
+        assert groups.group.tolist() == anew.group.tolist()
+        assert (groups.dense, groups.spans) == (anew.dense, anew.spans)
+    assert 200 < made < 400

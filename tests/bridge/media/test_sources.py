@@ -184,3 +184,33 @@ def test_stranger_before_the_sdp_address_does_not_win_for_good(sources: Sources)
     assert sources.destination(1) == ANN
     assert sources.has(1, ANN)
     assert not sources.has(1, BOB)
+
+
+def test_what_is_agreed_again_with_nothing_new_changes_nothing_but_what_is_proven(
+    sources: Sources,
+) -> None:
+    """The ACK proves what the offer said: who was heard meanwhile stays, and the port is free."""
+    sources.open(1, 0, ANN)
+    sources.heard(1, BOB)
+    assert (find(sources, 0, ANN), find(sources, 0, BOB)) == (1, 1)
+    sources.set_remote(1, ANN, proven=True, relatch=False)
+    assert (find(sources, 0, ANN), find(sources, 0, BOB)) == (1, 1)
+    assert sources.destination(1) == BOB
+    sources.open(2, 1, ANN)
+    assert not sources.may_share(1, BOB)
+    sources.set_remote(2, ANN, proven=True, relatch=False)
+    assert sources.may_share(1, BOB)
+    sources.set_remote(2, ANN, proven=False, relatch=False)
+    assert not sources.may_share(1, BOB)
+    sources.close(2)
+    assert sources.may_share(1, BOB)
+
+
+def test_address_that_was_anothers_is_given_once_it_is_agreed_again(sources: Sources) -> None:
+    sources.open(1, 0, ANN)
+    sources.open(2, 0, ANN)
+    sources.set_remote(2, ANN, proven=True, relatch=False)
+    assert (sources.has(2, ANN), sources.destination(2)) == (False, 0)
+    sources.close(1)
+    sources.set_remote(2, ANN, proven=True, relatch=False)
+    assert (sources.has(2, ANN), sources.destination(2)) == (True, ANN)

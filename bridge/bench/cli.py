@@ -158,12 +158,16 @@ def stages(
         bool,
         typer.Option("--beside-numpy", help="Take turns with numpy instead of compiled loops."),
     ] = False,
+    halt: Annotated[
+        int, typer.Option(min=0, max=50, help="Ticks for which then nothing comes for anybody.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Show where the CPU time of a tick goes, without the kernel's part."""
     from bridge.bench.stages import run
 
-    result = run(participants, ticks, _there(codec), pause_ms=pause_ms, beside_numpy=beside_numpy)
+    name = _there(codec)
+    result = run(participants, ticks, name, pause_ms=pause_ms, beside_numpy=beside_numpy, halt=halt)
     loops = {result["loops"]: result} | ({"numpy": result["numpy"]} if beside_numpy else {})
     rows: Rows = []
     for name in ("all", *result["stages_ms"]):
@@ -174,6 +178,8 @@ def stages(
             rows[-1] |= {f"ms, {kind}": mean.get(name, 0), f"least, {kind}": least.get(name, 0)}
     title = f"A tick of {participants} {codec} legs, {pause_ms:g} ms of sleep before it"
     _tell(result, title, as_json=as_json, rows=rows)
+    if halt and not as_json:
+        typer.echo(f"ms of ticks in which nothing comes, and of the next: {result['halted_ms']}")
 
 
 @app.command(epilog="Example: tollbridge bench churn --participants 1000 --rate 100 --json")

@@ -70,6 +70,7 @@ STAGES: Final[tuple[tuple[str, Any, str], ...]] = (
 """Name, owner and attribute; a stage's time is without that of stages within it."""
 
 _WARM_UP: Final = 50
+_HALTS: Final = 5
 _TURN: Final = 10  # ticks with the compiled loops, then as many with numpy's
 
 Loops = Callable[[], AbstractContextManager[None]]
@@ -168,11 +169,14 @@ def run(
     *,
     pause_ms: float = 0,
     beside_numpy: bool = False,
+    halt: int = 0,
 ) -> dict[str, Any]:
     """Return the milliseconds of CPU that a tick takes, in all and by stage: the mean, the least.
 
     Each tick begins after a pause. With `beside_numpy` as many ticks are run with numpy's loops,
-    in turns with the compiled ones; the ratio is that of the least ticks.
+    in turns with the compiled ones; the ratio is that of the least ticks. With `halt` nothing
+    comes for so many ticks, as when a network halts: what each of them takes is given too, and
+    the first when all are heard again.
 
     Raises:
         InputError: nothing was compiled that could be compared.
@@ -194,7 +198,30 @@ def run(
         result["numpy"] = _figures(found["numpy"])
         ratio = result["tick_ms_least"] / result["numpy"]["tick_ms_least"]
         result["ratio_to_numpy"] = round(ratio, 3)
+    if halt:
+        result["halted_ms"] = _halted(legs, codec, halt)
     return result
+
+
+def _halted(legs: int, codec: str, halt: int) -> list[float]:
+    """Return what the ticks of a halt take, and the one after: the least of `_HALTS`."""
+    said = payloads_of(codec)
+    plane, packets = _plane(legs, codec, said)
+    nothing = packets.pick(np.zeros(0, np.int64))
+    clock = _Clock()
+    tick_of = clock.timed("all", plane.tick)
+    found = []
+    for _ in range(_HALTS):
+        took = []
+        for turn in range(_WARM_UP + halt + 1):
+            number = plane.tick_no
+            _speak(packets, said, number)
+            clock.ns = {}
+            there = not _WARM_UP <= turn < _WARM_UP + halt
+            tick_of(packets if there else nothing, number * FRAME_NS)
+            took.append(clock.ns["all"])
+        found.append(took[_WARM_UP:])
+    return [round(ns / NS_PER_MS, 3) for ns in np.min(found, axis=0).tolist()]
 
 
 def _ticks(

@@ -13,7 +13,7 @@
 
 #include "_clones.h"
 
-enum { VERSION = 2, FRAME = 160, AHEAD = 4, LINE = 64 };
+enum { VERSION = 3, FRAME = 160, AHEAD = 4, LINE = 64 };
 enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
 
 /* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */

@@ -4,7 +4,8 @@ The pitch of the last 20 ms is found by correlation, the last one, two, then thr
 are repeated, fading from 10 ms to silence at 60 ms, and the first received frame is faded in.
 The Appendix delays all output by 3.75 ms to smooth the start of an erasure; here the step at the
 start is instead faded out over a quarter period, so that received frames pass untouched.
-Everything works on the lost legs of one tick at once. The Appendix is about 8 kHz; at a higher
+Everything works on the lost legs of one tick at once: at 8 kHz in C where that was compiled, for
+when a network halts for a moment that is all of them. The Appendix is about 8 kHz; at a higher
 rate, `scale` times that, all lengths are so many times longer.
 """
 
@@ -13,52 +14,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.shape import FRAME
+from bridge.media import conceal_c, conceal_numpy, samples
+from bridge.media.conceal_numpy import HISTORY, PITCH_MAX, PITCH_MIN, STEP
 
-HISTORY: Final = 3 * FRAME
-"""Samples of history wanted; 390 are used."""
+__all__ = ["HISTORY", "PITCH_MAX", "PITCH_MIN", "extrapolate", "overlap_of", "pitch_of"]
 
-PITCH_MIN: Final = 40
-PITCH_MAX: Final = 120
-_MATCH: Final = 160
-_STEP: Final = 80  # 10 ms
-_FADE_END: Final = 480  # 60 ms
 
-_LAGS: Final = np.arange(PITCH_MIN, PITCH_MAX + 1)
+_LOOPS: Final = conceal_c.Loops(samples.LIBRARY) if samples.LIBRARY else conceal_numpy
+"""For 8 kHz; both give the same to the bit."""
 
 
 def pitch_of(history: NDArray[np.float32], scale: int = 1) -> NDArray[np.int64]:
     """Return the pitch period, (n,) int64 in scale * [40, 120], of `history`, (n, H) float32.
 
-    H is scale * HISTORY. Normalised cross-correlation of the last 20 ms with what came a period
-    before, coarsely on every second sample of 8 kHz, then exactly around the best.
+    H is scale * HISTORY; samples are whole numbers in the range of int16.
     """
-    coarse = history[:, :: 2 * scale]
-    match, lags = _MATCH // 2, _LAGS[::2] // 2
-    best = lags[_best(coarse, match, int(lags[0]), int(lags[-1]))] * 2 * scale
-    near = 2 * scale - 1
-    fine = np.clip(best[:, None] + np.arange(-near, near + 1), PITCH_MIN * scale, PITCH_MAX * scale)
-    each = np.arange(len(history))[:, None, None]
-    start = (HISTORY - _MATCH) * scale - fine
-    windows = history[each, start[:, :, None] + np.arange(_MATCH * scale)]
-    score = _score(windows, history[:, -_MATCH * scale :])
-    return np.asarray(fine[np.arange(len(fine)), score.argmax(axis=1)])
-
-
-def _best(history: NDArray[np.float32], match: int, low: int, high: int) -> NDArray[np.intp]:
-    """Return, per row, the index in [low, high] of the lag that matches best."""
-    size = history.shape[1]
-    area = history[:, size - match - high : size - low]
-    windows = np.lib.stride_tricks.sliding_window_view(area, match, axis=1)[:, ::-1]
-    return np.asarray(_score(windows, history[:, -match:]).argmax(axis=1))
-
-
-def _score(windows: NDArray[np.float32], template: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the correlation of each window, (n, lags, match), normalised by its energy."""
-    dot = np.einsum("nlm,nm->nl", windows, template)
-    energy = np.einsum("nlm,nlm->nl", windows, windows)
-    score: NDArray[np.float32] = dot / np.sqrt(np.maximum(energy, 1.0))
-    return score
+    if scale == 1:
+        return _LOOPS.pitch_of(history)
+    return conceal_numpy.pitch_of(history, scale)
 
 
 def extrapolate(
@@ -70,51 +43,11 @@ def extrapolate(
 ) -> NDArray[np.float32]:
     """Return samples `start` .. `start + count` of each erasure, (n, count) float32.
 
-    Sample 0 follows the last of `history`, (n, scale * HISTORY).
+    Sample 0 follows the last of `history`, (n, scale * HISTORY). `start`, (n,), is no less.
     """
-    t = start[:, None] + np.arange(count)
-    step_size = _STEP * scale
-    periods = np.minimum(1 + t // step_size, 3)
-    value = _repeat(history, pitch, t, periods)
-    # Where the number of repeated periods changes, the old and the new are cross-faded.
-    since = t % step_size
-    blend = 32 * scale
-    joint = (since < blend) & (t >= step_size) & (t < 3 * step_size)
-    if joint.any():
-        before = _repeat(history, pitch, t, np.maximum(periods - 1, 1))
-        weight = ((since + 1) / (blend + 1)).astype(np.float32)
-        value = np.where(joint, before + (value - before) * weight, value)
-    quarter = pitch[:, None] // 4
-    each = np.arange(len(history))
-    step = history[:, -1] - history[each, HISTORY * scale - 1 - pitch]
-    value += step[:, None] * np.clip(1 - (t + 1) / (quarter + 1), 0, 1).astype(np.float32)
-    end = _FADE_END * scale
-    fade = np.clip((end - t) / (end - step_size), 0, 1).astype(np.float32)
-    return value * fade
-
-
-def _repeat(
-    history: NDArray[np.float32],
-    pitch: NDArray[np.int64],
-    t: NDArray[np.int64],
-    periods: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Return sample `t` of the endless repetition of the last `periods` pitch periods.
-
-    The last quarter period before each repetition fades into what preceded the repeated part.
-    """
-    length = periods * pitch[:, None]
-    quarter = pitch[:, None] // 4
-    where = t % length
-    index = history.shape[1] - length + where
-    each = np.arange(len(history))[:, None]
-    value = history[each, index]
-    tail = where - (length - quarter)
-    fading = tail >= 0
-    earlier = history[each, np.where(fading, index - length, 0)]
-    weight = ((tail + 1) / (quarter + 1)).astype(np.float32)
-    faded: NDArray[np.float32] = np.where(fading, value + (earlier - value) * weight, value)
-    return faded
+    if scale == 1:
+        return _LOOPS.extrapolate(history, pitch, start, count)
+    return conceal_numpy.extrapolate(history, pitch, start, count, scale)
 
 
 def overlap_of(
@@ -125,4 +58,4 @@ def overlap_of(
     A quarter period, and 4 ms more for each 10 ms of erasure after the first, 10 ms at most.
     """
     longer = 32 * scale * (2 * run.astype(np.int64) - 1)
-    return np.asarray(np.minimum(pitch // 4 + longer, _STEP * scale))
+    return np.asarray(np.minimum(pitch // 4 + longer, STEP * scale))

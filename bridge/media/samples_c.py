@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bridge.media.groups import Groups, MixBuffers
 from bridge.media.shape import FRAME, PAYLOAD_AT
 
-VERSION: Final = 2 << 16 | FRAME
+VERSION: Final = 3 << 16 | FRAME
 """What the library must say it is: one that an older source was made into may ask for others."""
 
 P: Final = ctypes.c_void_p
@@ -106,7 +106,7 @@ class Loops:
             at(ring, _SAMPLES, (len(ring), FRAME)),
             len(ring),
         )
-        _all_of(done, count)
+        all_of(done, count)
 
     def take(
         self,
@@ -128,7 +128,7 @@ class Loops:
             count,
             at(talk, _SAMPLES, (count, FRAME)),
         )
-        _all_of(done, count)
+        all_of(done, count)
 
     def sum_up(
         self, groups: Groups, quiet: NDArray[np.bool_], buffers: MixBuffers
@@ -152,7 +152,7 @@ class Loops:
             at(voices, _SUMS, (several,)),
             at(speaks, _FLAGS, (count,)),
         )
-        _all_of(done, count)
+        all_of(done, count)
         return speaks
 
     def encode_each(
@@ -200,7 +200,7 @@ class Loops:
             count,
             at(codes, _CODES, (count, FRAME)),
         )
-        _all_of(done, count)
+        all_of(done, count)
 
 
 def at(
@@ -217,6 +217,11 @@ def at(
     return _address(_begins(array))  # type: ignore[arg-type] # a buffer, which 3.11 has no type for
 
 
-def _all_of(done: int, count: int) -> None:
+def all_of(done: int, count: int) -> None:
+    """Refuse what a function in C did not do.
+
+    Raises:
+        IndexError: it did fewer rows than asked for.
+    """
     if done != count:
         raise IndexError(f"row {done} of {count} points outside its array")

@@ -63,6 +63,8 @@ def test_each_command_prints_what_was_measured(
     assert all(text in printed for text in ("0.625", "0.375", "1.25"))
     args = ["stages", "--pause-ms", "14", "--beside-numpy", *flags]
     assert "1.125" in RUNNER.invoke(app, args, env={"COLUMNS": "200"}).stdout
+    monkeypatch.setattr(stages, "run", lambda *_args, **_named: both | {"halted_ms": [0.0625]})
+    assert "0.0625" in RUNNER.invoke(app, ["stages", "--halt", "1", *flags]).stdout
     rows = [{"": "tollbridge", "cores": 0.25}, {"": "Janus", "cores": 0.875}]
     both = {"participants": 20, "conferences": 2, "ratio": 3.5, "rows": rows}
     monkeypatch.setattr(peers, "run", lambda *_args, **_named: both)

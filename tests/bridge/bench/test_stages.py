@@ -65,3 +65,12 @@ def test_wideband_legs_have_stages_of_their_own(codec: str, stage: str) -> None:
     assert result["codec"] == codec
     assert 0 < result["stages_ms"][stage] <= result["tick_ms"]
     assert 0 < result["tick_ms_least"] < result["tick_ms"] + 0.01
+
+
+def test_a_halt_is_made_up_for_and_then_silence() -> None:
+    """Nothing, what is left in the jitter buffer, three made-up frames, silence, all again."""
+    result = stages.run(40, 10, halt=6)
+    halted = result["halted_ms"]
+    assert len(halted) == 7
+    assert min(halted) > 0
+    assert max(halted) in halted[1:4]

@@ -44,6 +44,7 @@ SDP_MEDIA_MAX: Final = 16
 SDP_FORMATS_MAX: Final = 64
 PTIME_MS_MIN: Final = 10
 PTIME_MS_MAX: Final = 60
+"""Of packets that are sent and received; our descriptions say so (`a=maxptime`, RFC 4566 §6)."""
 PTIME_MS: Final = 20
 """What we want to receive, and what we send to who does not say."""
 

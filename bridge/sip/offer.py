@@ -237,7 +237,8 @@ def _audio(
     for rate, number in events.items():
         formats.append(str(number))
         attributes += [f"rtpmap:{number} telephone-event/{rate}", f"fmtp:{number} {DTMF_KEYS}"]
-    attributes += [f"ptime:{local.ptime_ms}", direction.value]
+    # Who packs more into one packet (Opus: up to 120 ms, RFC 7587 §6.1) would not be heard.
+    attributes += [f"ptime:{local.ptime_ms}", f"maxptime:{limits.PTIME_MS_MAX}", direction.value]
     return Line("audio", local.port, PROTOCOL, tuple(formats), tuple(attributes))
 
 

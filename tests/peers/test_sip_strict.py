@@ -40,3 +40,24 @@ def test_what_has_used_up_its_hops_is_answered_as_ever(
     """OPTIONS by the element itself (§11), a method that is not ours by 405."""
     talk.wire.send(talk.text(method, swap=ARRIVED))
     assert talk.wire.answer(method).status == status
+
+
+# --- descriptions -------------------------------------------------------------------------
+
+
+def test_a_phone_is_told_how_much_sound_a_packet_may_hold(talk: Talk) -> None:
+    """Opus may put 120 ms into one (RFC 7587 §6.1), and the media plane takes 60."""
+    opus = sdp(
+        talk.wire.rtp_port,
+        codecs="111 0 101",
+        attributes=["rtpmap:111 opus/48000/2", "rtpmap:101 telephone-event/48000", "ptime:120"],
+    )
+    answer = talk.up(body=opus)
+    assert talk.ask("OPTIONS").status == 200
+    lines = answer.body.split("\r\n")
+    assert {"a=maxptime:60", "a=ptime:20", "a=rtpmap:111 opus/48000/2"} <= set(lines)
+    talk.cseq += 1
+    talk.wire.send(talk.text("INVITE"))  # without an offer: ours says it too
+    assert "\r\na=maxptime:60\r\n" in talk.wire.answer("INVITE").body
+    talk.ack(body=opus.replace("probe 1 1", "probe 1 2"))
+    talk.bye()

@@ -242,6 +242,7 @@ def test_our_offer_names_every_codec_its_clock_and_an_event_type_for_each_clock(
         "a=rtpmap:103 telephone-event/48000",
         "a=fmtp:103 0-15",
         "a=ptime:20",
+        "a=maxptime:60",
         "a=sendrecv",
     ]
 

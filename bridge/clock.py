@@ -43,7 +43,8 @@ class ConferenceClock:
             moved_ns, moved_to = self._moves[index]
         if not self.running:
             return moved_to
-        return ConfMs(moved_to + max(now_ns - moved_ns, 0) // NS_PER_MS)
+        ahead_ns = now_ns - moved_ns
+        return ConfMs(moved_to + ahead_ns // NS_PER_MS) if ahead_ns > 0 else moved_to
 
     def moves(self, since_ns: int, until_ns: int) -> list[tuple[int, ConfMs]]:
         """Return where the clock was set in a span, its beginning first: monotonic, conference."""

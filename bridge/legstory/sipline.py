@@ -5,14 +5,19 @@ looked for has an empty field. Bodies are not kept: keys may be in them.
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 HEAD_BYTES: Final = 8_192
 LINE_MAX: Final = 160
+KEPT_MAX: Final = 1_024
+"""Start lines and CSeq values that are remembered as read."""
 
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _CALL_ID_NAME: Final = b"\r\nCall-ID: "
-_CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*(\d{1,10})[ \t]+([A-Za-z]{1,20})", re.IGNORECASE)
+_CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:([^\r\n]*)", re.IGNORECASE)
+_CSEQ_NAME: Final = b"\r\nCSeq:"
+_CSEQ_VALUE: Final = re.compile(rb"[ \t]*(\d{1,10})[ \t]+([A-Za-z]{1,20})")
 _REASON: Final = re.compile(rb"\r\nreason[ \t]*:[ \t]*([^\r\n]{0,160})", re.IGNORECASE)
 _MEDIA: Final = re.compile(rb"\nm=audio (\d{1,5})[^\r\n]*")
 _WHERE: Final = re.compile(rb"\nc=IN IP[46] ([^\s/]{1,45})")
@@ -43,7 +48,9 @@ def call_id_of(data: bytes) -> str:
     """
     at = data.find(_CALL_ID_NAME, 0, HEAD_BYTES)
     if at >= 0:  # as nearly everybody writes it: a tenth of the time
-        return _text(data[at + len(_CALL_ID_NAME) :].split(b"\r", 1)[0])
+        at += len(_CALL_ID_NAME)
+        end = data.find(b"\r", at)
+        return _text(data[at : len(data) if end < 0 else end])
     found = _CALL_ID.search(data, 0, HEAD_BYTES)
     return _text(found[1]) if found else ""
 
@@ -60,17 +67,38 @@ def line_of(data: bytes) -> SipLine:
     SipLine(text='200 OK', cseq='1 BYE', media='', reason='')
     """
     end = data.find(b"\r\n", 0, HEAD_BYTES)
-    first = _text(data[: HEAD_BYTES if end < 0 else end])[:LINE_MAX]
-    at = data.find(b"\r\nCSeq:", 0, HEAD_BYTES)
-    cseq = _CSEQ.match(data, at) if at >= 0 else _CSEQ.search(data, 0, HEAD_BYTES)
     rare = b"eason" in data or b"EASON" in data
     reason = _REASON.search(data, 0, HEAD_BYTES) if rare else None
     return SipLine(
-        first.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0"),
-        f"{int(cseq[1])} {cseq[2].decode()}" if cseq else "",
+        _first(data[: HEAD_BYTES if end < 0 else end]),
+        _cseq(_cseq_value(data)),
         "" if data.endswith(b"\r\n\r\n") else _media(data),
         _text(reason[1]) if reason else "",
     )
+
+
+# The same few start lines and requests come all the time: each is read once.
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _first(line: bytes) -> str:
+    return _text(line)[:LINE_MAX].removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0")
+
+
+def _cseq_value(data: bytes) -> bytes:
+    at = data.find(_CSEQ_NAME, 0, HEAD_BYTES)
+    if at < 0:
+        found = _CSEQ.search(data, 0, HEAD_BYTES)
+        return found[1] if found else b""
+    at += len(_CSEQ_NAME)
+    end = data.find(b"\r", at, HEAD_BYTES)
+    return data[at : HEAD_BYTES if end < 0 else end]
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _cseq(value: bytes) -> str:
+    found = _CSEQ_VALUE.match(value)
+    return f"{int(found[1])} {found[2].decode()}" if found else ""
 
 
 def _media(data: bytes) -> str:

@@ -17,6 +17,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 _RPORT: Final = re.compile(r";\s*rport\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 _RECEIVED: Final = re.compile(r";\s*received\s*=[^;]*(?=;|$)", re.IGNORECASE)
+_ASKED: Final = ";rport"
 _STAMP_CHARS_MAX: Final = 64
 
 
@@ -36,9 +37,12 @@ def stamp_via(first: str, via: Via, source: Address) -> str:
     asked = "rport" in via.params
     if not asked and literal_ip(via.host) == source.host:
         return first
-    first = _RECEIVED.sub("", first)
+    if "received" in via.params:
+        first = _RECEIVED.sub("", first)
     if asked:
-        first = _RPORT.sub("", first) + f";rport={source.port}"
+        plain = first.endswith(_ASKED)  # as nearly everybody writes it
+        bare = first.removesuffix(_ASKED) if plain else _RPORT.sub("", first)
+        first = f"{bare};rport={source.port}"
     return f"{first};received={source.host}"
 
 

@@ -17,7 +17,7 @@ from bridge.sip.timers import Timer, TimerOwner
 if TYPE_CHECKING:
     from bridge.sip.call import Call
 
-ServerKey = tuple[str, ...]
+ServerKey = tuple[str | int | None, ...]
 """What RFC 3261 §17.2.3 matches requests by."""
 
 

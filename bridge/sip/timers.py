@@ -94,6 +94,9 @@ class Timers:
 
     def pop_due(self, now_ns: NowNs) -> Due | None:
         """Take out the earliest timer that is due, or return None."""
+        heap = self._heap
+        if not heap or heap[0][_AT] > now_ns:  # type: ignore[operator]  # an int
+            return None  # as nearly always, whether that one is still armed or not
         deadline_ns = self.deadline_ns()
         if deadline_ns is None or deadline_ns > now_ns:
             return None

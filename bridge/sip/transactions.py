@@ -24,11 +24,10 @@ def server_key(request: Message, method: str) -> ServerKey:
     for peers that use one branch for everything.
     """
     via = request.via
-    cseq = str(request.cseq)
     if via.rfc3261:
-        return (via.branch, via.host, str(via.port), method, request.call_id, cseq)
+        return (via.branch, via.host, via.port, method, request.call_id, request.cseq)
     # RFC 2543 peers: §17.2.3, the second list of rules.
-    return (request.from_tag, request.echo.vias[0], method, request.call_id, cseq)
+    return (request.from_tag, request.echo.vias[0], method, request.call_id, request.cseq)
 
 
 def _merge_key(request: Request) -> MergeKey:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
@@ -31,3 +32,32 @@ def test_a_closed_pipe_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     structlog.get_logger("test").error("store.unavailable")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("leg-1/3", "leg-1/3"),
+        (None, "None"),
+        (True, "True"),
+        (-7, "-7"),
+        ("", "''"),
+        ("wrong code", "'wrong code'"),
+        ("a=b", "'a=b'"),
+        ("a b=c", "'a b=c'"),
+        ('say "hi"', "'say \"hi\"'"),
+        ("Zoë", "'Zoë'"),
+        ("a\nb", r"'a\nb'"),
+        (Path("a"), "PosixPath('a')"),
+    ],
+)
+def test_a_plain_line_quotes_what_could_be_taken_for_more(
+    value: object, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone, and in the middle of others, each value is read back as it was."""
+    set_up_logs()
+    structlog.get_logger("test").info("leg.left", leg="leg-1", name=value, session="s1")
+    structlog.get_logger("test").info("leg.left", name=value)
+    both = capsys.readouterr().err.splitlines()
+    rests = [line.partition("leg.left")[2].strip() for line in both]
+    assert rests == [f"leg=leg-1 name={shown} session=s1", f"name={shown}"]

@@ -184,3 +184,17 @@ def test_private_addresses() -> None:
     assert not is_private("8.8.8.8")
     assert not is_private("example.com")
     assert headers.bracketed("[::1]") == "[::1]"
+
+
+@pytest.mark.parametrize("scheme", ["sip", "sips"])
+@pytest.mark.parametrize("user", ["", "482900@", "+12125550100@", "a-b.c@"])
+@pytest.mark.parametrize("rest", ["host", "a_b.example", "192.0.2.1", "h:5060", "h.:0", "h:70000"])
+def test_plain_uris_are_read_as_the_library_reads_all(scheme: str, user: str, rest: str) -> None:
+    """Next to a parameter the same URI goes the long way; but for that both are the same."""
+    plain = parse_uri(f"{scheme}:{user}{rest}")
+    assert parse_uri(f"{scheme}:{user}{rest};x") == plain._replace(params={"x": None})
+
+
+def test_a_line_break_in_a_via_is_none_of_its_parameters() -> None:
+    with pytest.raises(ValueError, match="malformed Via"):
+        parse_via("SIP/2.0/UDP host;branch=z9hG4bKa\nb")

@@ -220,6 +220,16 @@ def test_a_full_table_answers_503_without_remembering(monkeypatch: pytest.Monkey
         # RFC 3261 §18.2.2: the host it came from, the port it names.
         ("SIP/2.0/UDP 10.0.0.1:9;branch=z9hG4bK1", Address(PEER.host, 9), "received=192.0.2.20"),
         ("SIP/2.0/UDP host.invalid;branch=z9hG4bK1", PEER, "received=192.0.2.20"),
+        (
+            "SIP/2.0/UDP 10.0.0.1:9; RPORT;branch=z9hG4bK1",
+            PEER,
+            "branch=z9hG4bK1;rport=5062;received=192.0.2.20",
+        ),
+        (  # within the quotes it is text
+            'SIP/2.0/UDP 10.0.0.1:9;branch=z9hG4bK1;x="a;received=b";rport',
+            PEER,
+            'x="a;received=b";rport=5062;received=192.0.2.20',
+        ),
         ("SIP/2.0/UDP 192.0.2.20:5062;branch=z9hG4bK1", PEER, "branch=z9hG4bK1"),
         # maddr is not followed, and what the sender says it was received from is not believed.
         (

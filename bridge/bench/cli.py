@@ -89,6 +89,20 @@ def growth(
     _tell(result, title, as_json=as_json, rows=result["rows"])
 
 
+@app.command(epilog="Example: tollbridge bench room --participants 2000 --pairs 8 --json")
+def room(
+    participants: Annotated[int, typer.Option(min=20, max=4_000, help="Legs that talk.")] = 2_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each turn is measured.")] = 2.0,
+    pairs: Annotated[int, typer.Option(min=1, help="One and many take turns so often.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare one conference of all legs with conferences of ten, in turns on one worker."""
+    from bridge.bench.room import run
+
+    result = run(participants, seconds, pairs=pairs)
+    _tell(result, f"{participants} legs in one conference, and in tens", as_json=as_json)
+
+
 @app.command(epilog="Example: tollbridge bench quality --seeds 6 --json")
 def quality(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each case with loss or jitter.")] = 6,

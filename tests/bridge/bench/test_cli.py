@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from billing import bench
-from bridge.bench import delay, growth, media, peers, quality, stages
+from bridge.bench import delay, growth, media, peers, quality, room, stages
 from bridge.bench.cli import app
 
 RUNNER = CliRunner()
@@ -51,6 +51,8 @@ def test_each_command_prints_what_was_measured(
     found = {"codec": "PCMU", "speech_s": 1, "cases": [case]}
     monkeypatch.setattr(quality, "run", lambda _seeds, _codec: found)
     assert "4.321" in RUNNER.invoke(app, ["quality", *flags]).stdout
+    monkeypatch.setattr(room, "run", lambda _legs, _seconds, *, pairs: {"ratio_to_many": pairs})
+    assert "7" in RUNNER.invoke(app, ["room", "--pairs", "7", *flags]).stdout
     monkeypatch.setattr(delay, "run", lambda _legs, _seconds: {"delay_ms": {"p50": 23.5}})
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})

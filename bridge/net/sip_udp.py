@@ -86,7 +86,7 @@ def fresh_token() -> str:
 
 
 def configured(
-    core_config: CoreConfig, bound: Address, tls_bound: Address | None = None
+    core_config: CoreConfig, bound: Address, tls_bound: Address | None = None, *, tcp: bool = False
 ) -> SipConfig:
     """Return the core's configuration; a contact without host or port gets the bound one."""
     bound = Address(told_host(bound.host), bound.port)
@@ -94,10 +94,10 @@ def configured(
     host, port = config.contact
     contact = Address(bound.host if host in ANY_HOST else host, port or bound.port)
     if tls_bound is None:
-        return replace(config, contact=contact)
+        return replace(config, contact=contact, tcp=tcp)
     host, port = config.tls_contact or Address("", 0)
     tls_contact = Address(host or told_host(tls_bound.host), port or tls_bound.port)
-    return replace(config, contact=contact, tls_contact=tls_contact)
+    return replace(config, contact=contact, tls_contact=tls_contact, tcp=tcp)
 
 
 class SipUdp:
@@ -174,7 +174,7 @@ class SipUdp:
             if secure is not None:
                 undo.callback(secure.close)
                 tls_bound = Address(*secure.getsockname()[:2])
-            config = configured(core_config, Address(*sock.getsockname()[:2]), tls_bound)
+            config = configured(core_config, Address(*sock.getsockname()[:2]), tls_bound, tcp=tcp)
             shell = cls(sock, config, on_event, ids=ids, now_ns=now_ns, tap=tap)
             undo.callback(shell.close)
             if tcp:

@@ -387,6 +387,7 @@ class SipConfig:
     Attributes:
         contact: the address put into Via and Contact.
         tls_contact: the same of what goes over TLS; None: `contact`.
+        tcp: requests may be sent over TCP to who wants that.
         codecs: offered and accepted, in order of preference (the remote's order wins in answers).
         dtmf_payload_type: offered for telephone-event at 8 kHz; the next ones stand for the other
             clock rates of the codecs (RFC 4733 §2.1).
@@ -404,6 +405,7 @@ class SipConfig:
 
     contact: Address
     tls_contact: Address | None = None
+    tcp: bool = False
     codecs: tuple[Codec, ...] = (Codec("PCMU", 0), Codec("PCMA", 8))
     dtmf_payload_type: int = 101
     user_agent: str = "tollbridge"

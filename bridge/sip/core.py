@@ -267,7 +267,7 @@ class SipCore:
             return
         tx.call = invite.call
         self._exchange.reply(tx, 200)
-        if invite.call is not None:
+        if invite.call is not None and invite.call.tx is invite:  # a re-INVITE is answered at once
             uas.cancelled(self._exchange, invite.call)
 
     def _ack(self, request: Request, source: Address) -> None:

@@ -69,8 +69,10 @@ class Dialog:
             cseq=cseq,
         )
 
-    def next_flow(self) -> Flow:
+    def next_flow(self, *, tcp: bool = False) -> Flow:
         """Return where the next request goes: the first route, else the remote target.
+
+        A URI that names its transport is reached by it, where we have TCP (RFC 3263 §4.1).
 
         The core looks up no names and sends to no port that is none: then, and for a private
         address behind a public one (NAT), it goes where the messages come from. So it does over
@@ -86,6 +88,11 @@ class Dialog:
             return self.flow
         if (":" in host) != (":" in seen):
             return self.flow
+        named = (uri.params.get("transport") or "").upper()
+        if self.flow.transport == "UDP" and named == "TCP" and tcp:
+            return Flow(Address(host, port), None, "TCP")
+        if self.flow.transport == "TCP" and named == "UDP":
+            return Flow(Address(host, port), None, "UDP")
         if self.flow.reliable:
             return self.flow._replace(instead=Address(host, port))
         return self.flow._replace(destination=Address(host, port))

@@ -91,6 +91,10 @@ class Exchange:
         branch = limits.BRANCH_COOKIE + self.desk.ids()
         return branch, via_value(self._told(flow), flow.transport, branch)
 
+    def next_flow(self, dialog: Dialog) -> Flow:
+        """Return where the next request in a dialog goes, and how."""
+        return dialog.next_flow(tcp=self.desk.config.tcp)
+
     def _told(self, flow: Flow) -> Address:
         """Return the address of ours that the other side of a flow is told."""
         config = self.desk.config
@@ -108,7 +112,7 @@ class Exchange:
     ) -> ClientTx:
         """Send a request within a dialog and keep its transaction."""
         dialog = dialog or call.dialog
-        flow = dialog.next_flow()
+        flow = self.next_flow(dialog)
         branch, via = self.new_via(flow)
         request = dialog.request(method, via)
         return self.transact(
@@ -136,7 +140,7 @@ class Exchange:
 
     def acknowledge(self, dialog: Dialog, cseq: int) -> tuple[Flow, bytes]:
         """Send the ACK of a 2xx; return it, to be repeated with the 2xx."""
-        flow = dialog.next_flow()
+        flow = self.next_flow(dialog)
         _, via = self.new_via(flow)
         data = compose.write(dialog.request("ACK", via, cseq))
         self.desk.send(flow, data)

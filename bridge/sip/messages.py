@@ -262,6 +262,8 @@ def _read_request(start: str, headers: Headers, body: bytes) -> Request:
     request = _read_common(headers, body, Request)
     if request.method != method:
         raise _Fault("cseq_method_mismatch")
+    if len(uri) > limits.URI_CHARS_MAX:
+        raise _Fault("request_uri_too_long", 414)
     request.max_forwards = _optional_number(headers, "max-forwards", limits.MAX_FORWARDS_MAX)
     try:
         target = parse_uri(uri)

@@ -342,7 +342,7 @@ def offer_next(exchange: Exchange, call: Call) -> None:
         call,
         Purpose.REINVITE,
         "INVITE",
-        headers=_invite_headers(exchange, call, call.dialog.flow),
+        headers=_invite_headers(exchange, call, exchange.next_flow(call.dialog)),
         body=call.describe(text, reoffer.media.host),
     )
 

@@ -1,9 +1,13 @@
 """What a strict reader of RFC 3261 asks of `tollbridge serve`: cases that phones rarely make."""
 
+import socket
+from collections.abc import Iterator
+
 import pytest
 
-from tests.peers.probing import Serving, left_reason
-from tests.peers.sip_wire import Talk, sdp
+from tests.peers.bridge_process import config, serving
+from tests.peers.probing import CODE, Serving, free_port, left_reason
+from tests.peers.sip_wire import HOST, PATIENCE_S, Talk, Wire, parse, sdp
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
 
@@ -61,3 +65,48 @@ def test_a_phone_is_told_how_much_sound_a_packet_may_hold(talk: Talk) -> None:
     assert "\r\na=maxptime:60\r\n" in talk.wire.answer("INVITE").body
     talk.ack(body=opus.replace("probe 1 1", "probe 1 2"))
     talk.bye()
+
+
+# --- where requests of ours go ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Return where a bridge listens, by UDP and by TCP."""
+    folder, port = tmp_path_factory.mktemp("tcp"), free_port()
+    text = config(port, folder / "store.db", [CODE]).replace("[sip]\n", "[sip]\ntcp = true\n")
+    with serving(text, folder):
+        yield HOST, port
+
+
+@pytest.mark.parametrize("where", ["contact", "record-route"])
+def test_who_wants_tcp_gets_the_bye_by_tcp(with_tcp: tuple[str, int], where: str) -> None:
+    """RFC 3261 §12.2.1.1: a request goes where the target, or the first route, says, and so."""
+    with socket.create_server((HOST, 0)) as door, Wire(with_tcp) as wire:
+        door.settimeout(PATIENCE_S)
+        place, talk = f"{HOST}:{door.getsockname()[1]};transport=tcp", Talk(wire)
+        if where == "contact":
+            talk.invite(body="", contact=f"Contact: <sip:probe@{place}>")
+        else:
+            talk.invite(f"Record-Route: <sip:{place};lr>", body="")
+        talk.take(wire.answer("INVITE"))
+        talk.ack(body="v=0\r\n")  # no answer to the offer in the 200: the bridge hangs up
+        stream, _ = door.accept()
+        with stream:
+            bye = parse(stream.recv(4_096))
+            assert bye.start.startswith("BYE sip:probe@")
+            assert bye.value("Via").startswith(f"SIP/2.0/TCP {HOST}:{with_tcp[1]};")
+            lines = [
+                f"{name}: {bye.value(name)}" for name in ("Via", "From", "To", "Call-ID", "CSeq")
+            ]
+            head = ["SIP/2.0 200 OK", *lines, "Content-Length: 0"]
+            stream.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
+            assert not wire.drain(0.3), "nothing came by UDP"
+
+
+# --- start lines --------------------------------------------------------------------------
+
+
+def test_a_request_uri_that_is_too_long_is_414(talk: Talk) -> None:
+    talk.wire.send(talk.text("OPTIONS", uri=f"sip:{'a' * 3_000}@{HOST}"))
+    assert talk.wire.answer("OPTIONS").status == 414

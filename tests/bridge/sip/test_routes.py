@@ -10,7 +10,9 @@ from bridge.sip.api import (
     LocalMedia,
     Received,
     SipConfig,
+    Transport,
 )
+from bridge.units import NowNs
 from tests.bridge.sip.bench import (
     CORE,
     MEDIA,
@@ -83,6 +85,41 @@ def test_over_a_stream_everything_stays_on_the_connection_of_the_call() -> None:
     assert bye.destination == PEER
     assert bye.header("Via").startswith("SIP/2.0/TCP 192.0.2.10:5060;branch=")
     assert bench.wait(20 * S) == []
+
+
+@pytest.mark.parametrize(
+    ("came_by", "tcp", "named", "goes_by"),
+    [
+        ("UDP", True, ";transport=tcp", "TCP"),
+        ("UDP", True, ";transport=TCP", "TCP"),
+        ("UDP", False, ";transport=tcp", "UDP"),  # we have none
+        ("UDP", True, ";transport=sctp", "UDP"),
+        ("UDP", True, "", "UDP"),
+        ("TCP", True, ";transport=udp", "UDP"),
+        ("TCP", True, "", "TCP"),
+    ],
+)
+@pytest.mark.parametrize("where", ["contact", "route"])
+def test_a_transport_that_a_uri_names_is_taken_where_we_have_it(
+    came_by: Transport, tcp: bool, named: str, goes_by: str, where: str
+) -> None:
+    """RFC 3263 §4.1, of the remote target or, where there is one, of the first route."""
+    bench = Bench(SipConfig(CORE, tcp=tcp))
+    text = invite()
+    if where == "contact":
+        text = text.replace("5062>\r\nContent-Type", f"5062{named}>\r\nContent-Type")
+    else:
+        text = text.replace(
+            "Call-ID:", f"Record-Route: <sip:192.0.2.20:5062;lr{named}>\r\nCall-ID:"
+        )
+    assert named in text
+    bench.step(Received(text.encode(), PEER, CORE, came_by))
+    (ok,) = bench.step(Accept(bench.leg, MEDIA))
+    ack = request("ACK", to_tag=ok.to_tag, branch="x")
+    bench.step(Received(ack.encode(), PEER, CORE, came_by))
+    (sent,) = bench.core.step(HangUp(bench.leg), NowNs(bench.now_ns)).sends
+    assert (sent.transport, sent.destination) == (goes_by, PEER)
+    assert f"\r\nVia: SIP/2.0/{goes_by} ".encode() in sent.data
 
 
 def test_over_ipv6() -> None:

@@ -354,6 +354,20 @@ def test_cancel_of_a_refused_invite_gets_200_and_nothing_else() -> None:
     assert ok.status == 200
 
 
+def test_cancel_of_a_reinvite_that_was_refused_cancels_no_call() -> None:
+    """Within the early dialog: the INVITE that opened it still waits for its answer."""
+    bench = Bench()
+    bench.hear(invite())
+    (ringing,) = bench.step(Ring(bench.leg))
+    again = {"branch": "a2", "to_tag": ringing.to_tag, "cseq": 2}
+    (refused,) = bench.hear(request("INVITE", body=OFFER, **again))  # type: ignore[arg-type]  # str and int
+    assert refused.status == 500
+    (ok,) = bench.hear(request("CANCEL", **again))  # type: ignore[arg-type]  # str and int
+    assert (ok.status, ok.method) == (200, "CANCEL")
+    assert bench.ends == []
+    assert [sent.status for sent in bench.step(Accept(bench.leg, MEDIA))] == [200]
+
+
 def test_hang_up_before_the_answer_is_480() -> None:
     bench = Bench()
     bench.hear(invite())

@@ -20,6 +20,7 @@ from bridge.bench.media import CALLER_PORT, RECORDED
 from bridge.bench.speech import Payloads, payloads_of
 from bridge.errors import InputError
 from bridge.media import (
+    arrivals,
     codecs,
     delivery,
     erasures,
@@ -46,7 +47,8 @@ from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
 
 STAGES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("whose packet it is", Sources, "find"),
-    ("packets as expected", steady, "take"),
+    ("packets as expected", arrivals.WAY, "take"),
+    ("packets as expected", steady.ByArrays, "take"),
     ("other packets: headers", tick.Plane, "_parse"),
     ("other packets: into the rings", tick.Plane, "_insert"),
     ("decode", samples, "decode"),
@@ -73,8 +75,8 @@ _WARM_UP: Final = 50
 _HALTS: Final = 5
 _TURN: Final = 10  # ticks with the compiled loops, then as many with numpy's
 
-Loops = Callable[[], AbstractContextManager[None]]
-"""What puts loops over samples into use."""
+Loops = Callable[[Plane], AbstractContextManager[None]]
+"""What puts loops over packets and samples into use."""
 
 
 class _Clock:
@@ -114,13 +116,14 @@ def _patched(patches: Iterable[Any]) -> Iterator[None]:
         yield
 
 
-def _with_numpy() -> AbstractContextManager[None]:
+def _with_numpy(plane: Plane) -> AbstractContextManager[None]:
     """Use numpy's loops, as the reference, where compiled ones are."""
-    return _patched(
+    loops = [
         patch.object(samples, attribute, getattr(samples_numpy, attribute))
         for _, owner, attribute in STAGES
         if owner is samples
-    )
+    ]
+    return _patched([*loops, patch.object(plane, "arrivals", steady.ByArrays(plane.legs))])
 
 
 def _plane(legs: int, codec: str, said: Payloads) -> tuple[Plane, rtp.Packets]:
@@ -183,7 +186,7 @@ def run(
     """
     if beside_numpy and samples.LOOPS == "numpy":
         raise InputError("--beside-numpy", samples.WHY_NUMPY, "loops that were compiled")
-    turns: dict[str, Loops] = {samples.LOOPS: nullcontext}
+    turns: dict[str, Loops] = {samples.LOOPS: lambda _plane: nullcontext()}
     if beside_numpy:
         turns["numpy"] = _with_numpy
     found = _ticks(legs, ticks, codec, turns, pause_ms=pause_ms)
@@ -236,7 +239,7 @@ def _ticks(
     found: dict[str, list[dict[str, int]]] = {name: [] for name in turns}
     while len(found[samples.LOOPS]) < _WARM_UP + ticks:
         for name, loops in turns.items():
-            with loops(), clock.on():
+            with loops(plane), clock.on():
                 for _ in range(_TURN):
                     number = plane.tick_no
                     _speak(packets, said, number)

@@ -8,12 +8,12 @@
  * as a float is, so one becomes the other by a shift (ITU-T G.711, tables 1a to 2b). All numbers
  * are whole and below 2^24: nothing is ever rounded. Python.h is not needed.
  */
-#include <stdint.h>
 #include <string.h>
 
 #include "_clones.h"
+#include "_samples.h"
 
-enum { VERSION = 3, FRAME = 160, AHEAD = 4, LINE = 64 };
+enum { VERSION = 4, AHEAD = 4 };
 enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
 
 /* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */
@@ -43,7 +43,7 @@ static inline int32_t within(int32_t value, int32_t low, int32_t high) {
 }
 
 /* The negative zero, 0x7F, is -1 here: decoded and encoded it is itself again. */
-CLONES static void from_ulaw(const uint8_t *restrict codes, int16_t *restrict samples) {
+CLONES void tb_from_ulaw(const uint8_t *restrict codes, int16_t *restrict samples) {
     for (int j = 0; j < FRAME; j++) {
         int32_t code = codes[j] ^ 0xFF, minus = -(code >> 7);
         int32_t size = middle_of(code & 0x7F) - BIAS;
@@ -51,7 +51,7 @@ CLONES static void from_ulaw(const uint8_t *restrict codes, int16_t *restrict sa
     }
 }
 
-CLONES static void from_alaw(const uint8_t *restrict codes, int16_t *restrict samples) {
+CLONES void tb_from_alaw(const uint8_t *restrict codes, int16_t *restrict samples) {
     for (int j = 0; j < FRAME; j++) {
         int32_t code = codes[j] ^ 0xD5, minus = -(code >> 7);
         int32_t size = middle_of(code & 0x7F), straight = (code & 0x7F) * 16 + 8;
@@ -97,13 +97,6 @@ static int silent(const int16_t *frame) {
     return !any;
 }
 
-static int outside(int64_t index, int64_t end) { return index < 0 || index >= end; }
-
-/* Frames lie anywhere, and no longer in the cache: asked for in time, they cost a third. */
-static void expect(const void *at, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += LINE) __builtin_prefetch((const char *)at + line);
-}
-
 /* ring[cell[i]] = the payload at data[row[i]], by codec[i]; codec NULL: all mu-law. */
 int64_t tb_decode(const uint8_t *data, int64_t stride, int64_t rows, const int64_t *row,
                   const uint8_t *codec, int64_t n, const int64_t *cell, int16_t *ring,
@@ -114,7 +107,7 @@ int64_t tb_decode(const uint8_t *data, int64_t stride, int64_t rows, const int64
             expect(data + row[next] * stride, FRAME);
             expect(ring + cell[next] * FRAME, FRAME * sizeof *ring);
         }
-        (codec && codec[i] ? from_alaw : from_ulaw)(data + row[i] * stride, ring + cell[i] * FRAME);
+        (codec && codec[i] ? tb_from_alaw : tb_from_ulaw)(data + row[i] * stride, ring + cell[i] * FRAME);
     }
     return n;
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bridge.media.groups import Groups, MixBuffers
 from bridge.media.shape import FRAME, PAYLOAD_AT
 
-VERSION: Final = 3 << 16 | FRAME
+VERSION: Final = 4 << 16 | FRAME
 """What the library must say it is: one that an older source was made into may ask for others."""
 
 P: Final = ctypes.c_void_p

@@ -67,18 +67,23 @@ class _Remote:
     latched: int = 0
 
 
-class _Table:
+class Table:
     """Slots by key, for look-ups of many at once: one probe of a table, the rest by bisection.
 
-    A key is local port index and source in one number. What finds its place taken, one key in
-    twenty, lies sorted beside the table.
+    A key is local port index and source in one number: see `key_of`. What finds its place taken,
+    one key in twenty, lies sorted beside the table.
+
+    Attributes:
+        keys, slots: (T,) uint64 and int64, the key at each place, and its slot; -1 where none is.
+        shift: a key's place is what is left of it, times a number, after so many bits.
+        more, more_slots: (m,) uint64 and int64, sorted, the keys that found their place taken.
     """
 
     def __init__(self, owner: Mapping[int, int]) -> None:
         bits = max(2 * len(owner) * _ROOM, _ROOM).bit_length()
-        self._shift = 64 - bits
-        self._keys: NDArray[np.uint64] = np.zeros(1 << bits, np.uint64)
-        self._slots: NDArray[np.int64] = np.full(1 << bits, -1)
+        self.shift = 64 - bits
+        self.keys: NDArray[np.uint64] = np.zeros(1 << bits, np.uint64)
+        self.slots: NDArray[np.int64] = np.full(1 << bits, -1)
         self._crowded: dict[int, int] = {}
         for key, slot in owner.items():  # when the table doubles, bounded by the legs
             self._put(key, slot)
@@ -87,7 +92,7 @@ class _Table:
     @property
     def room(self) -> int:
         """How many keys it serves well."""
-        return len(self._keys) // _ROOM
+        return len(self.keys) // _ROOM
 
     def put(self, key: int, slot: int) -> None:
         """Add a key that is not there."""
@@ -101,35 +106,35 @@ class _Table:
             self._lay_aside()
         else:
             place = self._place_of(key)
-            self._keys[place], self._slots[place] = 0, -1
+            self.keys[place], self.slots[place] = 0, -1
 
     def _put(self, key: int, slot: int) -> None:
         place = self._place_of(key)
-        if self._slots[place] < 0:
-            self._keys[place], self._slots[place] = key, slot
+        if self.slots[place] < 0:
+            self.keys[place], self.slots[place] = key, slot
         else:
             self._crowded[key] = slot
 
     def _lay_aside(self) -> None:
         keys = sorted(self._crowded)
-        self._more = np.array(keys, np.uint64)
-        self._more_slots = np.array([self._crowded[key] for key in keys], np.int64)
+        self.more = np.array(keys, np.uint64)
+        self.more_slots = np.array([self._crowded[key] for key in keys], np.int64)
 
     def _place_of(self, key: int) -> int:
-        return (key * _MULTIPLIER & _MASK) >> self._shift
+        return (key * _MULTIPLIER & _MASK) >> self.shift
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each key, -1 where there is none."""
-        place = (keys * np.uint64(_MULTIPLIER) >> np.uint64(self._shift)).view(np.int64)
-        found = self._slots.take(place, mode="clip")
-        other = self._keys.take(place, mode="clip") != keys
+        place = (keys * np.uint64(_MULTIPLIER) >> np.uint64(self.shift)).view(np.int64)
+        found = self.slots.take(place, mode="clip")
+        other = self.keys.take(place, mode="clip") != keys
         if any_of(other):
             which = where(other)
             found[which] = -1
-            if len(self._more):
-                at = np.searchsorted(self._more, keys[which])
-                np.minimum(at, len(self._more) - 1, out=at)
-                found[which] = np.where(self._more[at] == keys[which], self._more_slots[at], -1)
+            if len(self.more):
+                at = np.searchsorted(self.more, keys[which])
+                np.minimum(at, len(self.more) - 1, out=at)
+                found[which] = np.where(self.more[at] == keys[which], self.more_slots[at], -1)
         return found
 
 
@@ -138,10 +143,11 @@ class Sources:
 
     Attributes:
         waiting: (ports,) bool, ports on which some leg has not been heard yet.
+        table: who has which source, replaced when it grows.
     """
 
     def __init__(self, ports_max: int) -> None:
-        self._table = _Table({})
+        self.table = Table({})
         self.waiting: NDArray[np.bool_] = np.zeros(ports_max, np.bool_)
         self._legs: dict[int, _Remote] = {}
         self._owner: dict[int, int] = {}  # key -> slot
@@ -203,8 +209,12 @@ class Sources:
 
     def find(self, port: NDArray[np.int64], source: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the slot of each packet, -1 for a source that no leg has."""
+        self.count_find()
+        return self.table.find(source - np.uint64(_AF_INET) + port.view(np.uint64))
+
+    def count_find(self) -> None:
+        """Note that all packets of a tick are looked up: what is over grows older."""
         self._finds += 1
-        return self._table.find(source - np.uint64(_AF_INET) + port.view(np.uint64))
 
     def heard(self, slot: int, source: int) -> bool:
         """Latch a source that `find` gave to this leg; return whether that changed anything.
@@ -250,10 +260,10 @@ class Sources:
         key = self._key(slot, source)
         if key not in self._owner:
             self._owner[key] = slot
-            if len(self._owner) > self._table.room:
-                self._table = _Table(self._owner)
+            if len(self._owner) > self.table.room:
+                self.table = Table(self._owner)
             else:
-                self._table.put(key, slot)
+                self.table.put(key, slot)
         return self._owner[key] == slot
 
     def _release(self, slot: int, leg: _Remote) -> None:
@@ -261,7 +271,7 @@ class Sources:
             key = source - _AF_INET + leg.port
             if source and self._owner.get(key) == slot:
                 del self._owner[key]
-                self._table.drop(key)
+                self.table.drop(key)
 
     def _depart(self, leg: _Remote) -> None:
         """Keep in mind what a leg has left, and forget what others left long ago."""

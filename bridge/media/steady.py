@@ -19,14 +19,16 @@ from bridge.media.masks import all_of, any_of, where
 from bridge.media.reception import Reception, clock_of, move, samples_of
 from bridge.media.rtp import Headers, Packets
 from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES
+from bridge.media.sources import Sources
 
 LENGTH: Final = HEADER_BYTES + FRAME
 """Bytes of a packet of one frame, with nothing but header and payload."""
 
+_NONE: Final = np.zeros(0, np.int64)
 _FIRST: Final = HEADER_AT // 4  # the header's first word, of 32-bit words of a row
 _REST: Final = (HEADER_AT + 4) // 8  # timestamp and SSRC, of 64-bit ones
 _VERSION: Final = 2 << 30
-_AHEAD_END: Final = (SLACK_MAX + 1) * FRAME
+AHEAD_END: Final = (SLACK_MAX + 1) * FRAME
 
 
 @dataclass(slots=True)
@@ -74,6 +76,65 @@ class Steady:
         self.head[slot] = self.first[slot] = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What packets find and change. Row i of every array is leg slot i; L = leg slots.
+
+    Attributes:
+        sources: the table of who has which source.
+        steady: the next packet of each leg.
+        buffers: jitter rings.
+        received: statistics.
+        latched: (L,) uint64, the source of each leg.
+        port: (L,) int64, local port index.
+        codec: (L,) uint8, PCMU or PCMA.
+        last_ns: (L,) int64, when the last packet came.
+        silent: (L,) bool, silence was reported.
+    """
+
+    sources: Sources
+    steady: Steady
+    buffers: Jitter
+    received: Reception
+    latched: NDArray[np.uint64]
+    port: NDArray[np.int64]
+    codec: NDArray[np.uint8]
+    last_ns: NDArray[np.int64]
+    silent: NDArray[np.bool_]
+
+
+class ByArrays:
+    """All packets at once, with numpy."""
+
+    def __init__(self, legs: Legs) -> None:
+        self._legs = legs
+
+    def take(
+        self, packets: Packets, now_ns: int, *, count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Take packets in, as `arrivals.Arrivals` says."""
+        legs = self._legs
+        slot = legs.sources.find(packets.port, packets.source)
+        same = take(
+            legs.steady,
+            packets,
+            slot,
+            now_ns,
+            latched=legs.latched,
+            codec=legs.codec,
+            buffers=legs.buffers,
+            received=legs.received,
+            count=count,
+        )
+        here = legs.steady.here[:count]
+        np.copyto(legs.last_ns[:count], now_ns, where=here)
+        legs.silent[:count] &= ~here
+        if all_of(same):
+            return _NONE, _NONE
+        rest = where(~same)
+        return rest, slot[rest]
+
+
 def take(
     steady: Steady,
     packets: Packets,
@@ -103,7 +164,7 @@ def take(
     else:
         return same
     ahead = ts - buffers.play_ts[:count]
-    misfits = ahead >= _AHEAD_END  # too early; or too late, which is a number far too large
+    misfits = ahead >= AHEAD_END  # too early; or too late, which is a number far too large
     misfits &= here
     if any_of(misfits):
         here &= ~misfits
@@ -132,7 +193,9 @@ def _expected(steady: Steady, packets: Packets, slot: NDArray[np.int64]) -> NDAr
         steady.each = np.arange(count)
     each = steady.each[:count]
     first = packets.data.view(np.uint32)[:, _FIRST]
-    same: NDArray[np.bool_] = steady.first.take(slot, mode="wrap") == first
+    expected = steady.first.take(slot, mode="wrap")
+    same: NDArray[np.bool_] = expected == first
+    same &= expected != 0
     rest = steady.rest.view(np.uint64)[:, 0]
     same &= rest.take(slot, mode="wrap") == packets.data.view(np.uint64)[:, _REST]
     same &= packets.length == LENGTH

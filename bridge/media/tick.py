@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bridge.media import (
     agc,
+    arrivals,
     clocks,
     conceal,
     delivery,
@@ -29,7 +30,7 @@ from bridge.media import (
 )
 from bridge.media.codecs import NUMBERS
 from bridge.media.listening import Listening
-from bridge.media.masks import all_of, any_of, where
+from bridge.media.masks import any_of, where
 from bridge.media.played import Played
 from bridge.media.plays import Clips, Plays
 from bridge.media.recording import Taps
@@ -66,13 +67,15 @@ class Plane:
         muted: (L,) bool, not heard by its group.
         gain: (L,) float32, factor by which its group hears it; 1 in idle rows.
         port: (L,) int64, local port index.
-        latched: (L,) uint64, source that was heard, 0 before.
+        latched: (L,) uint64, source that was heard, as `sources` has it; 0 before and when idle.
         dest: (L,) uint64, where RTP goes, 0 while nothing is proven.
         last_ns: (L,) int64, when the last packet came, or the leg was opened.
         awaited: (L,) bool, RTP is to come: the leg is not on hold (D12).
         quiet_since: (L,) int64, when silence began to count, for D12.
         silent: (L,) bool, silence was reported.
         pitch: (L,) int64, pitch period of the leg's last erasure, samples.
+        legs: those of these arrays that packets find and change.
+        arrivals: how packets are taken in: with numpy, or in C.
         hear_keys: a key that a leg presses is heard by its group, as a tone.
     """
 
@@ -118,6 +121,12 @@ class Plane:
         self.quiet_since: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self.silent: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.pitch: NDArray[np.int64] = np.full(legs_max, conceal.PITCH_MIN, np.int64)
+        self.legs = steady.Legs(
+            self.sources, self.steady, self.jitter, self.reception,
+            latched=self.latched, port=self.port, codec=self.narrow,
+            last_ns=self.last_ns, silent=self.silent,
+        )  # fmt: skip
+        self.arrivals = arrivals.WAY(self.legs)
         self._mark: NDArray[np.int64] = np.zeros(legs_max, np.int64)
         self._seating = mix.Seating(legs_max)
         self._groups = self._seating.groups
@@ -151,7 +160,8 @@ class Plane:
         self.open[slot] = self.ready[slot] = False
         self.gain[slot] = 1
         self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
-        self.group[slot], self.dest[slot] = -1, 0
+        self.group[slot] = -1
+        self.latched[slot] = self.dest[slot] = 0  # what comes from there is nobody's
         self.taps.name(slot, "")
         self._stale = True
 
@@ -265,25 +275,12 @@ class Plane:
     ) -> tuple[rtp.Packets, NDArray[np.int64]]:
         """Take in the packets that are just what was expected; return the others, with slots."""
         self.counters.add("rx", len(packets.length))
-        packets, slot = self._without_strangers(packets)
-        same = steady.take(
-            self.steady,
-            packets,
-            slot,
-            now_ns,
-            latched=self.latched,
-            codec=self.narrow,
-            buffers=self.jitter,
-            received=self.reception,
-            count=self._count,
+        rest, slot = self.arrivals.take(packets, now_ns, count=self._count)
+        if not len(rest):
+            return packets, rest
+        return arrivals.without_strangers(
+            packets.pick(rest), slot, self.sources.waiting, self.counters
         )
-        here = self.steady.here[: self._count]
-        np.copyto(self.last_ns[: self._count], now_ns, where=here)
-        self.silent[: self._count] &= ~here
-        if all_of(same):
-            return packets, slot[:0]
-        rest = where(~same)
-        return packets.pick(rest), slot[rest]
 
     def _parse(
         self, packets: rtp.Packets, slot: NDArray[np.int64], now_ns: int
@@ -315,20 +312,6 @@ class Plane:
         self.last_ns[slot] = now_ns
         self.silent[slot] = False
         return packets, heads, slot
-
-    def _without_strangers(self, packets: rtp.Packets) -> tuple[rtp.Packets, NDArray[np.int64]]:
-        """Leave out packets that can be nobody's; return the others with their slots, or -1.
-
-        A flood of strangers, where everybody has been heard, costs one look-up each.
-        """
-        slot = self.sources.find(packets.port, packets.source)
-        stranger = slot < 0
-        if not any_of(stranger):
-            return packets, slot
-        nobodys = stranger & ~self.sources.waiting[packets.port]
-        self.counters.add("unknown_source", np.count_nonzero(nobodys))
-        kept = where(~nobodys)
-        return packets.pick(kept), slot[kept]
 
     def _relatch(
         self,

@@ -18,6 +18,8 @@ def test_stages_add_up_to_the_tick_and_leave_nothing_patched() -> None:
     assert sum(times.values()) == pytest.approx(result["tick_ms"], abs=0.02)
     rare = ("other packets", "wideband")
     usual = {name for name, _, _ in stages.STAGES if not name.startswith(rare)}
+    if samples.LOOPS == "c":  # one loop with what is expected
+        usual -= {"whose packet it is", "decode"}
     assert usual <= set(times), "the others only came in the first tick"
     assert "other packets: headers" not in times
     assert result["loops"] == samples.LOOPS

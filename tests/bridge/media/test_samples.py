@@ -3,7 +3,6 @@
 import ctypes.util
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,32 +13,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.media import g711, mix, samples, samples_c, samples_numpy
+from bridge.media import arrivals, g711, mix, samples, samples_c, samples_numpy, steady
 from bridge.media.groups import MixBuffers, arrange
 from bridge.media.shape import FRAME, PAYLOAD_AT, PCMA, PCMU, ROW_BYTES
+from tests.bridge.media.compiling import compiled
 from tests.oracle import g711_scalar, mix_scalar
 
-ROOT: Final = Path(__file__).parent.parent.parent.parent
-SOURCE: Final = ROOT / "bridge/media/_samples.c"
 GUARD: Final = 0x5A5A
 """What lies beside everything that is written, and must not change."""
-
-
-def compiled(directory: Path, *flags: str) -> samples_c.Loops:
-    """Compile the source as it is now."""
-    compiler = os.environ.get("CC") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    library = directory / "samples.so"
-    command = [*compiler.split(), "-shared", "-fPIC", *flags, str(SOURCE), "-o", str(library)]
-    subprocess.run(command, check=True)
-    return samples_c.Loops(str(library))
 
 
 @pytest.fixture(scope="module", params=["-O3", "-O1 -fsanitize=undefined -fno-sanitize-recover"])
 def c(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> samples_c.Loops:
     """The compiled loops: as they are installed, and with every undefined step a crash."""
-    return compiled(tmp_path_factory.mktemp("c"), *request.param.split())
+    return samples_c.Loops(compiled(tmp_path_factory.mktemp("c"), *request.param.split()))
 
 
 def guarded(shape: tuple[int, int], kind: Any) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -354,7 +341,7 @@ def test_what_was_compiled_is_used() -> None:
 def test_all_the_loops_are_of_one_kind() -> None:
     loops = [samples.decode, samples.take, samples.sum_up, samples.encode_each, samples.encode_some]
     owners = {getattr(loop, "__self__", samples_numpy) is samples_numpy for loop in loops}
-    assert owners == {samples.LOOPS == "numpy"}
+    assert owners == {samples.LOOPS == "numpy"} == {arrivals.WAY is steady.ByArrays}
 
 
 def test_a_library_that_was_never_built_or_is_another_is_told(
@@ -378,7 +365,7 @@ def test_a_library_of_an_older_source_is_refused(
 ) -> None:
     monkeypatch.setattr(samples_c, "VERSION", samples_c.VERSION + (1 << 16))
     with pytest.raises(samples_c.Unfit, match="another version"):
-        compiled(tmp_path)
+        samples_c.Loops(compiled(tmp_path))
 
 
 def test_a_mix_says_the_same_whichever_loops_it_uses(

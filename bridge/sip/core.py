@@ -230,8 +230,8 @@ class SipCore:
             exchange.refuse(tx, 503, "overload", source=source, headers=self._retry_after())
         elif request.method == "REFER":
             exchange.refuse(tx, 603, "refer_declined", source=source)
-        elif request.method not in self._doorman.allowed:
-            allow = (("Allow", ", ".join(self._doorman.allowed)),)
+        elif request.method not in exchange.allowed:
+            allow = (exchange.allow,)
             exchange.refuse(tx, 405, "method_not_allowed", source=source, headers=allow)
         elif request.method != "CANCEL" and request.require - limits.EXTENSIONS:
             names = ", ".join(sorted(request.require - limits.EXTENSIONS))
@@ -256,7 +256,7 @@ class SipCore:
         elif request.method == "INVITE":
             self._doorman.invite(tx, source)
         elif request.method == "OPTIONS":
-            exchange.reply(tx, 200, headers=indialog.capabilities())
+            exchange.reply(tx, 200, headers=indialog.capabilities(exchange))
         else:
             exchange.refuse(tx, 481, "outside_of_dialog", source=source)
 

@@ -4,7 +4,7 @@ Knows which requests need credentials; what credentials are worth is `digest`'s 
 what a registration does `registrar`'s.
 """
 
-from bridge.sip import limits, uas
+from bridge.sip import uas
 from bridge.sip.api import Address
 from bridge.sip.digest import Digest, Outcome
 from bridge.sip.exchange import Exchange
@@ -20,18 +20,13 @@ _REASONS = {
 
 
 class Doorman:
-    """Stands before the calls of one core.
-
-    Attributes:
-        allowed: the methods that are understood.
-    """
+    """Stands before the calls of one core."""
 
     def __init__(self, exchange: Exchange) -> None:
         config = exchange.desk.config
         self._exchange = exchange
         self._digest = Digest(config, exchange.desk.ids)
         self.registrar = Registrar()
-        self.allowed = (*limits.ALLOWED, "REGISTER") if config.users else limits.ALLOWED
 
     def invite(self, tx: ServerTx, source: Address) -> None:
         """Take an INVITE that is in no dialog."""

@@ -28,12 +28,21 @@ class Exchange:
     Attributes:
         legs: calls whose end was not reported yet; their number is what `calls_max` limits.
         dialogs: the same and those that ended a short while ago.
+        allowed: the methods that are understood; `allow` is the header that says so.
     """
 
     desk: Desk
     transactions: Transactions
     legs: dict[LegId, Call] = field(default_factory=dict)
     dialogs: dict[DialogKey, Call] = field(default_factory=dict)
+    allowed: tuple[str, ...] = field(init=False)
+    allow: tuple[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know what is understood, for our Allow: all of it must be there (RFC 3261 §20.5)."""
+        registers = ("REGISTER",) if self.desk.config.users else ()
+        self.allowed = (*limits.ALLOWED, *registers)
+        self.allow = ("Allow", ", ".join(self.allowed))
 
     # --- answers --------------------------------------------------------------------------
 

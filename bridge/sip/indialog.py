@@ -39,15 +39,15 @@ def request(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> No
     elif method == "INFO":
         _info(exchange, call, tx, source)
     elif method == "OPTIONS":
-        exchange.reply(tx, 200, headers=capabilities())
+        exchange.reply(tx, 200, headers=capabilities(exchange))
     else:
         _offer(exchange, call, tx, source)
 
 
-def capabilities() -> Pairs:
+def capabilities(exchange: Exchange) -> Pairs:
     """Return the headers that say what we can do (RFC 3261 §11.2)."""
     return (
-        ("Allow", limits.ALLOW),
+        exchange.allow,
         ("Accept", limits.ACCEPT),
         ("Accept-Encoding", "identity"),
         ("Accept-Language", "en"),
@@ -172,7 +172,7 @@ def _accept(
 
 def _update_headers(exchange: Exchange, call: Call, tx: ServerTx) -> Pairs:
     contact = exchange.contact(tx.flow, call.dialog)
-    return (contact, ("Allow", limits.ALLOW), ("Supported", limits.SUPPORTED))
+    return (contact, exchange.allow, ("Supported", limits.SUPPORTED))
 
 
 def own_offer(exchange: Exchange, call: Call, media: LocalMedia) -> str:

@@ -80,7 +80,6 @@ EXPIRY_MARGIN_S: Final = 32
 
 BRANCH_COOKIE: Final = "z9hG4bK"
 ALLOWED: Final = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "PRACK")
-ALLOW: Final = ", ".join(ALLOWED)
 EXTENSIONS: Final = frozenset({"timer", "100rel"})
 SUPPORTED: Final = "timer, 100rel"
 SDP_TYPE: Final = "application/sdp"

@@ -53,6 +53,9 @@ _SINGLE: Final = (
     "session-expires",
     "min-se",
 )
+_FORMS_DIALOG: Final = ("INVITE", "UPDATE")
+"""Methods whose Contact says where the other side is from now on."""
+
 _URI_SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 _STATUSES: Final = range(100, 700)
 _NO_URI: Final = Uri("", "", "", None, {})
@@ -103,7 +106,8 @@ class Message:
     Attributes:
         call_id, cseq, method: of Call-ID and CSeq.
         from_, to: parsed; `from_tag` and `to_tag` are "" when missing.
-        contact: URI of the one Contact; None when missing or when nobody needs it.
+        contact: URI of the one Contact; None when missing or when nobody needs it, as in a 3xx
+            that names several.
         record_route: raw values in the order of the message.
         rseq: of a reliable provisional response (RFC 3262), else None.
         rack: RSeq, CSeq and method that a PRACK names, else None.
@@ -289,7 +293,23 @@ def _read_response(start: str, headers: Headers, body: bytes) -> Response:
     response = _read_common(headers, body, Response)
     response.rseq = _optional_number(headers, "rseq", _SECONDS_MAX)
     response.status = int(code)
+    if response.method in _FORMS_DIALOG and response.status < 300:
+        response.contact = _contact_of_answer(headers)
+        response.record_route = _read_record_route(headers)
     return response
+
+
+def _contact_of_answer(headers: Headers) -> str | None:
+    """Return the first Contact of an answer that can be called; None when none can.
+
+    A call that was answered is to be acknowledged, whatever stands there.
+    """
+    try:
+        first = split_list(headers.get("contact", [""])[0])[0]
+        contact = parse_name_addr(first)
+    except ValueError:
+        return None
+    return contact.uri if parse_uri(contact.uri).scheme in ("sip", "sips") else None
 
 
 # --- headers ------------------------------------------------------------------------------
@@ -308,7 +328,7 @@ def _read_common(headers: Headers, body: bytes, kind: type[_M]) -> _M:
         cseq, method = parse_cseq(raw_cseq)
     except ValueError as fault:
         raise _Fault("malformed_cseq") from fault
-    dialog_forming = method in ("INVITE", "UPDATE")
+    asks = kind is Request and method in _FORMS_DIALOG
     return kind(
         method=method,
         headers=headers,
@@ -323,8 +343,8 @@ def _read_common(headers: Headers, body: bytes, kind: type[_M]) -> _M:
         to_tag=to.params.get("tag") or "",
         require=_tokens(headers, "require"),
         supported=_tokens(headers, "supported"),
-        contact=_read_contact(headers) if dialog_forming else None,
-        record_route=_read_record_route(headers) if dialog_forming else (),
+        contact=_read_contact(headers) if asks else None,
+        record_route=_read_record_route(headers) if asks else (),
         content_type=_read_content_type(headers),
         session_expires=_read_session_expires(headers),
         min_se=_optional_number(headers, "min-se", _SECONDS_MAX),

@@ -114,7 +114,7 @@ def _invite_headers(exchange: Exchange, call: Call, flow: Flow) -> Pairs:
     user = _user(call.dial) if call.dial and call.dial.caller else "bridge"
     return (
         exchange.contact(flow, call.dialog, user),
-        ("Allow", limits.ALLOW),
+        exchange.allow,
         ("Supported", limits.SUPPORTED),
         *session_timer.asked_headers(interval_s, call.min_se_s, before),
         ("Content-Type", limits.SDP_TYPE),

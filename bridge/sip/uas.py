@@ -194,7 +194,7 @@ def answer_invite(
     headers = (
         *headers,
         exchange.contact(tx.flow, call.dialog),
-        ("Allow", limits.ALLOW),
+        exchange.allow,
         ("Supported", limits.SUPPORTED),
         ("Content-Type", limits.SDP_TYPE),
     )

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,22 @@ def test_who_wants_tcp_gets_the_bye_by_tcp(with_tcp: tuple[str, int], where: str
 def test_a_request_uri_that_is_too_long_is_414(talk: Talk) -> None:
     talk.wire.send(talk.text("OPTIONS", uri=f"sip:{'a' * 3_000}@{HOST}"))
     assert talk.wire.answer("OPTIONS").status == 414
+
+
+# --- what is understood -------------------------------------------------------------------
+
+
+def test_every_allow_names_all_that_is_understood(tmp_path: Path) -> None:
+    """REGISTER too, where somebody may register (RFC 3261 §20.5)."""
+    port = free_port()
+    text = config(port, tmp_path / "store.db", [CODE])
+    text += '[[user]]\nname = "ann"\npassword = "secret"\n'
+    with serving(text, tmp_path), Wire((HOST, port)) as wire:
+        talk = Talk(wire)
+        answers = [talk.ask("OPTIONS"), talk.up(), talk.ask("UPDATE"), talk.ask("FOO")]
+        talk.bye()
+    assert [one.status for one in answers] == [200, 200, 200, 405]
+    allowed = {tuple(sorted(one.value("Allow").split(", "))) for one in answers}
+    assert allowed == {
+        ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "OPTIONS", "PRACK", "REGISTER", "UPDATE")
+    }

@@ -126,6 +126,38 @@ def test_a_refusal_is_acknowledged_and_reported(status: int) -> None:
     bench.assert_empty()
 
 
+@pytest.mark.parametrize(
+    ("status", "contact"),
+    [
+        (300, "<sip:ann@192.0.2.30>, <sip:ann@192.0.2.31>"),
+        (302, "<mailto:ann@example.com>"),
+        (404, "*"),
+    ],
+)
+def test_a_refusal_is_acknowledged_whatever_its_contacts_say(status: int, contact: str) -> None:
+    """A redirection names several, and not only phones (RFC 3261 §21.3.1); none is called."""
+    bench, sent = dialled()
+    (ack,) = bench.hear(response(sent, status, headers=f"Contact: {contact}"))
+    assert ack.method == "ACK"
+    assert bench.ends == [CallEnded(LEG, EndCause.REFUSED, status)]
+    assert not bench.wait(10 * S), "the INVITE is not sent again"
+
+
+@pytest.mark.parametrize(
+    ("contact", "target"),
+    [
+        ("<sip:ann@192.0.2.30>, <sip:ben@192.0.2.31>", "sip:ann@192.0.2.30"),
+        ("<tel:+15550100>", "sip:+15550100@192.0.2.20"),
+        ("<<nonsense", "sip:+15550100@192.0.2.20"),
+    ],
+)
+def test_an_answer_is_acknowledged_though_its_contact_is_none(contact: str, target: str) -> None:
+    bench, sent = dialled()
+    (ack,) = bench.hear(response(sent, 200, body=OFFER, headers=f"Contact: {contact}"))
+    assert ack.start == f"ACK {target} SIP/2.0"
+    assert bench.ends == []
+
+
 def test_silence_ends_after_32_s_and_ringing_never_by_itself() -> None:
     bench, _ = dialled()
     bench.wait(32 * S)

@@ -34,7 +34,6 @@ from bridge.link import (
     PlayToGroup,
     RecordingDone,
     SetGroup,
-    SetRemote,
     StartRecording,
     Status,
     StopRecording,
@@ -43,7 +42,7 @@ from bridge.link import (
 )
 from bridge.placement import Link, Placement
 from bridge.units import FRAME_NS
-from bridge.worker_link import MediaWorker
+from bridge.worker_link import MediaWorker, Told
 
 RESTART_WAITS_S: Final = (0.0, 0.2, 1.0, 5.0)
 """Before each try to start a worker again; the last one for all further tries."""
@@ -170,35 +169,27 @@ class MediaPool:
 
     # --- legs and messages ----------------------------------------------------------------
 
-    async def open(
-        self,
-        number: int,
-        host: str,
-        port: int,
-        session: str | None,
-        remote: SetRemote | None = None,
-    ) -> LegOpened | LegRefused:
+    def open(self, order: OpenLeg, session: str | None, told: Told) -> None:
         """Get a slot and a port for a leg, on its session's worker if that is known and has room.
 
-        `remote`: what is agreed with the other side so far.
-
-        Raises:
-            WorkerLost: no worker runs that has room, or it died meanwhile.
+        `told` gets the answer, in a later turn of the loop: `WorkerLost` where no worker runs that
+        has room, or it died meanwhile.
         """
-        index = self._placement.place(number, session)
+        index = self._placement.place(order.leg_no, session)
         worker = None if index is None else self._workers[index]
         if worker is None:
-            raise WorkerLost("no media worker has room: being restarted, or full")
-        try:
-            opened = await worker.open_leg(OpenLeg(number, host, port, remote))
-        except WorkerLost:
+            fault = WorkerLost("no media worker has room: being restarted, or full")
+            asyncio.get_running_loop().call_soon(told, fault)
+            return
+        worker.ask_leg(order, partial(self._on_opened, order.leg_no, told))
+
+    def _on_opened(
+        self, number: int, told: Told, answer: LegOpened | LegRefused | WorkerLost
+    ) -> None:
+        """Pass on what became of a leg; one that got no port is on no worker."""
+        if not isinstance(answer, LegOpened):
             self._tell(self._placement.remove(number))
-            raise
-        if self._placement.worker_of(number) is None:  # it has ended since it answered
-            raise WorkerLost(f"media worker {worker.pid} has ended")
-        if isinstance(opened, LegRefused):
-            self._tell(self._placement.remove(number))
-        return opened
+        told(answer)
 
     def worker_of(self, number: int) -> int | None:
         """Return which worker a leg is on, None when it is on none."""

@@ -6,6 +6,7 @@ a worker's end means to its legs (D12). It decides nothing and knows no SIP.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from bridge.conference.api import (
@@ -24,9 +25,11 @@ from bridge.link import (
     CloseLeg,
     FromWorker,
     KeyPressed,
+    LegOpened,
     LegRefused,
     LegSilent,
     MixHeard,
+    OpenLeg,
     PlayDone,
     RecordingDone,
     Status,
@@ -92,24 +95,29 @@ class MediaSide:
 
     # --- legs -----------------------------------------------------------------------------
 
-    async def open(self, record: LegRecord) -> None:
+    def open(self, record: LegRecord) -> None:
         """Get a port for a leg; the call is refused with 503 when there is none."""
         host, port = (record.remote.address if record.remote else None) or ("", 0)
         # Keys may come before the ACK, which can be lost and repeated.
         remote = set_remote(record, record.remote, proven=False) if record.remote else None
         session = self._stepper.conference.session_of(record.leg)
-        try:
-            opened = await self.pool.open(record.number, host, port, session, remote)
-        except OperatingTrouble as fault:
-            self._host.abandon(record.leg, fault)
-            return
-        if isinstance(opened, LegRefused):
-            self._host.abandon(record.leg, WorkerLost(opened.reason))
+        order = OpenLeg(record.number, host, port, remote)
+        self.pool.open(order, session, partial(self._on_opened, record))
+
+    def _on_opened(self, record: LegRecord, answer: LegOpened | LegRefused | WorkerLost) -> None:
+        self._host.guarded(record.leg, partial(self._go_on, record, answer))
+
+    def _go_on(self, record: LegRecord, answer: LegOpened | LegRefused | WorkerLost) -> None:
+        """Answer a call that has its port, or refuse it."""
+        if isinstance(answer, WorkerLost):
+            self._host.abandon(record.leg, answer)
+        elif isinstance(answer, LegRefused):
+            self._host.abandon(record.leg, WorkerLost(answer.reason))
         elif self._legs.get(record.leg) is not record:  # cancelled meanwhile
             self.pool.send(CloseLeg(record.number))
         else:
-            record.opened = told_media(self._settings, opened)
-            self._host.guarded(record.leg, lambda: self._stepper.step(LegReady(record.leg)))
+            record.opened = told_media(self._settings, answer)
+            self._stepper.step(LegReady(record.leg))
 
     def close(self, record: LegRecord | None) -> None:
         """Free the slot and port of a leg that is over, if it had them."""

@@ -67,8 +67,10 @@ class Placement:
         room = [w for w, up in enumerate(self.up) if up and self.load[w] < self.legs_max]
         if not room:
             return None
-        here = self._sessions.get(session, Counter()) if session else Counter[int]()
-        worker = min(room, key=lambda w: (-here[w], self.load[w], w))
+        worker = room[0]
+        if len(room) > 1:
+            here = self._sessions.get(session, Counter()) if session else Counter[int]()
+            worker = min(room, key=lambda w: (-here[w], self.load[w], w))
         self._seats[leg] = _Seat(worker, None)
         self.load[worker] += 1
         if session:
@@ -81,7 +83,9 @@ class Placement:
         if seat is not None and seat.session != session:
             self._forget_session(seat)
             seat.session = session
-            self._sessions.setdefault(session, Counter())[seat.worker] += 1
+            if session not in self._sessions:  # to make one each time takes longer than all else
+                self._sessions[session] = Counter()
+            self._sessions[session][seat.worker] += 1
 
     def worker_of(self, leg: int) -> int | None:
         """Return a leg's worker, None when it is nowhere."""

@@ -5,7 +5,7 @@ committed before the commands beside them are carried out; commands wait in one 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -124,7 +124,6 @@ class Bridge:
         self._media = MediaSide(
             settings, self, self._stepper, self._legs, self.stories.on_worker, workers
         )
-        self._tasks: set[asyncio.Task[None]] = set()
         self._checkpoint_timer: asyncio.TimerHandle | None = None
         self._stopping = False
 
@@ -174,8 +173,6 @@ class Bridge:
             self._stepper.step(KickLeg(view.leg, by="shutdown"))
         if self._checkpoint_timer:
             self._checkpoint_timer.cancel()
-        for task in self._tasks:
-            task.cancel()
         await self._stepper.close()
         self._outbox.close()
         await self._await_byes()
@@ -191,8 +188,6 @@ class Bridge:
         self._stopping = True
         if self._checkpoint_timer:
             self._checkpoint_timer.cancel()
-        for task in self._tasks:
-            task.cancel()
         self._sip.close()
         await self._stepper.vanish()
         self._outbox.close()
@@ -411,7 +406,7 @@ class Bridge:
             if command.outbound:
                 record = self._legs.add_outbound(command.leg)
             if record:
-                self._spawn(self._media.open(record))
+                self._media.open(record)
             return
         if isinstance(command, EnterMix):
             self._media.identify(command.leg)
@@ -434,11 +429,6 @@ class Bridge:
         now = self._stepper.now_conf()
         self._stepper.checkpoint(tuple(Elapsed(record.leg, now) for record in self._legs))
         self._arm_checkpoint()
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def guarded(self, leg: LegId | None, action: Callable[[], object]) -> None:
         """Run one event's work; a fault of ours ends that leg and nothing else."""

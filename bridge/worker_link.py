@@ -9,6 +9,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,10 @@ from bridge.errors import WorkerLost
 _STOP_S: Final = 5.0
 _BUFFER_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
+
+
+Told = Callable[[link.LegOpened | link.LegRefused | WorkerLost], None]
+"""Is told what became of the order for a leg."""
 
 
 class MediaWorker:
@@ -39,7 +44,7 @@ class MediaWorker:
         self._on_message, self._on_lost = on_message, on_lost
         self._loop = asyncio.get_running_loop()
         self._queue: deque[bytes] = deque()
-        self._opening: dict[int, asyncio.Future[link.LegOpened | link.LegRefused]] = {}
+        self._opening: dict[int, Told] = {}
         self._resetting: deque[asyncio.Future[None]] = deque()
         self._loading: dict[str, asyncio.Future[link.ClipLoaded]] = {}
         self._capturing: deque[asyncio.Future[link.CaptureDone]] = deque()
@@ -117,11 +122,20 @@ class MediaWorker:
 
     async def open_leg(self, order: link.OpenLeg) -> link.LegOpened | link.LegRefused:
         """Get a slot and a port for a leg."""
-        self._need()
         future: asyncio.Future[link.LegOpened | link.LegRefused] = self._loop.create_future()
-        self._opening[order.leg_no] = future
-        self.send(order)
+        self.ask_leg(order, partial(_tell, future))
         return await future
+
+    def ask_leg(self, order: link.OpenLeg, told: Told) -> None:
+        """Have a slot and a port taken for a leg; `told` gets the answer, in a later turn.
+
+        For many calls a second: a task for each, with a future in it, takes four turns of the loop.
+        """
+        if self._closed:
+            self._loop.call_soon(told, WorkerLost(f"media worker {self.pid} has ended"))
+            return
+        self._opening[order.leg_no] = told
+        self.send(order)
 
     async def load_clip(self, name: str, path: Path) -> link.ClipLoaded:
         """Make a WAV file playable under a name; one load of a name at a time."""
@@ -180,7 +194,7 @@ class MediaWorker:
             isinstance(message, link.LegOpened | link.LegRefused)
             and message.leg_no in self._opening
         ):
-            _set(self._opening.pop(message.leg_no), message)
+            self._opening.pop(message.leg_no)(message)
         else:
             assert isinstance(message, link.FromWorker), "the worker sends only its own messages"
             self._on_message(message)
@@ -222,17 +236,19 @@ class MediaWorker:
         self._queue.clear()
         waiting: list[asyncio.Future[Any]] = [
             *self._resetting,
-            *self._opening.values(),
             *self._loading.values(),
             *self._capturing,
         ]
+        lost = WorkerLost(f"media worker {self.pid}: {reason}")
+        for told in self._opening.values():
+            self._loop.call_soon(told, lost)
         self._resetting.clear()
         self._opening.clear()
         self._loading.clear()
         self._capturing.clear()
         for future in waiting:
             if not future.done():
-                future.set_exception(WorkerLost(f"media worker {self.pid}: {reason}"))
+                future.set_exception(lost)
         return True
 
 
@@ -240,3 +256,15 @@ def _set(future: "asyncio.Future[_T]", value: _T) -> None:
     """Answer, unless who asked has gone."""
     if not future.done():
         future.set_result(value)
+
+
+def _tell(
+    future: "asyncio.Future[link.LegOpened | link.LegRefused]",
+    answer: link.LegOpened | link.LegRefused | WorkerLost,
+) -> None:
+    """Answer who waits for a leg's port."""
+    if isinstance(answer, WorkerLost):
+        if not future.done():
+            future.set_exception(answer)
+    else:
+        _set(future, answer)

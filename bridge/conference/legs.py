@@ -22,6 +22,8 @@ TYPE_AHEAD_MAX: Final = 64
 class Move(Enum):
     """The ways from one state of a leg to another."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
+
     ANSWER = auto()
     DIAL = auto()
     REST = auto()
@@ -102,6 +104,8 @@ TRANSITIONS: Final[Mapping[LegState, Mapping[Move, LegState]]] = {
 
 class Reaction(Enum):
     """What the core does when a leg's event comes. `IGNORE` is the named no-op."""
+
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
 
     IGNORE = auto()
     INVITE = auto()

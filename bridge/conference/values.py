@@ -54,6 +54,8 @@ class Entry(Enum):
 class LegState(Enum):
     """Where a leg is in its life."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
+
     INVITED = "invited"  # its number or code is fine; media is being set up
     ANSWERED = "answered"  # 200 is on its way, the ACK has not come
     DIALLED = "dialled"  # Call Me: the bridge calls, nobody has answered

@@ -22,6 +22,8 @@ from bridge.units import LegId
 class CallState(Enum):
     """Where a call is."""
 
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
+
     INVITED = auto()  # inbound, no final answer yet
     ANSWERED = auto()  # inbound, our 200 is on its way, no ACK
     CONFIRMED = auto()  # the three-way handshake is done
@@ -33,6 +35,8 @@ class CallState(Enum):
 
 class CallEvent(Enum):
     """What happens to a call."""
+
+    __hash__ = object.__hash__  # members are unique; Enum's own hash is a call of its own
 
     RING = auto()
     ACCEPT = auto()

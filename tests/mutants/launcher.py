@@ -96,6 +96,7 @@ def recording_starts_early(patch: pytest.MonkeyPatch) -> None:
     """The recording begins with the first who joins, not with the organizer's command."""
     started: dict[OccurrenceId, Path] = {}
     wanted: dict[OccurrenceId, Path] = {}
+    starting: list[asyncio.Future[None]] = []
     real_start, real_stop, real_carry = (
         Bridge.start_recording,
         Bridge.stop_recording,
@@ -107,7 +108,7 @@ def recording_starts_early(patch: pytest.MonkeyPatch) -> None:
         if isinstance(command, EnterMix) and command.occurrence not in started:
             path = Path(bridge.settings.store.outbox_url.removeprefix("sqlite:///") + ".wav")
             started[command.occurrence] = path
-            bridge._spawn(real_start(bridge, command.occurrence, path))
+            starting.append(asyncio.ensure_future(real_start(bridge, command.occurrence, path)))
 
     async def start(bridge: Bridge, occurrence: OccurrenceId, path: Path) -> None:
         wanted[occurrence] = path

@@ -17,10 +17,10 @@ from typing import Final, Literal, Self
 
 from bridge.net.sip_tls import TlsDoor
 from bridge.sip.api import Address, Received, Send
+from bridge.sip.limits import BODY_BYTES_MAX
 from bridge.sip.registrar import EXPIRES_S_MAX
 
 HEAD_BYTES_MAX: Final = 65_536
-BODY_BYTES_MAX: Final = 65_536
 CONNECTIONS_MAX: Final = 2_000
 """Never more than half of the files that this process may open: the rest of it needs some too."""
 
@@ -32,6 +32,10 @@ message."""
 IDLE_S: Final = EXPIRES_S_MAX + 100.0
 """How long a connection may be silent; longer than any session interval we agree to, and than any
 registration: over TLS a phone can be called on its own connection only."""
+
+LINGER_S: Final = 2.0
+"""How long what still comes is thrown away after the last answer: closing at once would reset the
+connection, and the answer would be lost with it."""
 
 CONNECT_S: Final = 10.0
 PENDING_MAX: Final = 16
@@ -61,7 +65,8 @@ class Framer:
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes and return the messages they complete.
 
-        After a fault the last one may be a head whose body has no known end: it can be answered.
+        After a fault the last one may be a head whose body has no known end, or the beginning of
+        one that is too large: it can be answered.
         """
         self._bytes += data
         messages = []
@@ -86,6 +91,7 @@ class Framer:
             self._searched = len(buffer)
             if len(buffer) > HEAD_BYTES_MAX:
                 self.fault = "stream_head_too_large"
+                return bytes(buffer[:HEAD_BYTES_MAX]) + _END
             return None
         self._searched = 0
         head = bytes(buffer[: end + len(_END)])
@@ -123,6 +129,7 @@ class _Connection(asyncio.Protocol):
         self._framer = Framer()
         self._deadline: asyncio.TimerHandle | None = None
         self._requests: deque[bytes] = deque(maxlen=REQUESTS_MAX)
+        self._ended = False
         self.transport: asyncio.Transport
         self.peer: Address
 
@@ -142,7 +149,14 @@ class _Connection(asyncio.Protocol):
         for data in self._requests:
             self._streams.lose(data, self.peer)
 
+    @property
+    def usable(self) -> bool:
+        """Whether something can be sent on it."""
+        return not (self._ended or self.transport.is_closing())
+
     def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
         was_partial = self._framer.partial
         messages = self._framer.feed(data)
         for _ in range(self._framer.pings):
@@ -152,7 +166,7 @@ class _Connection(asyncio.Protocol):
             self._streams.deliver(message, self.peer)
         if self._framer.fault:
             self._streams.count(f"drop.{self._framer.fault}")
-            self.transport.close()
+            self._end()
         elif messages or not self._framer.partial:
             self._arm(MESSAGE_S if self._framer.partial else IDLE_S)
         elif not was_partial:
@@ -167,10 +181,22 @@ class _Connection(asyncio.Protocol):
             self._streams.count("drop.stream_not_read")
             self.transport.abort()
 
-    def _arm(self, after_s: float) -> None:
+    def _end(self) -> None:
+        """Send no more, and read no more of what comes; let the other side have what was sent."""
+        if self.transport.is_closing():
+            return
+        self._ended = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._arm(LINGER_S, self.transport.abort)
+        else:  # TLS says by itself that it is over
+            self.transport.close()
+
+    def _arm(self, after_s: float, then: Callable[[], None] | None = None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(after_s, self._time_out)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(after_s, then or self._time_out)
 
     def _time_out(self) -> None:
         self._streams.count("drop.stream_timeout")
@@ -269,7 +295,7 @@ class SipStreams:
         connection = self._connections.get(send.destination)
         if connection is None and send.instead is not None:
             connection = self._connections.get(send.instead)
-        if connection is not None and not connection.transport.is_closing():
+        if connection is not None and connection.usable:
             connection.write(send.data)
             return
         if self._transport == "TLS":

@@ -7,6 +7,9 @@ from typing import Final
 HEAD_BYTES_MAX: Final = 60_000
 """Start line and header fields together; above it a message is answered, not read."""
 
+BODY_BYTES_MAX: Final = 65_536
+"""Body of one message."""
+
 HEADER_LINES_MAX: Final = 256
 """Header lines of one message, after unfolding."""
 
@@ -95,6 +98,7 @@ PHRASES: Final[dict[int, str]] = {
     404: "Not Found",
     405: "Method Not Allowed",
     406: "Not Acceptable",
+    413: "Request Entity Too Large",
     414: "Request-URI Too Long",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",

@@ -465,6 +465,8 @@ def _cut_body(headers: Headers, body: bytes) -> bytes:
     length = _optional_number(headers, "content-length", _SECONDS_MAX)
     if length is None:
         return body
+    if length > limits.BODY_BYTES_MAX:
+        raise _Fault("body_too_large", 413)
     if length > len(body):
         raise _Fault("body_shorter_than_content_length")
     return body[:length]

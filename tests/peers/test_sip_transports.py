@@ -83,8 +83,13 @@ STREAMS = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 500, b""),
     "no length": (options("n", length=""), b"SIP/2.0 400 Bad Request (missing content length)"),
     "bad length": (options("b", length="Content-Length: x\r\n"), b"SIP/2.0 400 "),
-    "endless body": (options("e", length="Content-Length: 99999\r\n"), b"SIP/2.0 400 "),
+    "endless body": (options("e", length="Content-Length: 99999\r\n"), b"SIP/2.0 413 "),
+    "large body": (
+        options("o", length="Content-Length: 999999\r\n") + b"x" * 999_999,
+        b"SIP/2.0 413 ",
+    ),
     "large head": (options("l", extra="X: " + "y" * 63_000 + "\r\n"), b"SIP/2.0 513 "),
+    "larger head": (options("g", extra=f"X: {'y' * 99}\r\n" * 5_000), b"SIP/2.0 513 "),
     "half a message": (options("h")[:60], b""),
 }
 

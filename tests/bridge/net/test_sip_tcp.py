@@ -83,7 +83,8 @@ def test_a_length_that_cannot_be_used_ends_the_stream_after_an_answer(
 
 def test_a_head_without_end_ends_the_stream() -> None:
     framer = Framer()
-    assert framer.feed(b"A" * (sip_tcp.HEAD_BYTES_MAX + 1)) == []
+    (head,) = framer.feed(b"A" * (sip_tcp.HEAD_BYTES_MAX + 1))
+    assert head == b"A" * sip_tcp.HEAD_BYTES_MAX + b"\r\n\r\n", "it may be answered"
     assert framer.fault == "stream_head_too_large"
 
 
@@ -295,6 +296,24 @@ async def test_a_request_without_length_is_answered_400_and_no_byte_after_it_is_
     starts = [line for line in heard.split(b"\r\n") if line.startswith(b"SIP/2.0 ")]
     assert starts == [b"SIP/2.0 200 OK", b"SIP/2.0 400 Bad Request (missing content length)"]
     assert heard.count(b"CSeq: 1 OPTIONS") == 2
+
+
+async def test_an_answer_is_not_lost_with_what_comes_after_the_fault(
+    monkeypatch: pytest.MonkeyPatch, ends: Ends
+) -> None:
+    """Closed with unread bytes a connection is reset, and what was sent on it is thrown away."""
+    monkeypatch.setattr(sip_tcp, "LINGER_S", 0.3)
+    large = (OPTIONS % (1, 1)).replace(b"Length: 0", b"Length: 9000000") + b"x" * 3_000_000
+    reader, writer = await asyncio.open_connection(*ends.bridge.address)
+    writer.write(large)
+    heard = await rest_of(reader)
+    assert heard.startswith(b"SIP/2.0 413 Request Entity Too Large\r\n")
+    streams = ends.bridge._streams
+    assert streams is not None
+    async with asyncio.timeout(PATIENCE_S):
+        while len(streams):  # noqa: ASYNC110 - whoever goes on sending is cut off
+            await asyncio.sleep(0.02)
+    writer.close()
 
 
 async def test_a_response_without_length_ends_the_connection_and_nothing_is_sent(

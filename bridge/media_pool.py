@@ -40,6 +40,7 @@ from bridge.link import (
     TakeDone,
     ToWorker,
 )
+from bridge.link_rows import Rows
 from bridge.placement import Link, Placement
 from bridge.units import FRAME_NS
 from bridge.worker_link import MediaWorker, Told
@@ -102,7 +103,7 @@ class MediaPool:
         self._stopping = asyncio.Event()
         self._recorded: dict[int, _Recording] = {}
         self._ending: dict[int, _Ending] = {}
-        self._levels: dict[int, dict[str, int]] = {}
+        self._levels: dict[int, Rows] = {}
         self.statuses = [Status(now_ns=0) for _ in self._workers]
         self.ends = self.starts = 0
 
@@ -323,13 +324,10 @@ class MediaPool:
 
     def _said(self, index: int, message: FromWorker) -> None:
         if isinstance(message, Status):
-            self.statuses[index] = replace(message, last_packet_ns={}, quality={})
+            self.statuses[index] = replace(message, last_packet_ns=[], quality=[])
         elif isinstance(message, Levels):  # each says those of its own legs only
             self._levels[index] = message.dbfs
-            every = {
-                leg: level for levels in self._levels.values() for leg, level in levels.items()
-            }
-            message = Levels(every)
+            message = Levels([row for levels in self._levels.values() for row in levels])
         elif isinstance(message, TakeDone) and message.frames and len(self._workers) > 1:
             self._spawn(self._share(index, message))
             return

@@ -52,8 +52,6 @@ LEVEL_TICKS: Final = 10
 _HOLD_MIN_NS: Final = 50_000
 """What a sleep can resolve: packets held for less leave at once."""
 
-_NO_SLOTS: Final = np.zeros(0, np.int64)
-
 
 @dataclass(slots=True)
 class Leg:
@@ -125,11 +123,12 @@ class Worker:
         if self._mesh is not None:
             self._mesh.close()
         self._mesh = Mesh(settings.link_dir, settings.index) if settings.link_dir else None
-        self._reported: list[NDArray[np.int64]] = []
+        self._reported: NDArray[np.bool_] = np.zeros(LEGS_MAX, np.bool_)  # since the last `Status`
         self._lost = 0
         self._loud = False
         self._legs: dict[int, Leg] = {}
         self._by_slot: dict[int, Leg] = {}
+        self._numbers: NDArray[np.int64] = np.zeros(LEGS_MAX, np.int64)  # by slot
         self._free = list(range(LEGS_MAX))
         self._grid = Grid(time.monotonic_ns())
         self._times = TickTimes(link.TICK_BUCKETS_MS)
@@ -177,7 +176,7 @@ class Worker:
         if self._mesh is not None:
             self._mesh.send(plane, result)
         if plane.tick_no % rtcp.TURN_TICKS == 1:
-            self._reported.append(self._rtcp.turn(wall_ns))
+            self._reported[self._rtcp.turn(wall_ns)] = True
         self._tell(result)
         now = time.monotonic_ns()
         self._times.add((now - begun - held_ns) / NS_PER_MS)
@@ -302,16 +301,14 @@ class Worker:
         slots = np.flatnonzero(state.talking & self._plane.open)
         if len(slots) or self._loud:
             self._loud = len(slots) > 0
-            shown = voice.dbfs(state.level[slots]).tolist()
-            numbers = [str(self._by_slot[slot].number) for slot in slots.tolist()]
-            self._reply(link.Levels(dict(zip(numbers, shown, strict=True))))
+            shown = voice.dbfs(state.level[slots])
+            self._reply(link.Levels(np.column_stack([self._numbers[slots], shown])))
 
     def _status(self, now: int) -> None:
         """Send the interval's `Status`."""
         self._status_ns = now + self._settings.status_interval_ns
         plane = self._plane
-        slots = np.fromiter((leg.slot for leg in self._legs.values()), np.int64, len(self._legs))
-        last = plane.last_ns[slots].tolist()
+        slots = np.flatnonzero(plane.open)
         counters = dict(plane.counters.totals)
         counters["recording_dropped"] = self._recorder.dropped
         # A packet that comes late after all is lost no more; a total does not go back.
@@ -319,7 +316,7 @@ class Worker:
         self._reply(
             link.Status(
                 now_ns=now,
-                last_packet_ns=dict(zip(map(str, self._legs), last, strict=True)),
+                last_packet_ns=np.column_stack([self._numbers[slots], plane.last_ns[slots]]),
                 counters=counters,
                 tick_ms=self._times.interval(),
                 ticks=self._grid.ticks,
@@ -330,13 +327,11 @@ class Worker:
             )
         )
 
-    def _quality(self) -> dict[str, list[float]]:
+    def _quality(self) -> NDArray[np.float64]:
         """Return the figures of the legs reported on since the last `Status`."""
-        slots = np.unique(np.concatenate([_NO_SLOTS, *self._reported]))
-        self._reported.clear()
-        slots = slots[self._plane.open[slots]]
-        numbers = [str(self._by_slot[slot].number) for slot in slots.tolist()]
-        return dict(zip(numbers, self._rtcp.quality(slots), strict=True))
+        slots = np.flatnonzero(self._reported & self._plane.open)
+        self._reported[:] = False
+        return np.column_stack([self._numbers[slots], self._rtcp.quality(slots)])
 
     # --- control's orders -----------------------------------------------------------------
 
@@ -369,6 +364,7 @@ class Worker:
         )
         leg = Leg(order.leg_no, slot, port.index)
         self._legs[order.leg_no] = self._by_slot[slot] = leg
+        self._numbers[slot] = order.leg_no
         self._reply(link.LegOpened(order.leg_no, self._settings.host, port.number))
         if order.remote:
             self._set_remote(order.remote)

@@ -53,8 +53,8 @@ class RtcpLink:
             self._plane.counters.add("send_failed", lost)
         return written.legs
 
-    def quality(self, slots: NDArray[np.int64]) -> list[list[float]]:
-        """Return the `Status.quality` of legs."""
+    def quality(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the `Status.quality` of legs, (n, 6), without their numbers."""
         received, reports = self._plane.reception, self._plane.reports
         columns = (
             received.missing(slots),
@@ -64,4 +64,4 @@ class RtcpLink:
             reports.far_fraction[slots] / 256,
             self._plane.jitter.late[slots].astype(np.float64),
         )
-        return [list(row) for row in zip(*(c.round(3).tolist() for c in columns), strict=True)]
+        return np.column_stack(columns).round(3)

@@ -229,14 +229,14 @@ class Diary:
         self.talks.change(talking, quiet, now_ns)
 
     def on_status(
-        self, status: Status, leg_of: Callable[[str], LegId | None], now_ns: NowNs
+        self, status: Status, leg_of: Callable[[int], LegId | None], now_ns: NowNs
     ) -> None:
         """Take the worker's figures; `leg_of` tells whose a number is."""
-        for number, last_ns in status.last_packet_ns.items():
+        for number, last_ns in status.last_packet_ns:
             if entry := self._entries.get(leg_of(number) or LegId("")):
                 entry.rtp_ns = NowNs(last_ns)
-        for number, figures in status.quality.items():
-            if entry := self._entries.get(leg_of(number) or LegId("")):
+        for number, *figures in status.quality:
+            if entry := self._entries.get(leg_of(int(number)) or LegId("")):
                 entry.samples.append((now_ns, figures))
                 if len(entry.samples) > SAMPLES_MAX:
                     del entry.samples[::2]

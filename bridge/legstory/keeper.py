@@ -83,8 +83,8 @@ class Keeper:
         self._diary.on_status(status, self._leg_of, now)
         self._put_away(now)
 
-    def _leg_of(self, number: str) -> LegId | None:
-        record = self._legs.by_number(int(number))
+    def _leg_of(self, number: int) -> LegId | None:
+        record = self._legs.by_number(number)
         return record.leg if record else None
 
     def _put_away(self, now: NowNs, *, all_of_them: bool = False) -> None:

@@ -10,6 +10,7 @@ import re
 import resource
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,8 +42,10 @@ CONNECT_S: Final = 10.0
 PENDING_MAX: Final = 16
 """Messages that wait for one connection to be made."""
 
-REQUESTS_MAX: Final = 64
-"""Requests sent on one connection that are told of when it breaks; the latest ones."""
+REQUESTS_MAX: Final = 1_000
+REQUEST_S: Final = 32.0
+"""Requests of one connection that are told of when it breaks: the latest ones, not older than
+timers B and F, which end what waits for an answer."""
 
 _LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _END: Final = b"\r\n\r\n"
@@ -128,7 +131,7 @@ class _Connection(asyncio.Protocol):
         self._streams = streams
         self._framer = Framer()
         self._deadline: asyncio.TimerHandle | None = None
-        self._requests: deque[bytes] = deque(maxlen=REQUESTS_MAX)
+        self._requests: deque[tuple[float, bytes]] = deque(maxlen=REQUESTS_MAX)
         self._ended = False
         self.transport: asyncio.Transport
         self.peer: Address
@@ -146,7 +149,7 @@ class _Connection(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self._streams.remove(self)
-        for data in self._requests:
+        for _, data in self._recent():
             self._streams.lose(data, self.peer)
 
     @property
@@ -175,11 +178,18 @@ class _Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send; who does not read what he is sent is cut off."""
         if not data.startswith((b"SIP/2.0 ", b"ACK ", b"\r\n")):
-            self._requests.append(data)
+            self._recent().append((time.monotonic(), data))
         self.transport.write(data)
         if self.transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX:
             self._streams.count("drop.stream_not_read")
             self.transport.abort()
+
+    def _recent(self) -> deque[tuple[float, bytes]]:
+        """Return the requests that may still wait for an answer, and forget the others."""
+        since_s, requests = time.monotonic() - REQUEST_S, self._requests
+        while requests and requests[0][0] < since_s:
+            requests.popleft()
+        return requests
 
     def _end(self) -> None:
         """Send no more, and read no more of what comes; let the other side have what was sent."""

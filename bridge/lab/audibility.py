@@ -82,6 +82,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Context:
+    """What a window holds around what is judged, so that a sound cut by the edge is recognised.
+
+    Attributes:
+        before, after: frames at its beginning and end.
+    """
+
+    before: int = 0
+    after: int = 0
+
+    def judged(self, window: Window) -> slice:
+        """Return the frames of a window that are judged."""
+        return slice(self.before, len(window.present) - self.after)
+
+
+NO_CONTEXT: Final = Context()
+
+
+@dataclass(frozen=True, slots=True)
 class ToneReport:
     """One caller's tone in a window.
 
@@ -146,7 +165,7 @@ def analyse(
     tones: Mapping[str, int],
     sounds: Mapping[str, Pcm] | None = None,
     *,
-    context_frames: int = 0,
+    context: Context = NO_CONTEXT,
     likely: Collection[str] = (),
 ) -> Hearing:
     """Return who and what is heard in a window.
@@ -155,44 +174,40 @@ def analyse(
         window: what was received.
         tones: each caller's tone in Hz.
         sounds: known sounds by name, (n,) int16 each.
-        context_frames: frames at either end that are not judged; they are there so that a sound
-            which ends or begins at the edge is still recognised.
+        context: how much of it is not judged.
         likely: sounds to look for first; the others only where these leave something.
     """
     high = {name: hertz for name, hertz in tones.items() if hertz > NARROW_HZ_MAX}
     if high or window.rate_hz != SAMPLE_RATE_HZ:
         low = {name: hertz for name, hertz in tones.items() if name not in high}
-        heard = analyse(window.narrow(), low, sounds, context_frames=context_frames, likely=likely)
-        return _with_high_tones(heard, window, high, context_frames)
+        heard = analyse(window.narrow(), low, sounds, context=context, likely=likely)
+        return _with_high_tones(heard, window, high, context)
     clips = sounds or {}
     samples = window.pcm.astype(np.float64)
     if only_tones(samples, tones):  # nothing is left that a sound could be in
         rest, found = samples, {name: _nowhere(samples) for name in clips}
     else:
         rest, found = _without_sounds(samples, tones, clips, {*USUAL, *likely})
-    last = len(window.present) - context_frames
-    inner = slice(context_frames * FRAME_SAMPLES, last * FRAME_SAMPLES)
-    pcm, present = window.pcm[inner], window.present[context_frames:last]
+    judged = context.judged(window)
+    inner = slice(judged.start * FRAME_SAMPLES, judged.stop * FRAME_SAMPLES)
+    pcm, present = window.pcm[inner], window.present[judged]
     return Hearing(
         seconds=len(pcm) / SAMPLE_RATE_HZ,
         level_dbfs=level_dbfs(pcm),
         peak_dbfs=_peak_dbfs(pcm),
         lost=1.0 - float(present.mean()) if len(present) else 1.0,
         tones=measure_tones(rest[inner], tones, present),
-        sounds={
-            name: report(one, clips[name], slice(context_frames, last))
-            for name, one in found.items()
-        },
+        sounds={name: report(one, clips[name], judged) for name, one in found.items()},
     )
 
 
 def _with_high_tones(
-    heard: Hearing, window: Window, tones: Mapping[str, int], context_frames: int
+    heard: Hearing, window: Window, tones: Mapping[str, int], context: Context
 ) -> Hearing:
     """Add what only wideband callers hear; to the others such tones are absent."""
-    last = len(window.present) - context_frames
-    inner = slice(context_frames * FRAME_SAMPLES, last * FRAME_SAMPLES)
-    present = window.present[context_frames:last]
+    judged = context.judged(window)
+    inner = slice(judged.start * FRAME_SAMPLES, judged.stop * FRAME_SAMPLES)
+    present = window.present[judged]
     wide = window.rate_hz != SAMPLE_RATE_HZ
     pcm = mirrored(window.pcm) if wide else np.zeros_like(window.pcm)
     lower = {name: SAMPLE_RATE_HZ - hertz for name, hertz in tones.items()}

@@ -111,11 +111,17 @@ class Caller:
     _rang: asyncio.Event = field(default_factory=asyncio.Event)
     _call: CallIncoming | None = None
     _work: set[asyncio.Task[None]] = field(default_factory=set)
+    _listens: set[asyncio.Future[Window]] = field(default_factory=set)
 
     @property
     def in_call(self) -> bool:
         """Whether a call of his is up, as he knows it."""
         return self._leg is not None and not self._over.is_set()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what he received can be asked for when his call is over."""
+        return True
 
     async def dial(self) -> None:
         """Call and wait for the answer; he speaks from the answer on.
@@ -309,14 +315,27 @@ class Caller:
             return False
         return True
 
-    async def heard(self, from_ns: int, to_ns: int) -> Window:
-        """Return what he received in a span of monotonic time, once all of it has come."""
-        late_s = (to_ns + SETTLE_NS - time.monotonic_ns()) / NS_PER_S
+    async def until(self, at_ns: int) -> None:
+        """Wait until all has come that belongs before a moment of monotonic time."""
+        late_s = (at_ns + SETTLE_NS - time.monotonic_ns()) / NS_PER_S
         if late_s > 0:
             await asyncio.sleep(late_s)
+
+    async def heard(self, from_ns: int, to_ns: int) -> Window:
+        """Return what he received in a span of monotonic time, once all of it has come.
+
+        Until then he keeps the port on which it comes.
+        """
         if self._port is None:
             raise CallFailed(f"{self.name} has made no call")
-        return await self.engine.window(self._port, from_ns, to_ns)
+        listening = asyncio.ensure_future(self._window(self._port, from_ns, to_ns))
+        self._listens.add(listening)
+        listening.add_done_callback(self._listens.discard)
+        return await listening
+
+    async def _window(self, port: RtpPort, from_ns: int, to_ns: int) -> Window:
+        await self.until(to_ns)
+        return await self.engine.window(port, from_ns, to_ns)
 
     async def packet_ms(self) -> int:
         """Return how much sound the last packet held that he received; 0 when none came."""
@@ -335,6 +354,8 @@ class Caller:
 
     async def close(self) -> None:
         """Give the RTP port back; the call must be over."""
+        if self._listens:
+            await asyncio.wait(self._listens)
         if self._port is not None:
             await self.engine.close(self._port)
             self._port = None

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +30,24 @@ RECORDING_SLACK_MS: Final = 500
 SILENT_DBFS: Final = -50.0
 METRICS_PATIENCE_S: Final = 4.0
 METRICS_POLL_S: Final = 0.2
+NOT_JUDGED: Final = "not judged yet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Unjudged:
+    """What callers must have heard by an `expect`, while it is judged; its verdicts' place."""
+
+    line: int
+    audio: Mapping[str, Audio]
+    listening: observing.Listening
+    place: int
 
 
 @dataclass(slots=True)
 class Judge:
     """Knows the story's callers and the bridge, and judges one `expect` after the other.
+
+    What was heard may still be judged when the next step is carried out: `settle` waits for it.
 
     Attributes:
         acted_ns: when the last action began: prompts are looked for from there.
@@ -48,6 +61,7 @@ class Judge:
     recording: Path | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     listened: list[Listened] = field(default_factory=list)
+    _unjudged: list["_Unjudged"] = field(default_factory=list)
 
     async def judge(self, expect: Expect, line: int) -> None:
         """Evaluate everything that an `expect` says."""
@@ -112,10 +126,21 @@ class Judge:
     # --- audio ----------------------------------------------------------------------------
 
     async def _audio(self, audio: Mapping[str, Audio], line: int) -> None:
-        """Judge what the named callers hear; of a crowd, what each does."""
-        for name, heard in (await observing.listen(self.cast, audio, self.acted_ns)).items():
-            self.listened.append(Listened(line, name, audio[name], heard))
-            self.note(line, name, heard.ok, shown_audio(audio[name]), heard.observed)
+        """Have the named callers listen; what they heard is judged while the story goes on."""
+        listening = await observing.listen(self.cast, audio, self.acted_ns)
+        self._unjudged.append(_Unjudged(line, audio, listening, len(self.verdicts)))
+        for name, one in audio.items():
+            self.note(line, name, False, shown_audio(one), NOT_JUDGED)
+
+    async def settle(self) -> None:
+        """Wait until everything that was heard is judged."""
+        unjudged, self._unjudged = self._unjudged, []
+        for one in unjudged:
+            heard = await one.listening.judged()
+            for at, name in enumerate(one.audio, one.place):
+                self.listened.append(Listened(one.line, name, one.audio[name], heard[name]))
+                ok, observed = heard[name].ok, heard[name].observed
+                self.verdicts[at] = replace(self.verdicts[at], ok=ok, observed=observed)
 
     # --- SIP ------------------------------------------------------------------------------
 

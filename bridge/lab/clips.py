@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from bridge.lab.audibility import Window, analyse
-from bridge.lab.sounds import Pcm, SoundReport, report, take_out
+from bridge.lab.sounds import Pcm, SoundReport, report, sounding_frames, take_out
 from bridge.prompts import load, load_all
+from bridge.units import FRAME_SAMPLES
 
 PROMPT_SHARE: Final = 0.8
 """So much of a prompt must be recognised. Of one that played to its end, beside four voices too, at
@@ -53,7 +54,13 @@ def alike(name: str) -> Mapping[str, Pcm]:
     "The conference is now locked" and "The conference is no longer locked" are two of them.
     """
     clips = known_pcm()
-    others = [other for other in clips if other != name and _kind(other) == _kind(name)]
+    # A clip cannot be held by one that is shorter than that, so those are not looked through.
+    least = ALIKE * sounding_frames(clips[name]).sum() * FRAME_SAMPLES
+    others = [
+        other
+        for other, pcm in clips.items()
+        if other != name and _kind(other) == _kind(name) and len(pcm) + FRAME_SAMPLES >= least
+    ]
     return {other: clips[other] for other in others if _held(clips[name], clips[other]) >= ALIKE}
 
 

@@ -142,6 +142,12 @@ class Witness:
         self._steps.append(Done(line, text, from_ns, time.monotonic_ns()))
 
     @property
+    def shows_all(self) -> bool:
+        """Whether runs that hold are shown, too, with all that was heard."""
+        keeping = self._keeping
+        return keeping is not None and (keeping.pages or keeping.everything)
+
+    @property
     def wanted(self) -> bool:
         """Whether this run's evidence is wanted, as its verdicts stand."""
         keeping = self._keeping

@@ -164,7 +164,8 @@ class ForeignRun:
     async def _listen(self, step: ExpectStep) -> None:
         """Judge what is heard; the rest does not apply."""
         audio = step.expect.audio
-        for name, heard in (await observing.listen(self.cast, audio, self.acted_ns)).items():
+        listening = await observing.listen(self.cast, audio, self.acted_ns)
+        for name, heard in (await listening.judged()).items():
             self.listened.append(Listened(step.line, name, audio[name], heard))
             self._note(step.line, name, heard.ok, shown_audio(audio[name]), heard.observed)
         await self._sip(step.line, step.expect)

@@ -66,25 +66,38 @@ class Gauge:
     tones: Mapping[str, int]
 
     async def measure(self) -> Gauged:
-        """Measure all that is asked for, one after the other."""
+        """Measure all that is asked for."""
+        result = await self.at_rest(time.monotonic_ns())
+        await self.probe(result)
+        return result
+
+    async def at_rest(self, from_ns: int) -> Gauged:
+        """Measure what hinders nobody: others may be measured at the same time.
+
+        Args:
+            from_ns: monotonic; from then on he heard what he must.
+        """
         audio, result = self.audio, Gauged()
         if audio.level or audio.gap is not None or audio.clipped is not None:
-            await self._levels(result)
+            await self._levels(from_ns, result)
         if audio.packets is not None:
             await self._packets(result)
+        return result
+
+    async def probe(self, result: Gauged) -> None:
+        """Measure by a sweep, which others hear too: one after the other."""
+        audio = self.audio
         if audio.delay is not None:
             for name in audio.hears:
                 await self._delay(name, audio.delay, result)
         if audio.echo is not None:
             await self._echo(audio.echo, result)
-        return result
 
     @property
     def _caller(self) -> Caller:
         return self.callers[self.name][0]
 
-    async def _levels(self, result: Gauged) -> None:
-        from_ns = time.monotonic_ns()
+    async def _levels(self, from_ns: int, result: Gauged) -> None:
         window = await self._caller.heard(from_ns, from_ns + int(GAUGE_S * NS_PER_S))
         hearing = await asyncio.to_thread(analyse, window, self.tones)
         self._judge_levels(hearing, result)

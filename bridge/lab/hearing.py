@@ -1,12 +1,14 @@
 """Listening: records what callers receive until what they must hear is heard, then judges.
 
 `hears` may take a while (a prompt comes first), so it is waited for; `not_hears` holds for every
-moment from the beginning of the listening to its end.
+moment from the beginning of the listening to its end. The story goes on once the waiting is over:
+what was received is judged while its next steps are carried out.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,9 +16,9 @@ from typing import Final
 import numpy as np
 
 from bridge.errors import InputError
-from bridge.lab.audibility import LOST_MAX, Hearing, Window, analyse, only_tones
-from bridge.lab.callers import Caller, CallFailed
-from bridge.lab.clips import PROMPT_SHARE, find_clips, known_pcm, prompt_heard, sound_pcm, sounds_in
+from bridge.lab.audibility import LOST_MAX, Context, Hearing, Window, analyse, only_tones
+from bridge.lab.callers import Caller
+from bridge.lab.clips import PROMPT_SHARE, find_clips, known_pcm, sound_pcm, sounds_in
 from bridge.lab.dtmf import keys_heard
 from bridge.lab.expectations import DTMF, Audio
 from bridge.lab.sounds import Pcm, SoundReport, take_out
@@ -32,8 +34,16 @@ LISTEN_S: Final = 1.0
 FIRST_S: Final = 0.2
 """What was under way when we began to listen passes: the jitter buffers' depth."""
 
+LISTEN_NS: Final = int(LISTEN_S * NS_PER_S)
+STEP_NS: Final = 200 * NS_PER_MS
+"""Until we look again for what is not heard yet."""
+
 CONTEXT_NS: Final = 400 * NS_PER_MS
-"""Heard before and after what is judged, so that a prompt cut by the edge is recognised."""
+"""Heard before and after what is judged, so that a prompt cut by the edge is recognised. To see
+whether the story can go on, what comes after is not waited for: the judgement has it."""
+
+BEFORE: Final = Context(before=CONTEXT_NS // FRAME_NS)
+AROUND: Final = Context(before=CONTEXT_NS // FRAME_NS, after=CONTEXT_NS // FRAME_NS)
 
 PATIENCE_S: Final = 15.0
 """How long what must be heard is waited for, and as long again as the prompts take."""
@@ -46,6 +56,10 @@ ABSENT_MS: Final = 100
 OWN_DBFS: Final = -45.0
 """Whoever hears others never hears himself: half of all blocks would have his voice at 29 dB below
 what he says. `not_hears` with his own name looks closer."""
+
+
+_BEHIND: Final = ThreadPoolExecutor(1, "judging")
+"""Where it is judged while the story goes on: one at a time, so that it hinders nobody's ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +95,81 @@ class Listened:
 
 
 @dataclass(slots=True)
+class Sought:
+    """Prompts, and what callers say, that must be heard since the story's last action.
+
+    Attributes:
+        clips: what is looked for, by name; of the names in `said`, any part is enough.
+        found: what was found of each, up to now.
+        next_ns: monotonic; before that not all of it can have been heard.
+    """
+
+    clips: Mapping[str, Pcm]
+    said: Mapping[str, Pcm]
+    acted_ns: int
+    found: dict[str, SoundReport] = field(init=False)
+    next_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing heard."""
+        self.found = {name: SoundReport() for name in self.clips}
+        self._expect_after(self.acted_ns)
+
+    def left_s(self, name: str) -> float:
+        """Return how long it takes at least until a sound counts as heard; 0 once it does."""
+        one = self.found[name]
+        if name in self.said:
+            return max(SAID_MS - one.matched_ms, 0) / MS_PER_S
+        length_s = len(self.clips[name]) / SAMPLE_RATE_HZ
+        return max(PROMPT_SHARE - one.of_sound, 0) * length_s
+
+    def unheard(self) -> list[str]:
+        """Return what was not heard yet."""
+        return [name for name in self.clips if self.left_s(name)]
+
+    def due(self, now_ns: int) -> Mapping[str, Pcm]:
+        """Return what may have been heard by now and was not found yet."""
+        return {name: self.clips[name] for name in self.unheard()} if now_ns >= self.next_ns else {}
+
+    def add(self, found: Mapping[str, SoundReport], now_ns: int) -> None:
+        """Take what was found of them up to now."""
+        self.found.update(found)
+        self._expect_after(now_ns)
+
+    def _expect_after(self, now_ns: int) -> None:
+        left_s = max((self.left_s(name) for name in self.clips), default=0.0)
+        self.next_ns = now_ns + int(left_s * NS_PER_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """One caller's waiting, which is over: what he received then can be judged.
+
+    Attributes:
+        begin_ns, end_ns: monotonic, from when to when he listened.
+        sought: the prompts that were asked for, and what was found of them.
+        poor: what is wrong with how well a voice is heard.
+    """
+
+    begin_ns: int
+    end_ns: int
+    sought: Sought
+    poor: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a caller received, with its context, and what he received since the last action."""
+
+    window: Window
+    since_action: Window | None
+
+
+@dataclass(slots=True)
 class Listener:
-    """One caller's listening.
+    """One caller's listening: `wait`, then `receive`, then `judge`.
+
+    The story goes on once he has waited; the rest needs no more of it but that he keeps his port.
 
     Attributes:
         tones: all callers' tones, by name.
@@ -90,6 +177,9 @@ class Listener:
         languages: what is spoken to the story's callers beside English (R19).
         said: what callers say who sound no tone, by name.
         levels: of the callers' tones, in dBFS.
+        thorough: look for all known sounds, and say which were heard. Otherwise that is done only
+            where something seems wrong: what is not even in the sounds and voices together, is in
+            no voice alone.
     """
 
     caller: Caller
@@ -99,39 +189,83 @@ class Listener:
     languages: frozenset[str] = frozenset()
     said: Mapping[str, Pcm] = field(default_factory=dict)
     levels: Mapping[str, int] = field(default_factory=dict)
+    thorough: bool = True
 
-    async def listen(self) -> Heard:
-        """Listen until what must be heard is heard or patience ends; then judge all of it."""
+    async def wait(self) -> Waited:
+        """Listen until what must be heard is heard, or patience ends.
+
+        Raises:
+            CallFailed: he cannot listen.
+        """
         begin_ns = time.monotonic_ns() + int(FIRST_S * NS_PER_S)
-        end_ns = begin_ns + int(LISTEN_S * NS_PER_S)
-        spoken_s = sum(map(self._least_s, self._due()))
+        end_ns = begin_ns + LISTEN_NS
+        due = [name for name in self.audio.hears if name != HOLD_MUSIC]
+        sought = Sought(self._clips(due), self.said, self.acted_ns)
+        spoken_s = sum(map(sought.left_s, sought.clips))
         last_ns = begin_ns + int((PATIENCE_S + spoken_s) * NS_PER_S)
-        while True:
-            try:
-                latest = await self._analyse(
-                    end_ns - int(LISTEN_S * NS_PER_S), end_ns, self._asked()
-                )
-                prompts = await self._prompts(end_ns)
-            except CallFailed as failure:
-                return Heard(False, str(failure))
-            missing = self._missing(latest, prompts)
-            if not missing or self.audio.silence or end_ns >= last_ns:
-                break
-            end_ns = max(end_ns + 200 * NS_PER_MS, time.monotonic_ns())
-        asked = self._sounds((*self.audio.not_hears, *self.audio.hears))
-        named = {name: self._clip(name) for name in asked}
-        sounds = {**sounds_in(self.languages), **self.said, **named}
-        whole = await self._analyse(begin_ns, end_ns, sounds)
-        wrong = self._wrong(whole) + await self._leaked_keys(end_ns) + await self._poor(end_ns)
-        faults = list(dict.fromkeys(missing + wrong))
+        while not await self._all_heard(sought, end_ns) and end_ns < last_ns:
+            end_ns = max(end_ns + STEP_NS, min(sought.next_ns, last_ns), time.monotonic_ns())
+        return Waited(begin_ns, end_ns, sought, tuple(await self._poor(end_ns)))
+
+    async def _all_heard(self, sought: Sought, end_ns: int) -> bool:
+        """Return whether all that must be heard was, up to a moment, once that has come."""
+        if not self.audio.hears:
+            await asyncio.sleep(max(end_ns - time.monotonic_ns(), 0) / NS_PER_S)
+            return True
+        await self.caller.until(end_ns)
+        if clips := sought.due(end_ns):
+            window = await self.caller.heard(self.acted_ns, end_ns)
+            found = await asyncio.to_thread(find_clips, window, clips, self.tones, self.said)
+            sought.add(found, end_ns)
+        if sought.unheard():
+            return False
+        lasting = [name for name in self.audio.hears if name in self.tones or name == HOLD_MUSIC]
+        if not lasting:
+            return True
+        window = await self.caller.heard(end_ns - LISTEN_NS - CONTEXT_NS, end_ns)
+        latest = await asyncio.to_thread(
+            analyse, window, self.tones, self._asked(), context=BEFORE, likely=self._likely()
+        )
+        return not self._missing(latest)
+
+    async def receive(self, waited: Waited) -> Received:
+        """Return what he received while he waited, once what comes after it is there, too.
+
+        Raises:
+            CallFailed: he made no call.
+        """
+        spans = [(waited.begin_ns - CONTEXT_NS, waited.end_ns + CONTEXT_NS)]
+        if DTMF in self.audio.not_hears:
+            spans.append((self.acted_ns, waited.end_ns))
+        whole, *since = await asyncio.gather(*(self.caller.heard(*span) for span in spans))
+        return Received(whole, since[0].narrow() if since else None)
+
+    async def judge(self, waited: Waited, received: Received) -> Heard:
+        """Judge all that he received while he waited."""
+        return await asyncio.get_running_loop().run_in_executor(
+            _BEHIND, self._judge, waited, received
+        )
+
+    def _judge(self, waited: Waited, received: Received) -> Heard:
+        last = received.window.last(LISTEN_S + 2 * CONTEXT_NS / NS_PER_S)
+        missing = [f"{name} is not heard" for name in waited.sought.unheard()]
+        missing += self._missing(self._analyse(last, self._asked()))
+        missing += [*self._leaked_keys(received.since_action), *waited.poor]
+        forbidden = self._clips(self.audio.not_hears)
+        whole = self._analyse(received.window, forbidden)
+        if missing or self._wrong(whole) or self.thorough:
+            every = {**sounds_in(self.languages), **self.said, **forbidden}
+            every.update(self._clips(self.audio.hears))
+            whole = self._analyse(received.window, every)
+        faults = list(dict.fromkeys([*missing, *self._wrong(whole)]))
         return Heard(
             ok=not faults,
-            observed=self._observed(whole, prompts, faults),
+            observed=self._observed(whole, waited.sought.found, faults),
             faults=tuple(faults),
             hearing=whole,
-            prompts=prompts,
-            from_ns=begin_ns,
-            to_ns=end_ns,
+            prompts=waited.sought.found,
+            from_ns=waited.begin_ns,
+            to_ns=waited.end_ns,
         )
 
     def _asked(self) -> Mapping[str, Pcm]:
@@ -139,31 +273,31 @@ class Listener:
         music = {HOLD_MUSIC: sound_pcm()[HOLD_MUSIC]} if HOLD_MUSIC in self.audio.hears else {}
         return {**music, **self.said}
 
-    def _clip(self, name: str) -> Pcm:
-        return self.said[name] if name in self.said else known_pcm()[name]
+    def _clips(self, names: Sequence[str]) -> dict[str, Pcm]:
+        return {
+            name: self.said[name] if name in self.said else known_pcm()[name]
+            for name in self._sounds(names)
+        }
 
-    async def _analyse(self, from_ns: int, to_ns: int, clips: Mapping[str, Pcm]) -> Hearing:
-        window = await self.caller.heard(from_ns - CONTEXT_NS, to_ns + CONTEXT_NS)
-        frames = CONTEXT_NS // FRAME_NS
-        likely = [f"{language}/waiting" for language in self.languages]
-        likely += [*self._sounds(self.audio.hears), *self.said]
-        return await asyncio.to_thread(
-            analyse, window, self.tones, clips, context_frames=frames, likely=likely
-        )
+    def _likely(self) -> list[str]:
+        waiting = [f"{language}/waiting" for language in self.languages]
+        return [*waiting, *self._sounds(self.audio.hears), *self.said]
+
+    def _analyse(self, window: Window, clips: Mapping[str, Pcm]) -> Hearing:
+        return analyse(window, self.tones, clips, context=AROUND, likely=self._likely())
 
     def _sounds(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name not in self.tones and name != DTMF]
 
-    async def _leaked_keys(self, end_ns: int) -> list[str]:
+    def _leaked_keys(self, window: Window | None) -> list[str]:
         """Return the keys that were heard as tones since the story's last action began."""
-        if DTMF not in self.audio.not_hears:
+        if window is None:
             return []
-        window = (await self.caller.heard(self.acted_ns, end_ns)).narrow()
         pcm = window.pcm.astype(np.float64)
         rest = pcm
         if not only_tones(pcm, self.tones):
             sounds = {**sounds_in(self.languages), **self.said}
-            rest, _ = await asyncio.to_thread(take_out, pcm, sounds, self.tones.values())
+            rest, _ = take_out(pcm, sounds, self.tones.values())
         keys = keys_heard(rest, self.tones.values())
         return [f"the tones of keys {keys} are heard"] if keys else []
 
@@ -183,39 +317,16 @@ class Listener:
             return [f"{name} is not heard for {SCORED_S:.0f} s without anybody else"]
         return [] if got >= least else [f"{name} is heard with a PESQ of {got:.2f}"]
 
-    async def _prompts(self, end_ns: int) -> Mapping[str, SoundReport]:
-        """Return the prompts that were heard since the story's last action."""
-        due = {name: self._clip(name) for name in self._due()}
-        played_s = (end_ns - self.acted_ns) / NS_PER_S
-        clips = {name: due[name] for name in due if played_s >= self._least_s(name)}
-        if not clips:
-            return {name: SoundReport() for name in due}
-        window = await self.caller.heard(self.acted_ns, end_ns)
-        found = await asyncio.to_thread(find_clips, window, clips, self.tones, self.said)
-        return {name: found.get(name, SoundReport()) for name in due}
-
-    def _due(self) -> list[str]:
-        """Return the prompts, and what callers say, that must be heard since the last action."""
-        return [name for name in self._sounds(self.audio.hears) if name != HOLD_MUSIC]
-
-    def _least_s(self, name: str) -> float:
-        """Return how long it takes at least until a sound counts as heard."""
-        if name in self.said:
-            return SAID_MS / MS_PER_S
-        return PROMPT_SHARE * len(self._clip(name)) / SAMPLE_RATE_HZ
-
-    def _missing(self, latest: Hearing, prompts: Mapping[str, SoundReport]) -> list[str]:
-        """Return what should be heard and is not (yet)."""
+    def _missing(self, latest: Hearing) -> list[str]:
+        """Return what should be heard all the time and is not (yet)."""
         missing = []
         for name in self.audio.hears:
             if name in self.tones:
                 heard = latest.tones[name].heard_of(self.levels.get(name, TONE_DBFS))
             elif name == HOLD_MUSIC:
                 heard = latest.sounds[name].share >= MUSIC_SHARE
-            elif name in self.said:
-                heard = prompts[name].matched_ms >= SAID_MS
             else:
-                heard = prompt_heard(prompts[name])
+                continue
             if not heard:
                 missing.append(f"{name} is not heard")
         if self.audio.silence and not latest.silent:

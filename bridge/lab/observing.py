@@ -2,56 +2,136 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.cast import Cast
 from bridge.lab.expectations import Audio
-from bridge.lab.gauging import Gauge
-from bridge.lab.hearing import Heard, Listener
+from bridge.lab.gauging import Gauge, Gauged
+from bridge.lab.hearing import LISTEN_NS, Heard, Listener, Received, Waited
 from bridge.lab.ladders import Judged, Ladder, judged, messages_of
 
 SIP_PATIENCE_S: Final = 5.0
 SIP_POLL_S: Final = 0.05
 
 
-async def listen(cast: Cast, audio: Mapping[str, Audio], acted_ns: int) -> dict[str, Heard]:
-    """Listen at all named callers at the same time; of a crowd, return who heard worst.
+@dataclass(slots=True)
+class Listening:
+    """What callers heard, who have listened: it is judged while the story goes on.
 
-    What is measured beyond that comes after, one by one: a sweep that one says is heard by others.
+    Attributes:
+        judging: each caller's, by the name in the story; a crowd has several of one.
+        gauges: what was measured beyond that, and from when to when.
     """
-    waits: list[Awaitable[tuple[str, Heard]]] = [
-        _listen(cast, name, caller, one, acted_ns)
+
+    judging: list[tuple[str, asyncio.Task[Heard]]]
+    gauges: Mapping[str, tuple[Gauged, int, int]]
+
+    async def judged(self) -> dict[str, Heard]:
+        """Return what each heard; of a crowd, who heard worst."""
+        worst: dict[str, Heard] = {}
+        for name, task in self.judging:
+            heard = await task
+            if name not in worst or (worst[name].ok and not heard.ok):
+                worst[name] = heard
+        return {
+            name: _with_gauged(heard, *self.gauges[name]) if name in self.gauges else heard
+            for name, heard in worst.items()
+        }
+
+
+async def listen(cast: Cast, audio: Mapping[str, Audio], acted_ns: int) -> Listening:
+    """Listen at all named callers at the same time, until they heard what they must.
+
+    What is measured beyond that comes after: levels at all of them at once, then what needs a
+    sweep, one by one, for what one says is heard by others.
+    """
+    waits = [
+        _listen(cast, caller, one, acted_ns)
         for name, one in audio.items()
         for caller in cast.callers[name]
     ]
-    worst: dict[str, Heard] = {}
-    for name, heard in await asyncio.gather(*waits):
-        if name not in worst or (worst[name].ok and not heard.ok):
-            worst[name] = heard
-    for name, one in audio.items():
-        if one.gauged:
-            worst[name] = await _gauged(cast, name, one, worst[name])
-    return worst
+    names = [name for name in audio for _ in cast.callers[name]]
+    listened = await asyncio.gather(*waits)
+    judging = [(name, task) for name, (task, _) in zip(names, listened, strict=True)]
+    since = {name: from_ns for name, (_, from_ns) in zip(names, listened, strict=True)}
+    gauges = [
+        (name, Gauge(name, one, cast.callers, cast.tones))
+        for name, one in audio.items()
+        if one.gauged
+    ]
+    begun_ns = time.monotonic_ns()
+    gauged = await asyncio.gather(*(_at_rest(gauge, since[name]) for name, gauge in gauges))
+    for (_, gauge), result in zip(gauges, gauged, strict=True):
+        await _probe(gauge, result)
+    ended_ns = time.monotonic_ns()
+    found = {
+        name: (result, begun_ns, ended_ns) for (name, _), result in zip(gauges, gauged, strict=True)
+    }
+    return Listening(judging, found)
 
 
 async def _listen(
-    cast: Cast, name: str, caller: Caller, audio: Audio, acted_ns: int
-) -> tuple[str, Heard]:
+    cast: Cast, caller: Caller, audio: Audio, acted_ns: int
+) -> tuple[asyncio.Task[Heard], int]:
+    """Have a caller listen; return how he is judged, and since when he heard what he must."""
+    listener = Listener(
+        caller,
+        audio,
+        cast.tones,
+        acted_ns,
+        cast.languages,
+        cast.said,
+        cast.levels,
+        thorough=cast.witness.shows_all,
+    )
     if not (audio.hears or audio.not_hears or audio.silence):
-        return name, Heard(True, "")
-    listener = Listener(caller, audio, cast.tones, acted_ns, cast.languages, cast.said, cast.levels)
-    return name, await listener.listen()
-
-
-async def _gauged(cast: Cast, name: str, audio: Audio, heard: Heard) -> Heard:
-    began_ns = time.monotonic_ns()
+        return asyncio.create_task(_nothing_asked()), time.monotonic_ns()
     try:
-        found = await Gauge(name, audio, cast.callers, cast.tones).measure()
+        waited = await listener.wait()
     except CallFailed as failure:
-        return replace(heard, ok=False, observed=str(failure), faults=(*heard.faults, str(failure)))
+        return asyncio.create_task(_failed(failure)), time.monotonic_ns()
+    receiving = asyncio.create_task(listener.receive(waited))
+    if not caller.remembers:
+        await asyncio.wait([receiving])
+    judging = asyncio.create_task(_judge(listener, waited, receiving))
+    await asyncio.sleep(0)  # what was received is asked for before anybody hangs up
+    return judging, waited.end_ns - LISTEN_NS
+
+
+async def _nothing_asked() -> Heard:
+    return Heard(True, "")
+
+
+async def _failed(failure: CallFailed) -> Heard:
+    return Heard(False, str(failure), (str(failure),))
+
+
+async def _judge(listener: Listener, waited: Waited, receiving: "asyncio.Task[Received]") -> Heard:
+    try:
+        received = await receiving
+    except CallFailed as failure:
+        return await _failed(failure)
+    return await listener.judge(waited, received)
+
+
+async def _at_rest(gauge: Gauge, from_ns: int) -> Gauged:
+    try:
+        return await gauge.at_rest(from_ns)
+    except CallFailed as failure:
+        return Gauged(faults=[str(failure)])
+
+
+async def _probe(gauge: Gauge, result: Gauged) -> None:
+    try:
+        await gauge.probe(result)
+    except CallFailed as failure:
+        result.faults.append(str(failure))
+
+
+def _with_gauged(heard: Heard, found: Gauged, begun_ns: int, ended_ns: int) -> Heard:
     parts = [*found.faults, heard.observed, *found.notes]
     return replace(
         heard,
@@ -59,8 +139,8 @@ async def _gauged(cast: Cast, name: str, audio: Audio, heard: Heard) -> Heard:
         observed="; ".join(part for part in parts if part),
         faults=(*heard.faults, *found.faults),
         measured=(*found.faults, *found.notes),
-        from_ns=heard.from_ns or began_ns,
-        to_ns=time.monotonic_ns(),
+        from_ns=heard.from_ns or begun_ns,
+        to_ns=ended_ns,
     )
 
 

@@ -7,7 +7,6 @@ is a failure.
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from bridge.lab.audibility import Window
-from bridge.lab.callers import ANSWER_TIMEOUT_S, SETTLE_NS, Caller, CallFailed
+from bridge.lab.callers import ANSWER_TIMEOUT_S, Caller, CallFailed
 from bridge.lab.capture import Packet
 from bridge.lab.spoken import samples_said
 from bridge.lab.story import CallerSpec
@@ -40,7 +39,7 @@ from bridge.phone import (
 )
 from bridge.phone.values import Samples
 from bridge.sip.api import EndCause
-from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S, SAMPLE_RATE_HZ
+from bridge.units import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 HELD: Final = {Media.HELD: "on hold", Media.HELD_BY_PEER: "held by the bridge"}
 
@@ -122,6 +121,11 @@ class PjsipCaller(Caller):
             for call in self.sip
             for one in call
         ]
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what he received can be asked for when his call is over: PJSIP forgets it."""
+        return False
 
     async def dial(self) -> None:
         """Call and wait for the answer; he speaks from the answer on.
@@ -205,9 +209,7 @@ class PjsipCaller(Caller):
 
     async def heard(self, from_ns: int, to_ns: int) -> Window:
         """Return what PJSIP played to him in a span of monotonic time, once it has come."""
-        late_s = (to_ns + SETTLE_NS - time.monotonic_ns()) / NS_PER_S
-        if late_s > 0:
-            await asyncio.sleep(late_s)
+        await self.until(to_ns)
         if self._made is None:
             raise CallFailed(f"{self.name} has made no call")
         block = await self._made.heard(from_ns, to_ns)

@@ -223,6 +223,7 @@ class StoryRun:
         await self.end_everything()
         if self.story.expect is not None:
             await self.judge.judge(self.story.expect, final_line(self.story))
+        await self.judge.settle()
 
     async def _guarded(self, step: Step) -> None:
         """Do one step; when it cannot be done that is a failed verdict, and the story goes on."""

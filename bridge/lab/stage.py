@@ -23,6 +23,7 @@ from bridge.conference.api import Fact, LegState, LegView, Role
 from bridge.errors import InputError
 from bridge.lab.account import Account, contract_table
 from bridge.lab.cast import Cast
+from bridge.lab.checks import Judge
 from bridge.lab.clips import known_pcm
 from bridge.lab.evidence import Witness
 from bridge.lab.expectations import Expect
@@ -261,7 +262,7 @@ class Stage:
         judge = self._run.judge
         before = len(judge.verdicts)
         line, began_ns = _line_of_test(), time.monotonic_ns()
-        self._studio.loop.run(judge.judge(expect, line))
+        self._studio.loop.run(_judged(judge, expect, line))
         self._witness.step(line, f"expect {', '.join(what)}", began_ns)
         return Seen(tuple(judge.verdicts[before:]))
 
@@ -342,6 +343,11 @@ class StagePhone:
     def hears_silence(self) -> Seen:
         """Listen: whether packets come and nothing is heard in them."""
         return self._stage.expect(**{self.name: {"silence": True}})
+
+
+async def _judged(judge: Judge, expect: Expect, line: int) -> None:
+    await judge.judge(expect, line)
+    await judge.settle()
 
 
 def _line_of_test() -> int:

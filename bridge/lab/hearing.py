@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from bridge.errors import InputError
-from bridge.lab.audibility import LOST_MAX, Context, Hearing, Window, analyse, only_tones
+from bridge.lab.audibility import LOST_MAX, USUAL, Context, Hearing, Window, analyse, only_tones
 from bridge.lab.callers import Caller
 from bridge.lab.clips import PROMPT_SHARE, find_clips, known_pcm, sound_pcm, sounds_in
 from bridge.lab.dtmf import keys_heard
@@ -178,8 +178,8 @@ class Listener:
         said: what callers say who sound no tone, by name.
         levels: of the callers' tones, in dBFS.
         thorough: look for all known sounds, and say which were heard. Otherwise that is done only
-            where something seems wrong: what is not even in the sounds and voices together, is in
-            no voice alone.
+            where something seems wrong: a voice that is not in all that was received is not in
+            what is left without the sounds.
     """
 
     caller: Caller
@@ -251,12 +251,7 @@ class Listener:
         missing = [f"{name} is not heard" for name in waited.sought.unheard()]
         missing += self._missing(self._analyse(last, self._asked()))
         missing += [*self._leaked_keys(received.since_action), *waited.poor]
-        forbidden = self._clips(self.audio.not_hears)
-        whole = self._analyse(received.window, forbidden)
-        if missing or self._wrong(whole) or self.thorough:
-            every = {**sounds_in(self.languages), **self.said, **forbidden}
-            every.update(self._clips(self.audio.hears))
-            whole = self._analyse(received.window, every)
+        whole = self._whole(received.window, thorough=self.thorough or bool(missing))
         faults = list(dict.fromkeys([*missing, *self._wrong(whole)]))
         return Heard(
             ok=not faults,
@@ -267,6 +262,20 @@ class Listener:
             from_ns=waited.begin_ns,
             to_ns=waited.end_ns,
         )
+
+    def _whole(self, window: Window, *, thorough: bool) -> Hearing:
+        """Return what was heard in a window, and beside ever more sounds while that seems wrong."""
+        clips = self._clips(self.audio.not_hears)
+        asked = {**clips, **self._clips(self.audio.hears)}
+        usual = {name: known_pcm()[name] for name in [*USUAL, *self._waiting()]}
+        for few in () if thorough else (clips, {**usual, **asked}):
+            heard = self._analyse(window, few)
+            if not self._wrong(heard):
+                return heard
+        return self._analyse(window, {**sounds_in(self.languages), **self.said, **asked})
+
+    def _waiting(self) -> list[str]:
+        return [f"{language}/waiting" for language in self.languages]
 
     def _asked(self) -> Mapping[str, Pcm]:
         """Return the sounds to look for while we wait: a search for all of them takes long."""
@@ -280,8 +289,7 @@ class Listener:
         }
 
     def _likely(self) -> list[str]:
-        waiting = [f"{language}/waiting" for language in self.languages]
-        return [*waiting, *self._sounds(self.audio.hears), *self.said]
+        return [*self._waiting(), *self._sounds(self.audio.hears), *self.said]
 
     def _analyse(self, window: Window, clips: Mapping[str, Pcm]) -> Hearing:
         return analyse(window, self.tones, clips, context=AROUND, likely=self._likely())

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import IllegalTransition
+from bridge.sip.api import Address
 from bridge.sip.compose import Outgoing, write
 from bridge.sip.desk import Desk, Flow
 from bridge.sip.messages import Response
@@ -232,6 +233,19 @@ class ClientTx(TimerOwner):
             return Fired.GOES_ON
         desk.timers.disarm_all(self)
         return Fired.TIMED_OUT if timer in _GIVE_UPS else Fired.OVER
+
+    def sent_elsewhere(self, failed: Address) -> bool:
+        """Send the request to the other place that it may go to (RFC 3263 §4.3), once.
+
+        False where there is none, or nobody waits for its answer any more.
+        """
+        other, waits = self.flow.instead, ClientState.TERMINATED
+        if other in (None, failed) or self._table[self.state].get(_E.UNDELIVERED) is not waits:
+            return False
+        assert other is not None
+        self.flow = self.flow._replace(destination=other, instead=None)
+        self._desk.send(self.flow, self._data)
+        return True
 
     def undelivered(self) -> bool:
         """Take that its request did not arrive; true when that is the end (RFC 3261 §17.1.4).

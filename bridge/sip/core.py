@@ -153,7 +153,7 @@ class SipCore:
         if isinstance(tx, ServerTx):
             self._desk.drop("undelivered", event.destination)
             uas.undelivered(self._exchange, tx, message)
-        elif tx.undelivered():
+        elif not tx.sent_elsewhere(event.destination) and tx.undelivered():
             self._desk.drop("undelivered", event.destination)
             self._transactions.close_client(tx)
             uac.undelivered(self._exchange, tx, event.destination)

@@ -1,16 +1,28 @@
 """What a strict reader of RFC 3261 asks of `tollbridge serve`: cases that phones rarely make."""
 
 import socket
+import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.peers.bridge_process import config, serving
 from tests.peers.probing import CODE, Serving, free_port, left_reason
-from tests.peers.sip_wire import HOST, PATIENCE_S, Talk, Wire, parse, sdp
+from tests.peers.sip_wire import HOST, PATIENCE_S, Message, Talk, Wire, parse, sdp, token
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+
+
+@pytest.fixture(scope="module")
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Return a bridge with all that it may have: TCP, and somebody who may register."""
+    folder, port = tmp_path_factory.mktemp("strict"), free_port()
+    store = folder / "store.db"
+    text = config(port, store, [CODE]).replace("[sip]\n", "[sip]\ntcp = true\n")
+    text += '[[user]]\nname = "ann"\npassword = "secret"\n'
+    with serving(text, folder) as process:
+        yield Serving((HOST, port), store, process.pid)
+
 
 ARRIVED = {"Max-Forwards:": "Max-Forwards: 0"}
 """The last hop was used up on the way here; who is called counts none (§16.3)."""
@@ -71,19 +83,10 @@ def test_a_phone_is_told_how_much_sound_a_packet_may_hold(talk: Talk) -> None:
 # --- where requests of ours go ------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def with_tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """Return where a bridge listens, by UDP and by TCP."""
-    folder, port = tmp_path_factory.mktemp("tcp"), free_port()
-    text = config(port, folder / "store.db", [CODE]).replace("[sip]\n", "[sip]\ntcp = true\n")
-    with serving(text, folder):
-        yield HOST, port
-
-
 @pytest.mark.parametrize("where", ["contact", "record-route"])
-def test_who_wants_tcp_gets_the_bye_by_tcp(with_tcp: tuple[str, int], where: str) -> None:
+def test_who_wants_tcp_gets_the_bye_by_tcp(bridge: Serving, where: str) -> None:
     """RFC 3261 §12.2.1.1: a request goes where the target, or the first route, says, and so."""
-    with socket.create_server((HOST, 0)) as door, Wire(with_tcp) as wire:
+    with socket.create_server((HOST, 0)) as door, Wire(bridge.address) as wire:
         door.settimeout(PATIENCE_S)
         place, talk = f"{HOST}:{door.getsockname()[1]};transport=tcp", Talk(wire)
         if where == "contact":
@@ -96,13 +99,41 @@ def test_who_wants_tcp_gets_the_bye_by_tcp(with_tcp: tuple[str, int], where: str
         with stream:
             bye = parse(stream.recv(4_096))
             assert bye.start.startswith("BYE sip:probe@")
-            assert bye.value("Via").startswith(f"SIP/2.0/TCP {HOST}:{with_tcp[1]};")
+            assert bye.value("Via").startswith(f"SIP/2.0/TCP {HOST}:{bridge.address[1]};")
             lines = [
                 f"{name}: {bye.value(name)}" for name in ("Via", "From", "To", "Call-ID", "CSeq")
             ]
             head = ["SIP/2.0 200 OK", *lines, "Content-Length: 0"]
             stream.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
             assert not wire.drain(0.3), "nothing came by UDP"
+
+
+def stream_message(stream: socket.socket) -> Message:
+    """Return the next message of a stream; those of the bridge have one segment each here."""
+    stream.settimeout(PATIENCE_S)
+    return parse(stream.recv(8_192))
+
+
+def test_a_bye_that_meets_a_breaking_connection_comes_over_another(
+    bridge: Serving,
+) -> None:
+    """The phone reads it, is reset before it answers, and is called where its Contact says."""
+    with socket.create_server((HOST, 0)) as door, Wire(bridge.address) as wire:
+        door.settimeout(PATIENCE_S)
+        stream, talk = socket.create_connection(bridge.address), Talk(wire)
+        contact = f"Contact: <sip:probe@{HOST}:{door.getsockname()[1]};transport=tcp>"
+        via = f"Via: SIP/2.0/TCP {HOST};branch=z9hG4bK{token()}"
+        stream.sendall(talk.text("INVITE", contact=contact, via=via).encode())
+        while (answer := stream_message(stream)).status < 200:
+            pass
+        talk.take(answer)
+        stream.sendall(talk.text("ACK", via=via + "a", body="v=0\r\n").encode())
+        assert stream_message(stream).start.startswith("BYE ")
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()  # a reset
+        other, _ = door.accept()
+        with other:
+            assert stream_message(other).start.startswith("BYE ")
 
 
 # --- start lines --------------------------------------------------------------------------
@@ -116,15 +147,10 @@ def test_a_request_uri_that_is_too_long_is_414(talk: Talk) -> None:
 # --- what is understood -------------------------------------------------------------------
 
 
-def test_every_allow_names_all_that_is_understood(tmp_path: Path) -> None:
+def test_every_allow_names_all_that_is_understood(talk: Talk) -> None:
     """REGISTER too, where somebody may register (RFC 3261 §20.5)."""
-    port = free_port()
-    text = config(port, tmp_path / "store.db", [CODE])
-    text += '[[user]]\nname = "ann"\npassword = "secret"\n'
-    with serving(text, tmp_path), Wire((HOST, port)) as wire:
-        talk = Talk(wire)
-        answers = [talk.ask("OPTIONS"), talk.up(), talk.ask("UPDATE"), talk.ask("FOO")]
-        talk.bye()
+    answers = [talk.ask("OPTIONS"), talk.up(), talk.ask("UPDATE"), talk.ask("FOO")]
+    talk.bye()
     assert [one.status for one in answers] == [200, 200, 200, 405]
     allowed = {tuple(sorted(one.value("Allow").split(", "))) for one in answers}
     assert allowed == {

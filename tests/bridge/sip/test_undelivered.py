@@ -10,11 +10,13 @@ from bridge.sip.api import (
     EndCause,
     HangUp,
     LocalMedia,
+    Received,
     Reinvite,
     Reject,
     Undelivered,
 )
 from tests.bridge.sip.bench import (
+    CORE,
     MEDIA,
     OFFER,
     PEER,
@@ -146,3 +148,32 @@ def test_whose_a_message_is_shows_in_its_head_alone() -> None:
     lose(bench, ok, quoted=ok.data.index(b"\r\n\r\n") + 30)
     assert [end.cause for end in bench.ends] == [EndCause.NO_ACK]
     assert ok.destination == Address("192.0.2.20", 5062)
+
+
+def test_a_bye_on_a_broken_connection_goes_to_the_contact_once() -> None:
+    """The phone is known at two places: where its connection was, and where it can be called."""
+    bench = Bench()
+    source = Address(PEER.host, 50_123)
+    bench.step(Received(invite().encode(), source, CORE, "TCP"))
+    (ok,) = bench.step(Accept(bench.leg, MEDIA))
+    ack = request("ACK", to_tag=ok.to_tag, branch="ack1")
+    bench.step(Received(ack.encode(), source, CORE, "TCP"))
+    (bye,) = bench.step(HangUp(bench.leg))
+    assert bye.destination == source
+    (again,) = lose(bench, bye)
+    assert (again.data, again.destination) == (bye.data, PEER)
+    assert lose(bench, again) == [], "there is no third place"
+    bench.wait(60 * S)
+    bench.assert_empty()
+
+
+def test_what_was_answered_goes_nowhere_else() -> None:
+    bench = Bench()
+    source = Address(PEER.host, 50_123)
+    bench.step(Received(invite().encode(), source, CORE, "TCP"))
+    (ok,) = bench.step(Accept(bench.leg, MEDIA))
+    ack = request("ACK", to_tag=ok.to_tag, branch="ack1")
+    bench.step(Received(ack.encode(), source, CORE, "TCP"))
+    (sent,) = bench.step(Reinvite(bench.leg, MEDIA))
+    bench.step(Received(response(sent, 180).encode(), source, CORE, "TCP"))
+    assert lose(bench, sent) == []

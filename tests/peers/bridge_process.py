@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-START_S = 20.0
+START_S = 40.0
 ROOT = Path(__file__).parents[2]
 
 CONTRACT = """

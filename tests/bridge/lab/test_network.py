@@ -74,7 +74,7 @@ def test_a_clock_that_drifts_makes_more_frames_or_fewer() -> None:
 async def test_a_story_hears_what_its_bad_line_does(tmp_path: Path) -> None:
     file = tmp_path / "lossy.yaml"
     text = TEMPLATE.replace("ann:    {via: toll-free, country: US}", "ann: {via: voip}")
-    file.write_text(text.replace("steps:", "network: {ann: {loss: 70%, burst: 10}}\nsteps:"))
+    file.write_text(text.replace("steps:", "network: {ann: {loss: 90%, burst: 10}}\nsteps:"))
     lab = Lab.open()
     try:
         result = await lab.run(load_checked(file))

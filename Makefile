@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Hundreds of processes are started: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-long check bench bench-peers clean lock
 
 setup: $(STAMP)
@@ -22,19 +25,25 @@ demo: setup
 CORES := tests/billing tests/bridge/conference tests/bridge/media tests/bridge/sip tests/bridge/drawing \
   tests/bridge/legstory tests/bridge/lab/test_audibility.py tests/bridge/lab/test_clips.py \
   tests/bridge/lab/test_story.py tests/bridge/lab/load/test_ears.py tests/test_tidy.py
-# A call or two on a bridge of each test's own, at ports that are free: a file goes to one of two
-# processes. What measures, loads, listens closely or runs jobs of its own has the machine alone.
-CALLS := tests/bridge/net tests/bridge/web tests/bridge/lab/test_cli.py tests/bridge/test_invoicing.py \
-  tests/bridge/test_server_callme.py tests/bridge/test_server_controls.py \
-  tests/bridge/test_session_cli.py tests/peers/test_sip_probe_calls.py \
-  tests/peers/test_sip_probes.py tests/test_cli.py
+# Stories, and calls that nobody listens to closely: they wait more than they compute. A file, or a
+# story, goes to one of three processes.
+CALLS := tests/bridge/net tests/bridge/web tests/bridge/lab/test_stories.py \
+  tests/bridge/test_invoicing.py tests/bridge/test_server_callme.py \
+  tests/bridge/test_server_controls.py tests/bridge/test_session_cli.py \
+  tests/peers/test_sip_probe_calls.py tests/peers/test_sip_probes.py tests/test_cli.py
+# What measures, loads, kills, installs or runs jobs of its own: it has the machine alone.
+ALONE := tests/bridge/bench tests/bridge/lab/load/test_run.py tests/bridge/lab/test_crew.py \
+  tests/peers/test_crash.py tests/peers/test_sipp_conference.py tests/test_docker.py
+# Side by side only where each process may have a network, and so all ports, of its own.
+beside = -n $(shell unshare --net true 2>/dev/null && echo $(1) || echo 0) --dist loadfile
 TESTS := $(BIN)/pytest -m "not long"
 
 # Every gate, then every test but the long ones.
 test: check
 	$(TESTS) -n 2 $(CORES)
-	$(TESTS) -n 2 --dist loadfile $(CALLS)
-	$(TESTS) $(patsubst %,--ignore=%,$(CORES) $(CALLS))
+	$(TESTS) $(call beside,3) $(CALLS)
+	$(TESTS) $(call beside,2) $(patsubst %,--ignore=%,$(CORES) $(CALLS) $(ALONE))
+	$(TESTS) $(ALONE)
 
 test-long: setup
 	$(BIN)/pytest -m long

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import orjson
 
 from bridge.frozen import frozen
-from bridge.link_columns import OPTIONS, Columns, FigureColumns
+from bridge.link_rows import OPTIONS, FigureRows, Rows
 
 MESSAGE_BYTES_MAX: Final = 400_000
 
@@ -359,9 +359,9 @@ class TakeDone:
 
 @frozen
 class Levels:
-    """How loud the legs are that talk: numbers, dB of full scale. Without any it is sent once."""
+    """How loud the legs are that talk: number, dB of full scale. Without any it is sent once."""
 
-    dbfs: Columns
+    dbfs: Rows
 
 
 @frozen
@@ -384,25 +384,25 @@ class Status:
 
     Attributes:
         now_ns: the worker's monotonic clock (same machine, same clock as control).
-        last_packet_ns: leg numbers, and when the last RTP of each came.
+        last_packet_ns: leg number, and when its last RTP came.
         counters: packets by drop reason and other totals since start, e.g. "rx", "tx",
             "unknown_source", "short", "bad_version", "payload_type", "late", "lost".
         tick_ms: {"p50", "p99", "max"} of this interval; `ticks`, `late_ticks` since start.
         tick_counts: ticks since start that took at most each of `TICK_BUCKETS_MS`, and longer;
             `tick_sum_ms` is how long all of them took.
         quality: of the legs that an RTCP report was made of since the last `Status` (each leg
-            once in five seconds): leg numbers, packets lost, fraction lost lately, jitter in ms,
+            once in five seconds): leg number, packets lost, fraction lost lately, jitter in ms,
             round trip in ms or -1, fraction the other side lost lately, packets that came too late
             to be played (RFC 3550).
     """
 
     now_ns: int
-    last_packet_ns: Columns = field(default_factory=list)
+    last_packet_ns: Rows = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     tick_ms: dict[str, float] = field(default_factory=dict)
     ticks: int = 0
     late_ticks: int = 0
-    quality: FigureColumns = field(default_factory=list)
+    quality: FigureRows = field(default_factory=list)
     tick_counts: list[int] = field(default_factory=list)
     tick_sum_ms: float = 0.0
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +40,7 @@ from bridge.link import (
     TakeDone,
     ToWorker,
 )
-from bridge.link_columns import Columns
+from bridge.link_rows import Rows
 from bridge.placement import Link, Placement
 from bridge.units import FRAME_NS
 from bridge.worker_link import MediaWorker, Told
@@ -104,7 +103,7 @@ class MediaPool:
         self._stopping = asyncio.Event()
         self._recorded: dict[int, _Recording] = {}
         self._ending: dict[int, _Ending] = {}
-        self._levels: dict[int, Columns] = {}
+        self._levels: dict[int, Rows] = {}
         self.statuses = [Status(now_ns=0) for _ in self._workers]
         self.ends = self.starts = 0
 
@@ -328,8 +327,7 @@ class MediaPool:
             self.statuses[index] = replace(message, last_packet_ns=[], quality=[])
         elif isinstance(message, Levels):  # each says those of its own legs only
             self._levels[index] = message.dbfs
-            parts = zip(*self._levels.values(), strict=True)
-            message = Levels([list(chain.from_iterable(column)) for column in parts])
+            message = Levels([row for levels in self._levels.values() for row in levels])
         elif isinstance(message, TakeDone) and message.frames and len(self._workers) > 1:
             self._spawn(self._share(index, message))
             return

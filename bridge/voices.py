@@ -11,7 +11,7 @@ from typing import Final
 from bridge.conference.api import ConferenceEvent, LegNamed, LegTalked
 from bridge.legtable import LegTable
 from bridge.link import FromWorker, Levels, Status, TakeDone, TalkChanged
-from bridge.link_columns import FigureColumns
+from bridge.link_rows import FigureRows
 from bridge.units import LegId, NowNs
 
 LEGS_KEPT_MAX: Final = 8_192
@@ -63,13 +63,10 @@ class Voices:
                 if record := self._legs.by_number(number):
                     self._step(LegNamed(record.leg, clip if frames else ""))
             case Levels(dbfs):
-                known = (
-                    (self._legs.by_number(number), level)
-                    for number, level in zip(*dbfs, strict=True)
-                )
+                known = ((self._legs.by_number(number), level) for number, level in dbfs)
                 self.levels = {record.leg: level for record, level in known if record}
             case Status(last_packet_ns=last, quality=quality):
-                for number, last_packet_ns in zip(*last, strict=True):
+                for number, last_packet_ns in last:
                     if record := self._legs.by_number(number):
                         record.last_packet_ns = NowNs(last_packet_ns)
                 self._take_quality(quality)
@@ -81,10 +78,8 @@ class Voices:
             if record := self._legs.by_number(number):
                 self._step(LegTalked(record.leg, talking_now))
 
-    def _take_quality(self, quality: FigureColumns) -> None:
-        for number, lost, loss, jitter_ms, round_trip_ms, remote_loss, late in zip(
-            *quality, strict=True
-        ):
+    def _take_quality(self, quality: FigureRows) -> None:
+        for number, lost, loss, jitter_ms, round_trip_ms, remote_loss, late in quality:
             record = self._legs.by_number(int(number))
             if record is None:
                 continue

@@ -302,7 +302,7 @@ class Worker:
         if len(slots) or self._loud:
             self._loud = len(slots) > 0
             shown = voice.dbfs(state.level[slots])
-            self._reply(link.Levels(np.stack([self._numbers[slots], shown])))
+            self._reply(link.Levels(np.column_stack([self._numbers[slots], shown])))
 
     def _status(self, now: int) -> None:
         """Send the interval's `Status`."""
@@ -316,7 +316,7 @@ class Worker:
         self._reply(
             link.Status(
                 now_ns=now,
-                last_packet_ns=np.stack([self._numbers[slots], plane.last_ns[slots]]),
+                last_packet_ns=np.column_stack([self._numbers[slots], plane.last_ns[slots]]),
                 counters=counters,
                 tick_ms=self._times.interval(),
                 ticks=self._grid.ticks,
@@ -331,7 +331,7 @@ class Worker:
         """Return the figures of the legs reported on since the last `Status`."""
         slots = np.flatnonzero(self._reported & self._plane.open)
         self._reported[:] = False
-        return np.vstack([self._numbers[slots], self._rtcp.quality(slots)])
+        return np.column_stack([self._numbers[slots], self._rtcp.quality(slots)])
 
     # --- control's orders -----------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class RtcpLink:
         return written.legs
 
     def quality(self, slots: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the `Status.quality` of legs, (6, n), without their numbers."""
+        """Return the `Status.quality` of legs, (n, 6), without their numbers."""
         received, reports = self._plane.reception, self._plane.reports
         columns = (
             received.missing(slots),
@@ -64,4 +64,4 @@ class RtcpLink:
             reports.far_fraction[slots] / 256,
             self._plane.jitter.late[slots].astype(np.float64),
         )
-        return np.stack(columns).round(3)
+        return np.column_stack(columns).round(3)

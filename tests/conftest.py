@@ -1,10 +1,37 @@
-"""With CI=true a skipped test is a failed one: CI installs every peer that tests use."""
+"""With CI=true a skipped test is a failed one: CI installs every peer that tests use.
+
+Tests may run in more than one process of pytest-xdist: each of those has a network of its own.
+"""
 
 import os
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 import structlog
+
+from tests.network import own_network
+
+BY_ITSELF = "::test_story_holds["
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the ports of other processes alone, and have one's own left alone."""
+    if hasattr(config, "workerinput"):  # of xdist
+        own_network()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have `--dist loadfile` give out stories one by one, after the files: what is left is even."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    scheduling = LoadFileScheduling(config, log)
+    of_file = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: nodeid if BY_ITSELF in nodeid else of_file(nodeid)
+    return scheduling
 
 
 @pytest.hookimpl(wrapper=True)

@@ -232,10 +232,10 @@ class Diary:
         self, status: Status, leg_of: Callable[[int], LegId | None], now_ns: NowNs
     ) -> None:
         """Take the worker's figures; `leg_of` tells whose a number is."""
-        for number, last_ns in zip(*status.last_packet_ns, strict=True):
+        for number, last_ns in status.last_packet_ns:
             if entry := self._entries.get(leg_of(number) or LegId("")):
                 entry.rtp_ns = NowNs(last_ns)
-        for number, *figures in zip(*status.quality, strict=True):
+        for number, *figures in status.quality:
             if entry := self._entries.get(leg_of(int(number)) or LegId("")):
                 entry.samples.append((now_ns, figures))
                 if len(entry.samples) > SAMPLES_MAX:

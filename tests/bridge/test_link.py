@@ -6,20 +6,20 @@ from bridge.link import MESSAGE_BYTES_MAX, Levels, Status, decode, encode
 from bridge.media.shape import LEGS_MAX
 
 
-def test_tables_are_handed_over_as_arrays_and_come_as_columns() -> None:
-    heard = np.array([[7, 8], [1_234_567_890_123_456_789, 0]])
-    figures = np.array([[7], [3], [0.125], [2.5], [-1], [0.004], [2]])
+def test_tables_are_handed_over_as_arrays_and_come_as_rows() -> None:
+    heard = np.array([[7, 1_234_567_890_123_456_789], [8, 0]])
+    figures = np.array([[7, 3, 0.125, 2.5, -1, 0.004, 2]])
     sent = Status(5, last_packet_ns=heard, quality=figures, counters={"rx": 9})
     got = decode(encode(sent))
     assert got == Status(
         5,
-        last_packet_ns=[[7, 8], [1_234_567_890_123_456_789, 0]],
-        quality=[[7], [3], [0.125], [2.5], [-1], [0.004], [2]],
+        last_packet_ns=[[7, 1_234_567_890_123_456_789], [8, 0]],
+        quality=[[7, 3, 0.125, 2.5, -1, 0.004, 2]],
         counters={"rx": 9},
     )
-    assert decode(encode(Levels(np.array([[7], [-12]])))) == Levels([[7], [-12]])
-    none = np.zeros((2, 0), np.int64)
-    assert decode(encode(Levels(none))) == Levels([[], []])
+    assert decode(encode(Levels(np.array([[7, -12]])))) == Levels([[7, -12]])
+    none = np.column_stack([np.zeros(0, np.int64), np.zeros(0, np.int64)])
+    assert decode(encode(Levels(none))) == Levels([])
 
 
 def test_what_is_said_of_all_legs_fits_into_a_message() -> None:
@@ -29,8 +29,8 @@ def test_what_is_said_of_all_legs_fits_into_a_message() -> None:
     late = np.full(LEGS_MAX, 2**63 - 1)
     said = Status(
         2**63 - 1,
-        last_packet_ns=np.stack([each, late]),
-        quality=np.vstack([each, *(np.full(LEGS_MAX, figure) for figure in figures)]),
+        last_packet_ns=np.column_stack([each, late]),
+        quality=np.column_stack([each, np.tile(figures, (LEGS_MAX, 1))]),
     )
-    longest = max(len(encode(said)), len(encode(Levels(np.stack([each, -each % 90])))))
+    longest = max(len(encode(said)), len(encode(Levels(np.column_stack([each, -each % 90])))))
     assert longest < MESSAGE_BYTES_MAX

@@ -1,6 +1,8 @@
 """Every story in `scenarios/` holds on a real bridge: real SIP, real RTP, a real database."""
 
+import gc
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ from bridge.lab.crew import run_parallel
 from bridge.lab.reports import evidence
 from bridge.lab.runner import LabOptions
 from bridge.lab.selection import load_checked
+from bridge.lab.stage import Studio
 from bridge.lab.verdicts import StoryResult, unequal
+from bridge.logs import set_up_logs
 
 FILES = sorted(Path("scenarios").rglob("*.yaml"))
 BILLS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B12")
@@ -21,28 +25,28 @@ REPEATED = (
 JOBS = 2
 HELD_SHARE = 0.02
 
-pytestmark = pytest.mark.timeout(900)  # the first test waits for all stories
+
+@pytest.fixture(scope="session")
+def studio() -> Iterator[Studio]:
+    """Return what every story that this process runs has in common: callers, a warm worker."""
+    gc.collect()
+    gc.freeze()  # what pytest has collected: to look it through takes longer than a caller waits
+    made = Studio()
+    yield made
+    made.close()
+    gc.unfreeze()
 
 
-@pytest.fixture(scope="module")
-def results(request: pytest.FixtureRequest) -> dict[Path, StoryResult]:
-    """Run the stories that are asked for, all before the first test looks at its own."""
-    wanted = [
-        Path(str(item.callspec.params["file"]))
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and item.originalname == "test_story_holds"
-        and item.path == request.path
-    ]
-    stories = [load_checked(file) for file in wanted]
-    done = run_parallel(stories, JOBS, LabOptions(), lambda _: None)
-    results = {result.story.file: result for result in done}
-    for held in [result for result in done if not result.ok and was_held(result)]:
-        print(f"{held.story.file}: failed, and its media worker was held: {held.late}; once more:")
-        print(*evidence(held), sep="\n")
-        (again,) = run_parallel([held.story], 1, LabOptions(), lambda _: None)
-        results[held.story.file] = again
-    return results
+def told(studio: Studio, file: Path) -> StoryResult:
+    """Run a story, once more if it failed while the machine kept its worker from its ticks."""
+    set_up_logs(quiet=True)
+    story = load_checked(file)
+    result = studio.loop.run(studio.lab.run(story))
+    if not result.ok and was_held(result):
+        print(f"{file}: failed, and its media worker was held: {result.late}; once more:")
+        print(*evidence(result), sep="\n")
+        result = studio.loop.run(studio.lab.run(story))
+    return result
 
 
 def was_held(result: StoryResult) -> bool:
@@ -63,8 +67,8 @@ def test_only_a_worker_that_was_held_excuses_a_story_once() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_story_holds(results: dict[Path, StoryResult], file: Path) -> None:
-    result = results[file]
+def test_story_holds(studio: Studio, file: Path) -> None:
+    result = told(studio, file)
     assert result.ok, "\n" + "\n".join(evidence(result))
 
 

@@ -163,8 +163,7 @@ def test_media_talk_prompts_facts_and_figures_stand_at_their_times() -> None:
     diary.on_news(Fact("s1.x/1", "session.started", ConfMs(5_000), "s1.x", {"by": "api"}), at(210))
     diary.on_talk([LEG], [], at(300))
     figures = [3.0, 0.1, 2.5, -1.0, 0.0, 2.0]
-    both = [[figure, figure] for figure in figures]
-    status = Status(0, last_packet_ns=[[7], [at(350)]], quality=[[7.0, 8.0], *both])
+    status = Status(0, last_packet_ns=[[7, at(350)]], quality=[[7, *figures], [8, *figures]])
     diary.on_status(status, lambda number: LEG if number == 7 else None, at(400))
     found = record(diary, 500)
     assert found["media"] == [
@@ -184,7 +183,7 @@ def test_a_leg_that_lasts_for_days_keeps_its_first_messages_and_its_last() -> No
         diary.on_sip(
             message("UPDATE x SIP/2.0", f"{number} UPDATE"), PEER, sent=True, now_ns=at(200)
         )
-        status = Status(0, quality=[[7.0], *[[0.0]] * 6])
+        status = Status(0, quality=[[7.0] + [0.0] * 6])
         diary.on_status(status, lambda _: LEG, at(200))
         diary.on_status(status, lambda _: LEG, at(201))
     found = record(diary)

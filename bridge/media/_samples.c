@@ -13,7 +13,7 @@
 #include "_clones.h"
 #include "_samples.h"
 
-enum { VERSION = 4, AHEAD = 4 };
+enum { VERSION = 5, AHEAD = 4 };
 enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
 
 /* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */
@@ -115,8 +115,10 @@ int64_t tb_decode(const uint8_t *data, int64_t stride, int64_t rows, const int64
 /* talk[i] = ring[cell[order[i]]]. */
 int64_t tb_take(const int16_t *ring, int64_t cells, const int64_t *cell, int64_t slots,
                 const int64_t *order, int64_t n, int16_t *talk) {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0, next = AHEAD; i < n; i++, next++) {
         if (outside(order[i], slots) || outside(cell[order[i]], cells)) return i;
+        if (next < n && !outside(order[next], slots) && !outside(cell[order[next]], cells))
+            expect(ring + cell[order[next]] * FRAME, FRAME * sizeof *ring);
         memcpy(talk + i * FRAME, ring + cell[order[i]] * FRAME, FRAME * sizeof *talk);
     }
     return n;
@@ -153,6 +155,35 @@ int64_t tb_encode(const int32_t *total, int64_t groups, const int64_t *group, co
         if (outside(group[i], groups) || (talk && outside(mine, rows))) return i;
         (codec && codec[i] ? to_alaw : to_ulaw)(
             total + group[i] * FRAME, talk ? talk + mine * FRAME : nobody, codes + i * FRAME);
+    }
+    return n;
+}
+
+/* The mean square of each frame of `size` samples: sums are whole, and exact in any order. */
+CLONES int64_t tb_power(const int16_t *restrict frames, int64_t n, int64_t size,
+                        double *restrict power) {
+    for (int64_t i = 0; i < n; i++, frames += size) {
+        int64_t sum = 0;
+        for (int64_t j = 0; j < size; j++) sum += (int32_t)frames[j] * frames[j];
+        power[i] = (double)sum / (double)size;
+    }
+    return n;
+}
+
+/* Row i of data becomes the next packet of leg slots[i], with the frame codes[pick[slots[i]]]. */
+int64_t tb_lay(uint8_t *data, int64_t stride, const int64_t *slots, const uint32_t *kind, int64_t n,
+               int64_t legs, uint16_t *seq, const uint32_t *ts, uint32_t *sent, uint32_t *octets,
+               const uint8_t *codes, int64_t rows, const int64_t *pick) {
+    for (int64_t i = 0; i < n; i++, data += stride) {
+        int64_t leg = slots[i];
+        if (outside(leg, legs) || outside(pick[leg], rows)) return i;
+        if (i + AHEAD < n) expect(data + AHEAD * stride, (size_t)stride);
+        uint32_t head[2] = {__builtin_bswap32(kind[i] | seq[leg]), __builtin_bswap32(ts[leg])};
+        memcpy(data, head, sizeof head);
+        memcpy(data + 12, codes + pick[leg] * FRAME, FRAME);
+        seq[leg]++;
+        sent[leg]++;
+        octets[leg] += FRAME;
     }
     return n;
 }

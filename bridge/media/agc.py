@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import jitter, voice
+from bridge.media import jitter, samples
 from bridge.media.played import Played
 from bridge.media.wide import Wide
 
@@ -94,7 +94,7 @@ class Levels:
 
 def shaped(state: Levels, slots: NDArray[np.int64], frames: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return one frame of each of `slots`, (n, S), evened out."""
-    power = voice.power_of(frames)
+    power = samples.power_of(frames)
     noise = state.noise[slots]
     speech = power > np.maximum(noise * SPEECH_TIMES, SPEECH_POWER)
     fallen = noise + (power - noise) * _NOISE_FALL

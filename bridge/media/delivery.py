@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import g711, mix, outgoing, voice
+from bridge.media import g711, mix, outgoing, samples, voice
 from bridge.media.linked import Exchange, Links
 from bridge.media.masks import any_of
 from bridge.media.plays import Plays
@@ -137,13 +137,13 @@ class Delivery:
         """Return the power of what each of the first legs says, 0 outside any group."""
         level = np.zeros(said.count)
         order = groups.order
-        level[order] = voice.power_of(self._mix.talk[: len(order)])
+        level[order] = samples.power_of(self._mix.talk[: len(order)])
         if self._wide:
             heard = np.zeros(said.count, np.bool_)
             heard[order] = True
             heard &= ~said.quiet
             for slots, frames in self._wide.said():  # two
-                level[slots] = voice.power_of(frames) * heard[slots]
+                level[slots] = samples.power_of(frames) * heard[slots]
         return level
 
     def _speak_wide(self, said: Said, used: int, exchange: Exchange | None) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.masks import where
+from bridge.media.masks import any_of, where
 from bridge.media.rtp import Counters, Headers
 from bridge.media.shape import FRAME
 from bridge.units import SAMPLE_RATE_HZ
@@ -183,7 +183,7 @@ def _one_each(
 
 def time_out(events: Events, count: int, *, tick: int) -> list[Key]:
     """Return the keys whose end packets never came."""
-    if not events.pending[:count].any():
+    if not any_of(events.pending[:count]):
         return []
     over = events.pending[:count] & (tick - events.last_tick[:count] > LOST_END_TICKS)
     return _report(events, where(over))

@@ -64,6 +64,8 @@ _HISTORY_CELLS: Final = 3
 SPOKE: Final = 300
 """Peak above which a frame is not silence, -41 dBFS."""
 
+_BEGIN: Final = 16  # samples of a frame that are looked at first
+
 
 @dataclass(slots=True)
 class Jitter:
@@ -364,7 +366,7 @@ def _adjust(
     """
     rows = where((state.late_by[:count] > 0) | (state.wish[:count] != 0))
     urgent = state.late_by[rows] > 0
-    quiet = ~good[rows] | (np.abs(state.ring[cell[rows]]).max(axis=1) < SPOKE)
+    quiet = ~good[rows] | _quiet(state.ring, cell[rows])
     state.wish_age[rows] += 1
     forced = state.wish_age[rows] > FORCE_AFTER
     grow = urgent | (state.wish[rows] > 0) & quiet
@@ -377,6 +379,15 @@ def _adjust(
     state.slack_low[:, rows[shrink]] -= 1
     state.any_change = bool(state.late_by[rows].any() or state.wish[rows].any())
     return rows[grow], rows[shrink]
+
+
+def _quiet(ring: NDArray[np.int16], cell: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which frames are silence; one that begins loud is looked at no further."""
+    quiet = np.asarray(np.abs(ring[cell, :_BEGIN]).max(axis=1) < SPOKE)
+    unsure = where(quiet)
+    if len(unsure):
+        quiet[unsure] = np.abs(ring[cell[unsure]]).max(axis=1) < SPOKE
+    return quiet
 
 
 def skip(state: Jitter, count: int, frames: int) -> None:

@@ -7,17 +7,17 @@ A packet holds what the other side asked for (`a=ptime`). Legs of 20 ms, nearly 
 tick each, laid out once; the *odd* ones gather frames and send zero, one or two packets a tick.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media import samples
 from bridge.media.masks import any_of, where
+from bridge.media.senders import Senders
 from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT, PAYLOAD_MAX
 from bridge.units import FRAME_MS
-
-_FRAME: Final = np.dtype((np.void, FRAME))
 
 TX_ROW_BYTES: Final = PAYLOAD_AT + FRAME
 
@@ -45,8 +45,8 @@ def size_of(ptime_ms: int) -> int:
 class Outgoing:
     """Senders and the rows they fill: row i of leg arrays is leg slot i.
 
-    L = leg slots, n = legs that send 20 ms, o = odd legs that send, r = rows of theirs this tick.
-    `slots`, `ports` and `odd` change by `arrange` only.
+    L = leg slots, o = odd legs that send, r = rows of theirs this tick. `senders`, `ports` and
+    `odd` change by `arrange` only.
 
     Attributes:
         seq: (L,) uint16, of the next packet.
@@ -57,13 +57,11 @@ class Outgoing:
         fresh: (L,) bool, the next packet begins a stretch: marker bit.
         sent: (L,) uint32, packets sent.
         data: (L, TX_ROW_BYTES) uint8, rows to send, the packet from byte HEADER_AT on.
-        slots: (n,) int64, the leg of each row, by local port.
+        senders: legs that send 20 ms, by local port, with `seq`, `ts`, `sent` and `octets` of all.
         ports: list of (port index, first row, rows).
         size: (L,) int64, samples of a packet, multiple of 80 in [80, 480].
         octets: (L,) uint32, payload bytes sent.
-        common: (L,) bool, the leg is one of `slots`.
-        kind: (n,) uint32, first word of each row's header, but for the sequence number.
-        beginning: some leg of `slots` may be `fresh`.
+        beginning: some leg of `senders` may be `fresh`.
         odd: (o,) int64, odd legs, by local port; `odd_port` their ports.
         held: (L,) int64, bytes of odd legs gathered in `store`, less than `size` between ticks.
         store: (L, PAYLOAD_MAX + FRAME) uint8, those bytes.
@@ -80,12 +78,10 @@ class Outgoing:
     fresh: NDArray[np.bool_]
     sent: NDArray[np.uint32]
     data: NDArray[np.uint8]
-    slots: NDArray[np.int64]
+    senders: Senders
     ports: list[tuple[int, int, int]]
     size: NDArray[np.int64]
     octets: NDArray[np.uint32]
-    common: NDArray[np.bool_]
-    kind: NDArray[np.uint32]
     beginning: bool
     odd: NDArray[np.int64]
     odd_port: NDArray[np.int64]
@@ -99,21 +95,22 @@ class Outgoing:
     @classmethod
     def of(cls, legs_max: int) -> "Outgoing":
         """Return idle senders."""
+        seq, ts = np.zeros(legs_max, np.uint16), np.zeros(legs_max, np.uint32)
+        sent, octets = np.zeros(legs_max, np.uint32), np.zeros(legs_max, np.uint32)
+        nobody = np.zeros(0, np.int64), np.zeros(0, np.uint32)
         return cls(
-            seq=np.zeros(legs_max, np.uint16),
-            ts=np.zeros(legs_max, np.uint32),
+            seq=seq,
+            ts=ts,
             rate=np.ones(legs_max, np.uint32),
             ssrc=np.zeros(legs_max, np.uint32),
             payload_type=np.zeros(legs_max, np.uint8),
             fresh=np.ones(legs_max, np.bool_),
-            sent=np.zeros(legs_max, np.uint32),
+            sent=sent,
             data=np.zeros((legs_max, TX_ROW_BYTES), np.uint8),
-            slots=np.zeros(0, np.int64),
+            senders=Senders(*nobody, seq, ts, sent, octets),
             ports=[],
             size=np.full(legs_max, FRAME),
-            octets=np.zeros(legs_max, np.uint32),
-            common=np.zeros(legs_max, np.bool_),
-            kind=np.zeros(0, np.uint32),
+            octets=octets,
             beginning=False,
             odd=np.zeros(0, np.int64),
             odd_port=np.zeros(0, np.int64),
@@ -124,6 +121,11 @@ class Outgoing:
             odd_length=np.zeros(0, np.int64),
             odd_ports=[],
         )
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """The leg of each row, (n,) int64, by local port."""
+        return self.senders.slots
 
     def open_leg(self, slot: int, *, ssrc: int, seq: int, ts: int) -> None:
         """Begin a stream with random numbers."""
@@ -152,16 +154,15 @@ def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) ->
     out.held[began] = 0
     odd = out.size != FRAME
     odd &= sends
-    out.slots, out.ports = _by_port(where(sends ^ odd), port)
+    slots, out.ports = _by_port(where(sends ^ odd), port)
     out.odd, _ = _by_port(where(odd), port)
     out.odd_port, out.odd_slots, out.odd_ports = port[out.odd], out.odd[:0], []
     words = out.data.view(np.uint32)
-    words[: len(out.slots), HEADER_AT // 4 + 2] = out.ssrc[out.slots]
-    out.common[:] = False
-    out.common[out.slots] = True
-    out.kind = out.payload_type[out.slots].astype(np.uint32) << np.uint32(16)
-    out.kind |= np.uint32(0x8000_0000)
-    out.beginning = bool(any_of(out.fresh[out.slots]))
+    words[: len(slots), HEADER_AT // 4 + 2] = out.ssrc[slots]
+    kind = out.payload_type[slots].astype(np.uint32) << np.uint32(16)
+    kind |= np.uint32(0x8000_0000)
+    out.senders = replace(out.senders, slots=slots, kind=kind)
+    out.beginning = bool(any_of(out.fresh[slots]))
 
 
 def _by_port(
@@ -187,21 +188,14 @@ def spans(port: NDArray[np.int64]) -> list[tuple[int, int, int]]:
 
 def fill(out: Outgoing, codes: NDArray[np.uint8], pick: NDArray[np.int64]) -> None:
     """Write this tick's packets: payloads are rows of `codes`, (R, S), picked by slot."""
-    slots = out.slots
-    count = len(slots)
-    words = out.data.view(np.uint32)
-    first = out.kind | out.seq[slots]
+    senders = out.senders
     if out.beginning:
-        first |= out.fresh[slots].astype(np.uint32) << 23
+        slots = senders.slots
+        marked = senders.kind | out.fresh[slots].astype(np.uint32) << np.uint32(23)
+        samples.lay(out.data, replace(senders, kind=marked), codes, pick)
         out.fresh[slots] = out.beginning = False
-    words[:count, HEADER_AT // 4] = first.byteswap()
-    words[:count, HEADER_AT // 4 + 1] = out.ts[slots].byteswap()
-    # Frames as single values of 160 bytes: one copy each, and no look at their shape.
-    out.data[:, PAYLOAD_AT:].view(_FRAME)[:count, 0] = codes.view(_FRAME)[pick[slots], 0]
-    seq, sent, octets = out.seq, out.sent, out.octets
-    np.add(seq, out.common, out=seq)
-    np.add(sent, out.common, out=sent)
-    np.add(octets, np.uint32(FRAME), out=octets, where=out.common)
+    else:
+        samples.lay(out.data, senders, codes, pick)
     if len(out.odd):
         _fill_odd(out, codes, pick)
 

@@ -19,6 +19,11 @@ all of what a tick costs that grows with its samples:
 `encode_some(group, own, codec, buffers, codes)`
     The same for n totals: of `group`, (n,), less row `own`, (n,), of `buffers.talk`, or as they
     are when that is None.
+`power_of(frames) -> power`
+    Return the mean square of each of `frames`, (n, S) int16: (n,) float64, exact.
+`lay(rows, legs, codes, pick)`
+    Write the next packet of each of `legs.slots`, (n,), into a row of `rows`, (N, R) uint8: first
+    two words of the header and the payload, `codes[pick]` of its leg; count it as sent.
 """
 
 from os import environ
@@ -52,3 +57,5 @@ take: Final = samples_numpy.take if _C is None else _C.take
 sum_up: Final = samples_numpy.sum_up if _C is None else _C.sum_up
 encode_each: Final = samples_numpy.encode_each if _C is None else _C.encode_each
 encode_some: Final = samples_numpy.encode_some if _C is None else _C.encode_some
+power_of: Final = samples_numpy.power_of if _C is None else _C.power_of
+lay: Final = samples_numpy.lay if _C is None else _C.lay

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media.groups import Groups, MixBuffers
-from bridge.media.shape import FRAME, PAYLOAD_AT
+from bridge.media.senders import Senders
+from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT
 
-VERSION: Final = 4 << 16 | FRAME
+VERSION: Final = 5 << 16 | FRAME
 """What the library must say it is: one that an older source was made into may ask for others."""
 
 P: Final = ctypes.c_void_p
@@ -27,12 +28,16 @@ _SIGNATURES: Final = {
     "tb_take": [P, N, P, N, P, N, P],
     "tb_sum": [P, N, P, P, N, P, N, P, P, P],
     "tb_encode": [P, N, P, P, N, P, P, N, P],
+    "tb_power": [P, N, N, P],
+    "tb_lay": [P, N, P, P, N, N, P, P, P, P, P, N, P],
 }
 _CODES: Final = np.dtype(np.uint8)
 _FLAGS: Final = np.dtype(np.bool_)
 _SAMPLES: Final = np.dtype(np.int16)
 _SUMS: Final = np.dtype(np.int32)
 _INDEX: Final = np.dtype(np.int64)
+_HALVES: Final = np.dtype(np.uint16)
+_WORDS: Final = np.dtype(np.uint32)
 
 # Together they are `array.ctypes.data` in a fifth of the time, and refuse what lies in pieces.
 _begins: Final = ctypes.c_char.from_buffer
@@ -79,6 +84,7 @@ class Loops:
         calls = functions(path, _SIGNATURES)
         self._decode, self._take = calls["tb_decode"], calls["tb_take"]
         self._sum, self._encode = calls["tb_sum"], calls["tb_encode"]
+        self._power, self._lay = calls["tb_power"], calls["tb_lay"]
 
     def decode(
         self,
@@ -176,6 +182,45 @@ class Loops:
         """Encode a sum, less a frame or as it is, for each of `group`."""
         talk = None if own is None else buffers.talk
         self._codes(group, talk, own, codec, buffers.total, codes)
+
+    def power_of(self, frames: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Return the mean square of each frame."""
+        count, size = frames.shape
+        power = np.empty(count)
+        if count:
+            given = at(frames, _SAMPLES, (count, size), read_only=True)
+            self._power(given, count, size, at(power, power.dtype, (count,)))
+        return power
+
+    def lay(
+        self,
+        rows: NDArray[np.uint8],
+        legs: Senders,
+        codes: NDArray[np.uint8],
+        pick: NDArray[np.int64],
+    ) -> None:
+        """Write the next packet of each of `legs.slots` into a row."""
+        count, slots = len(legs.slots), len(legs.seq)
+        if not count:
+            return
+        if rows.ndim != 2 or len(rows) < count or rows.shape[1] < PAYLOAD_AT + FRAME:
+            raise TypeError(f"{count} packets into rows of shape {rows.shape}")
+        done = self._lay(
+            at(rows, _CODES, rows.shape) + HEADER_AT,
+            rows.shape[1],
+            at(legs.slots, _INDEX, (count,)),
+            at(legs.kind, _WORDS, (count,)),
+            count,
+            slots,
+            at(legs.seq, _HALVES, (slots,)),
+            at(legs.ts, _WORDS, (slots,)),
+            at(legs.sent, _WORDS, (slots,)),
+            at(legs.octets, _WORDS, (slots,)),
+            at(codes, _CODES, (len(codes), FRAME)),
+            len(codes),
+            at(pick, _INDEX, (slots,)),
+        )
+        all_of(done, count)
 
     def _codes(
         self,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bridge.media import g711
 from bridge.media.groups import Groups, MixBuffers
 from bridge.media.masks import all_of, any_of, where
-from bridge.media.shape import FRAME, PAYLOAD_AT
+from bridge.media.senders import Senders
+from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT
 
 BLOCK: Final = 256
 """Rows subtracted and encoded at a time: all at once drives the rest out of the core's cache."""
@@ -149,3 +150,27 @@ def encode_some(
     if own is not None:
         np.subtract(sums, buffers.talk[own], out=sums)
     g711.encode_sums(sums, codec, codes)
+
+
+def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the mean square of each frame: whole sums, exact in float64 in any order."""
+    power = np.empty(len(frames))
+    for at in range(0, len(frames), BLOCK):  # bounded by the legs, divided by BLOCK
+        part = frames[at : at + BLOCK].astype(np.float64)
+        np.vecdot(part, part, out=power[at : at + BLOCK])
+    return np.asarray(power / frames.shape[1])
+
+
+def lay(
+    rows: NDArray[np.uint8], legs: Senders, codes: NDArray[np.uint8], pick: NDArray[np.int64]
+) -> None:
+    """Write the next packet of each of `legs.slots` into a row."""
+    slots, count = legs.slots, len(legs.slots)
+    words = rows.view(np.uint32)
+    words[:count, HEADER_AT // 4] = (legs.kind | legs.seq[slots]).byteswap()
+    words[:count, HEADER_AT // 4 + 1] = legs.ts[slots].byteswap()
+    # Frames as single values of 160 bytes: one copy each, and no look at their shape.
+    rows[:, PAYLOAD_AT:].view(_CODES)[:count, 0] = codes.view(_CODES)[pick[slots], 0]
+    legs.seq[slots] += np.uint16(1)
+    legs.sent[slots] += np.uint32(1)
+    legs.octets[slots] += np.uint32(FRAME)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import voice
+from bridge.media import samples, voice
 from bridge.media.shape import FRAME
 
 TAKE_FRAMES_MAX: Final = 500
@@ -105,7 +105,7 @@ class Takes:
                 frame = ring[cell[slot]]
                 if not quiet[slot]:
                     take.frames[take.filled] = frame
-                    take.loud[take.filled] = voice.power_of(frame[None])[0] > voice.START_POWER
+                    take.loud[take.filled] = samples.power_of(frame[None])[0] > voice.START_POWER
                 take.filled += 1
             if take.is_over():
                 del self._takes[slot]

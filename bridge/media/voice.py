@@ -35,8 +35,6 @@ FALL: Final = 0.25
 RISE: Final = 1.01
 """Factor by which the noise rises in one look: 1 dB a second."""
 
-_BLOCK = 256  # frames at a time: what stays in the core's own cache
-
 
 @dataclass(slots=True)
 class Voice:
@@ -77,15 +75,6 @@ def dbfs(power: NDArray[np.float64]) -> NDArray[np.int64]:
     [0, -44, -90]
     """
     return np.asarray(10 * np.log10(np.maximum(power / 2.0**30, 1e-9)), np.int64)
-
-
-def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return the mean square of each of `frames`, (n, S) int16."""
-    power = np.empty(len(frames), np.float32)
-    for at in range(0, len(frames), _BLOCK):  # bounded by the legs, divided by _BLOCK
-        part = frames[at : at + _BLOCK].astype(np.float32)
-        np.vecdot(part, part, out=power[at : at + _BLOCK])
-    return np.asarray(power / frames.shape[1], np.float64)
 
 
 def look(state: Voice, level: NDArray[np.float64]) -> NDArray[np.intp]:

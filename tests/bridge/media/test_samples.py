@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.media import arrivals, g711, mix, samples, samples_c, samples_numpy, steady
 from bridge.media.groups import MixBuffers, arrange
+from bridge.media.senders import Senders
 from bridge.media.shape import FRAME, PAYLOAD_AT, PCMA, PCMU, ROW_BYTES
 from tests.bridge.media.compiling import compiled
 from tests.oracle import g711_scalar, mix_scalar
@@ -232,6 +234,84 @@ def test_a_difference_beyond_int32_is_no_crash(c: samples_c.Loops) -> None:
     assert (codes[1] == g711_scalar.alaw_encode(32_767)).all()
 
 
+# --- power and packets --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize("size", [FRAME, 2 * FRAME])
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_power_is_exact(c: samples_c.Loops, kind: str, size: int, count: int) -> None:
+    rng = np.random.default_rng(count)
+    frames = np.concatenate([frames_of(rng, kind, count) for _ in range(size // FRAME)], axis=1)
+    one_by_one = [sum(int(s) ** 2 for s in frame) / size for frame in frames]
+    assert c.power_of(frames).tolist() == one_by_one
+    assert samples_numpy.power_of(frames).tolist() == one_by_one
+    frames.flags.writeable = False
+    assert c.power_of(frames).tolist() == one_by_one
+
+
+LEGS: Final = 40
+
+
+def senders(rng: np.random.Generator, count: int) -> Senders:
+    words = [rng.integers(2**32 - 200, 2**32, LEGS, np.uint32) for _ in range(3)]
+    return Senders(
+        rng.permutation(LEGS)[:count].astype(np.int64),
+        rng.integers(0, 2**8, count, np.uint32) << np.uint32(16) | np.uint32(0x8000_0000),
+        rng.integers(2**16 - 2, 2**16, LEGS, np.uint16),
+        *words,
+    )
+
+
+def packet(legs: Senders, row: int, payload: NDArray[np.uint8]) -> bytes:
+    """Return a packet by RFC 3550 §5.1, but for the SSRC, which lies there already."""
+    leg = legs.slots[row]
+    first = int(legs.kind[row]) | int(legs.seq[leg])
+    return first.to_bytes(4, "big") + int(legs.ts[leg]).to_bytes(4, "big") + payload.tobytes()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, LEGS])
+def test_packets_are_laid_out_alike(c: samples_c.Loops, count: int) -> None:
+    """Rows are those of `outgoing`; what lies beside and what is nobody's row stays as it was."""
+    rng = np.random.default_rng(count)
+    codes = rng.integers(0, 256, (LEGS + 9, FRAME), np.uint8)
+    pick = rng.integers(0, LEGS + 9, LEGS)
+    rows, around = guarded((LEGS, PAYLOAD_AT + FRAME), np.uint8)
+    wanted, _ = guarded((LEGS, PAYLOAD_AT + FRAME), np.uint8)
+    mine, theirs = (
+        senders(np.random.default_rng(3), count),
+        senders(np.random.default_rng(3), count),
+    )
+    for _ in range(3):  # sequence numbers and counts go round
+        made = [packet(mine, row, codes[pick[leg]]) for row, leg in enumerate(mine.slots)]
+        c.lay(rows, mine, codes, pick)
+        samples_numpy.lay(wanted, theirs, codes, pick)
+        assert (rows == wanted).all()
+        assert unharmed(around)
+        assert [bytes(row[4:12]) + bytes(row[16:]) for row in rows[:count]] == made
+        assert (rows[count:] == GUARD & 0xFF).all()
+        for field in fields(mine):
+            assert (getattr(mine, field.name) == getattr(theirs, field.name)).all(), field.name
+
+
+@pytest.mark.parametrize(("name", "index"), [("slots", LEGS), ("slots", -1), ("pick", 99)])
+def test_a_packet_of_nobody_or_of_no_frame_is_refused(
+    c: samples_c.Loops, name: str, index: int
+) -> None:
+    legs, codes = senders(np.random.default_rng(0), 3), np.zeros((4, FRAME), np.uint8)
+    pick = np.zeros(LEGS, np.int64)
+    rows, around = guarded((3, PAYLOAD_AT + FRAME), np.uint8)
+    if name == "slots":
+        legs.slots[2] = index
+    else:
+        pick[legs.slots[2]] = index
+    with pytest.raises(IndexError, match="row 2 of 3"):
+        c.lay(rows, legs, codes, pick)
+    with pytest.raises(TypeError, match="4 packets into rows"):
+        c.lay(rows, senders(np.random.default_rng(0), 4), codes, pick)
+    assert unharmed(around)
+
+
 # --- what is refused ----------------------------------------------------------------------
 
 
@@ -340,6 +420,7 @@ def test_what_was_compiled_is_used() -> None:
 
 def test_all_the_loops_are_of_one_kind() -> None:
     loops = [samples.decode, samples.take, samples.sum_up, samples.encode_each, samples.encode_some]
+    loops += [samples.power_of, samples.lay]
     owners = {getattr(loop, "__self__", samples_numpy) is samples_numpy for loop in loops}
     assert owners == {samples.LOOPS == "numpy"} == {arrivals.WAY is steady.ByArrays}
 

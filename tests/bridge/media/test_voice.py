@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import voice
+from bridge.media import samples, voice
 from bridge.media.voice import Voice
 from tests.bridge.media.rig import Rig, coded, tone
 from tests.bridge.media.speech import noise, spoken
@@ -17,7 +17,7 @@ def followed(frames: NDArray[np.int16]) -> list[bool]:
     state = Voice.of(1)
     found = []
     for frame in frames:
-        voice.look(state, voice.power_of(frame[None]))
+        voice.look(state, samples.power_of(frame[None]))
         found.append(bool(state.talking[0]))
     return found
 
@@ -36,7 +36,7 @@ def test_every_leg_agrees_with_its_scalar_twin() -> None:
         here = np.flatnonzero(rng.random(6) < 0.9)
         whole = frames.astype(np.int16)
         level = np.zeros(6)
-        level[here] = voice.power_of(whole[here])
+        level[here] = samples.power_of(whole[here])
         changed = voice.look(state, level)
         silent = [0] * 160
         told = [ear.look(whole[n].tolist() if n in here else silent) for n, ear in enumerate(ears)]

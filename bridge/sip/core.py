@@ -220,14 +220,13 @@ class SipCore:
         return (("Retry-After", str(self._desk.config.overload_retry_after_s)),)
 
     def _refused(self, tx: ServerTx, source: Address) -> bool:
-        """Refuse what no method needs to look at (RFC 3261 §8.2); true when that was done.
-
-        Max-Forwards is not among it: only who would forward a request counts its hops (§16.3).
-        """
+        """Refuse what no method needs to look at (RFC 3261 §8.2); true when that was done."""
         exchange, request = self._exchange, tx.request
         opens = request.method == "INVITE" and not request.to_tag
         if opens and len(exchange.legs) >= self._desk.config.calls_max:
             exchange.refuse(tx, 503, "overload", source=source, headers=self._retry_after())
+        elif request.max_forwards == 0:
+            exchange.refuse(tx, 483, "too_many_hops", source=source)
         elif request.method == "REFER":
             exchange.refuse(tx, 603, "refer_declined", source=source)
         elif request.method not in exchange.allowed:

@@ -107,6 +107,7 @@ PHRASES: Final[dict[int, str]] = {
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
+    483: "Too Many Hops",
     487: "Request Terminated",
     488: "Not Acceptable Here",
     491: "Request Pending",

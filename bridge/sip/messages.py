@@ -142,10 +142,7 @@ class Message:
 
 @dataclass(slots=True)
 class Request(Message):
-    """A checked request; `uri` is its request URI as text, `target` the same parsed.
-
-    `max_forwards` may be 0: it has arrived (RFC 3261 §16.3).
-    """
+    """A checked request; `uri` is its request URI as text, `target` the same parsed."""
 
     uri: str = ""
     target: Uri = _NO_URI

@@ -219,7 +219,7 @@ MALFORMED = {
     "no_contact": ("Contact:", "", 400),
     "contact_garbage": ("Contact:", "Contact: <<>>", 400),
     "max_forwards_word": ("Max-Forwards:", "Max-Forwards: many", 400),
-    "max_forwards_256": ("Max-Forwards:", "Max-Forwards: 256", 400),
+    "max_forwards_0": ("Max-Forwards:", "Max-Forwards: 0", 483),
     "length_too_long": ("Content-Length:", "Content-Length: 9999", 400),
     "length_negative": ("Content-Length:", "Content-Length: -1", 400),
     "length_word": ("Content-Length:", "Content-Length: some", 400),

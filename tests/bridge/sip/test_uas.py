@@ -146,6 +146,7 @@ def test_a_tel_uri_gives_its_number() -> None:
             "Min-SE: 90",
             "interval_too_small",
         ),
+        (invite().replace("Max-Forwards: 70", "Max-Forwards: 0"), 483, "", "too_many_hops"),
         (request("REFER", headers="Refer-To: <sip:x@y>"), 603, "", "refer_declined"),
         (request("REGISTER"), 405, "Allow: INVITE, ACK, CANCEL, BYE,", "method_not_allowed"),
         (request("JUMP"), 405, "Allow: INVITE", "method_not_allowed"),

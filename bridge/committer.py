@@ -23,6 +23,7 @@ import structlog
 from bridge.conference.api import Fact
 from bridge.errors import StoreUnavailable
 from bridge.frozen import frozen
+from bridge.logs import in_one_write
 from bridge.metering import Elapsed, Outbox, cloud_event
 from bridge.units import LegId
 
@@ -234,5 +235,6 @@ class Committer:
 
 
 def _call_all(results: list[tuple[Job, StoreUnavailable | None]]) -> None:
-    for job, fault in results:
-        job.done(fault)
+    with in_one_write():  # a line for each fact
+        for job, fault in results:
+            job.done(fault)

@@ -4,7 +4,9 @@ import contextlib
 import logging
 import re
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -87,6 +89,28 @@ def _is_plain(rest: str, event: structlog.typing.EventDict) -> bool:
     )
 
 
+_together = threading.local()
+
+
+@contextlib.contextmanager
+def in_one_write() -> Iterator[None]:
+    """Have the lines that this thread logs meanwhile printed at once: a write each costs more."""
+    lines: list[str] = []
+    _together.lines = lines
+    try:
+        yield
+    finally:
+        _together.lines = None
+        if lines:
+            _write("".join(lines))
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 class _ToStandardError:
     """Prints a line to what standard error is now; one that cannot be printed stops nothing.
 
@@ -98,8 +122,10 @@ class _ToStandardError:
 
     def msg(self, message: str) -> None:
         """Print one line."""
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{message}\n")
-            sys.stderr.flush()
+        kept: list[str] | None = getattr(_together, "lines", None)
+        if kept is None:
+            _write(f"{message}\n")
+        else:
+            kept.append(f"{message}\n")
 
     debug = info = warning = error = critical = exception = log = fatal = failure = warn = msg

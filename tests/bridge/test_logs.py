@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bridge.logs import set_up_logs
+from bridge.logs import in_one_write, set_up_logs
 
 
 def test_lines_go_to_what_standard_error_is_now(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,3 +61,26 @@ def test_a_plain_line_quotes_what_could_be_taken_for_more(
     both = capsys.readouterr().err.splitlines()
     rests = [line.partition("leg.left")[2].strip() for line in both]
     assert rests == [f"leg=leg-1 name={shown} session=s1", f"name={shown}"]
+
+
+def test_lines_within_are_printed_at_once_in_their_order_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes: list[str] = []
+    monkeypatch.setattr(sys.stderr, "write", writes.append)
+    set_up_logs()
+    log = structlog.get_logger("test")
+
+    def three() -> None:
+        with in_one_write():
+            log.info("leg.answered")
+            log.info("leg.left")
+            raise ValueError("a fault between the two")
+
+    with pytest.raises(ValueError, match="between"):
+        three()
+    with in_one_write():
+        pass
+    log.info("leg.waiting")
+    names = [[line.split("]")[1].strip() for line in text.splitlines()] for text in writes]
+    assert names == [["leg.answered", "leg.left"], ["leg.waiting"]]

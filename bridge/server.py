@@ -6,6 +6,7 @@ committed before the commands beside them are carried out; commands wait in one 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -115,11 +116,11 @@ class Bridge:
             ConferenceClock(anchor, now_ns(), clock_running),
             carry_out=self._on_command,
             refuse=self.abandon,
-            guard=lambda action: self.guarded(None, action),
+            guard=partial(self.guarded, None),
         )
         self._legs = LegTable()
         self.stories = Keeper(
-            settings, self._stepper.clock, self._legs, lambda action: self.guarded(None, action)
+            settings, self._stepper.clock, self._legs, partial(self.guarded, None)
         )
         self._media = MediaSide(
             settings, self, self._stepper, self._legs, self.stories.on_worker, workers

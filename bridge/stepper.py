@@ -216,22 +216,21 @@ class Stepper:
         One that goes off earlier stays: it finds nothing due and sets the next.
         """
         now = now_ns()
-        waits_ns = []
+        wait_ns: int | None = None
         if self._effects.deadline_ns is not None:
-            waits_ns.append(max(self._effects.deadline_ns - now, 0))
+            wait_ns = max(self._effects.deadline_ns - now, 0)
         if self._effects.deadline_conf is not None:
             ahead_ns = self.clock.real_ns_until(self._effects.deadline_conf, now)
-            waits_ns += [] if ahead_ns is None else [ahead_ns]
-        if not waits_ns or self._stopped:
+            if ahead_ns is not None and (wait_ns is None or ahead_ns < wait_ns):
+                wait_ns = ahead_ns
+        if wait_ns is None or self._stopped:
             return
-        due_ns = now + min(waits_ns)
         if self._timer is not None:
-            if self._timer_ns <= due_ns:
+            if self._timer_ns <= now + wait_ns:
                 return
             self._timer.cancel()
-        self._timer_ns = due_ns
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(waits_ns) / NS_PER_S, self._on_timer)
+        self._timer_ns = now + wait_ns
+        self._timer = asyncio.get_running_loop().call_later(wait_ns / NS_PER_S, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -83,16 +83,14 @@ def answer(
     lines = [f"SIP/2.0 {status} {phrase or PHRASES.get(status, 'Failure')}"]
     lines += [f"Via: {via}" for via in echo.vias]
     # What a malformed request did not have cannot be repeated.
-    lines += [
-        f"{name}: {value}"
-        for name, value in (
-            ("From", echo.from_),
-            ("To", to if echo.to else ""),
-            ("Call-ID", echo.call_id),
-            ("CSeq", echo.cseq),
-        )
-        if value
-    ]
+    if echo.from_:
+        lines.append(f"From: {echo.from_}")
+    if echo.to:
+        lines.append(f"To: {to}")
+    if echo.call_id:
+        lines.append(f"Call-ID: {echo.call_id}")
+    if echo.cseq:
+        lines.append(f"CSeq: {echo.cseq}")
     return _finish(lines, headers, body)
 
 

@@ -33,7 +33,13 @@ class Flow(NamedTuple):
 
 @dataclass(slots=True)
 class Desk:
-    """The working table of one core."""
+    """The working table of one core.
+
+    Attributes:
+        give_up_ns: 64*T1: how long anything is repeated before it is given up.
+        t2_ns: the longest interval between two repetitions.
+        t4_ns: how long the network may keep a message.
+    """
 
     config: SipConfig
     ids: Callable[[], str]
@@ -41,21 +47,15 @@ class Desk:
     sends: list[Send] = field(default_factory=list)
     events: list[SipNotice] = field(default_factory=list)
     timers: Timers = field(default_factory=Timers)
+    give_up_ns: int = field(init=False)
+    t2_ns: int = field(init=False)
+    t4_ns: int = field(init=False)
 
-    @property
-    def give_up_ns(self) -> int:
-        """64*T1: how long anything is repeated before it is given up."""
-        return limits.T1_GIVE_UP * self.config.t1_ns
-
-    @property
-    def t2_ns(self) -> int:
-        """The longest interval between two repetitions."""
-        return limits.T1_T2 * self.config.t1_ns
-
-    @property
-    def t4_ns(self) -> int:
-        """How long the network may keep a message."""
-        return limits.T1_T4 * self.config.t1_ns
+    def __post_init__(self) -> None:
+        """Take the times from the configuration, which stays as it is."""
+        self.give_up_ns = limits.T1_GIVE_UP * self.config.t1_ns
+        self.t2_ns = limits.T1_T2 * self.config.t1_ns
+        self.t4_ns = limits.T1_T4 * self.config.t1_ns
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Put a message into the out-tray."""

@@ -14,6 +14,7 @@ from bridge.sip.compose import Outgoing, Pairs
 from bridge.sip.desk import Desk, Flow
 from bridge.sip.dialog import Dialog, DialogKey
 from bridge.sip.headers import bracketed
+from bridge.sip.messages import Echo
 from bridge.sip.server_tx import ServerTx
 from bridge.sip.session_timer import SessionTimer
 from bridge.sip.timers import Timer
@@ -61,7 +62,7 @@ class Exchange:
         if not request.to_tag and not tag and status > 100:
             tag = tx.call.dialog.local_tag if tx.call else self.desk.ids()
         data = compose.answer(
-            request.echo._replace(vias=tx.vias),
+            Echo(tx.vias, *request.echo[1:]),
             status,
             to_tag="" if request.to_tag else tag,
             phrase=phrase,

@@ -72,7 +72,8 @@ class Timers:
 
     def arm(self, owner: TimerOwner, name: Timer, at_ns: int) -> None:
         """Set or move one timer of an owner."""
-        self.disarm(owner, name)
+        if name in owner.timers:
+            self.disarm(owner, name)
         self._serial += 1
         entry: list[object] = [at_ns, self._serial, owner, name]
         owner.timers[name] = entry

@@ -130,6 +130,17 @@ def delay(
     _tell(result, f"{participants} legs in pairs, one of each talks", as_json=as_json)
 
 
+@app.command(epilog="Example: tollbridge bench host --seconds 60 --json")
+def host(
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long it is watched.")] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how late a sleeping process is woken on the worker's core: what no tick can better."""
+    from bridge.bench.host import run
+
+    _tell(run(seconds), f"Sleeps of a millisecond for {seconds:g} s", as_json=as_json)
+
+
 @app.command(epilog="Example: tollbridge bench flood --participants 1000 --json")
 def flood(
     participants: Talkers = 1_000,

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from billing import bench
-from bridge.bench import delay, growth, media, peers, quality, room, stages
+from bridge.bench import delay, growth, host, media, peers, quality, room, stages
 from bridge.bench.cli import app
 
 RUNNER = CliRunner()
@@ -53,6 +53,8 @@ def test_each_command_prints_what_was_measured(
     assert "4.321" in RUNNER.invoke(app, ["quality", *flags]).stdout
     monkeypatch.setattr(room, "run", lambda _legs, _seconds, *, pairs: {"ratio_to_many": pairs})
     assert "7" in RUNNER.invoke(app, ["room", "--pairs", "7", *flags]).stdout
+    monkeypatch.setattr(host, "run", lambda _seconds: {"latest_ms": 9.75})
+    assert "9.75" in RUNNER.invoke(app, ["host", *flags]).stdout
     monkeypatch.setattr(delay, "run", lambda _legs, _seconds: {"delay_ms": {"p50": 23.5}})
     assert "23.5" in RUNNER.invoke(app, ["delay", *flags]).stdout
     monkeypatch.setattr(media, "run", lambda *_args, **_named: {"ratio_to_floor": 1.234})

@@ -120,7 +120,7 @@ class Driver:
             while not self._made(entry, uri):  # noqa: ASYNC110 - PJSIP has no event for it
                 await asyncio.sleep(POLL_S)
             undo.pop_all()
-        entry.call_id = entry.call.getInfo().callIdString
+        entry.call_id, entry.dialled = entry.call.getInfo().callIdString, True
         pjsip.calls[number] = entry
 
     def _made(self, entry: Entry, uri: str) -> bool:

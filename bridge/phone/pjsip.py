@@ -36,6 +36,7 @@ class Entry:
         statistics: of the streams before the present one.
         joined: the calls that hear it, and that it hears, in PJSIP's mixer.
         call_id: of its dialog, "" before it is made.
+        dialled: we called; `tag` is then what our INVITE has in From, b"" before that is sent.
     """
 
     call: Any
@@ -47,6 +48,8 @@ class Entry:
     statistics: Statistics = field(default_factory=Statistics)
     joined: set[int] = field(default_factory=set)
     call_id: str = ""
+    dialled: bool = False
+    tag: bytes = b""
 
 
 class Pjsip:

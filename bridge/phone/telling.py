@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import deque
 from typing import Any, Final
@@ -27,6 +28,18 @@ STRAYS_MAX: Final = 200
 """SIP messages of no call that is known: of one that is about to come, or that was forgotten."""
 
 WAITED_FOR: Final = {"INVITE": ("hold", "resume"), "REFER": ("transfer",)}
+
+
+_TAG: Final = rb"(?im)^(?:%s|%s)[ \t]*:[^\r\n]*;[ \t]*tag=([^;\s]+)"
+_FROM_TAG: Final = re.compile(_TAG % (b"from", b"f"))
+_TO_TAG: Final = re.compile(_TAG % (b"to", b"t"))
+
+
+def _own_tag(message: SipMessage) -> bytes:
+    """Return the tag of the end that sent or got a message; of a callee at first b""."""
+    asked = not message.data.startswith(b"SIP/2.0 ")
+    found = (_FROM_TAG if message.sent == asked else _TO_TAG).search(message.data)
+    return found[1] if found else b""
 
 
 class Telling:
@@ -105,8 +118,12 @@ class Telling:
     ) -> None:
         host, _, port = self._pjsip.address.rpartition(":")
         message = SipMessage(at_ns, sent, (host.strip("[]"), int(port or 0)), remote, data)
-        for number, entry in self._pjsip.calls.items():
-            if entry.call_id == call_id:
+        ends = [one for one in self._pjsip.calls.items() if one[1].call_id == call_id]
+        tag = _own_tag(message)
+        for number, entry in sorted(ends, key=lambda one: not one[1].dialled):
+            if entry.dialled and not entry.tag and sent:
+                entry.tag = tag
+            if not entry.dialled or tag == entry.tag:  # both ends may be ours: of one Call-ID
                 self._router.notify(number, message)
                 return
         self._strays.append((call_id, message))

@@ -47,6 +47,9 @@ WINDOW: Final = 256
 JUDGE_EVERY: Final = 16
 """Ticks between judgements of slack; each is of the slots whose window is over."""
 
+WISH_EVERY: Final = 4
+"""Ticks between looks whether a leg that wishes to wait longer or less is silent."""
+
 FORCE_AFTER: Final = 500
 """Ticks after which a frame is taken out although the leg never fell silent."""
 
@@ -362,12 +365,19 @@ def _adjust(
     """Decide which legs wait a frame longer and which take one out, this tick.
 
     Waiting longer because a packet came late is done at once, a mere wish for more slack only in
-    silence. Frames are taken out in silence, or by force after `FORCE_AFTER`.
+    silence. Frames are taken out in silence, or by force after `FORCE_AFTER`. Silence is looked
+    for every `WISH_EVERY` ticks: who never falls silent is looked at for ever.
     """
-    rows = where((state.late_by[:count] > 0) | (state.wish[:count] != 0))
+    wanted, looks = state.late_by[:count] > 0, state.cell_now % WISH_EVERY == 0
+    if looks:
+        wanted |= state.wish[:count] != 0
+    rows = where(wanted)
+    if not len(rows):
+        state.any_change = not looks
+        return _NONE, _NONE
     urgent = state.late_by[rows] > 0
     quiet = ~good[rows] | _quiet(state.ring, cell[rows])
-    state.wish_age[rows] += 1
+    state.wish_age[rows] += WISH_EVERY * looks
     forced = state.wish_age[rows] > FORCE_AFTER
     grow = urgent | (state.wish[rows] > 0) & quiet
     following = next_cell(state, rows)
@@ -377,7 +387,7 @@ def _adjust(
     state.wish[rows[grow | shrink]] = 0
     state.slack_low[:, rows[grow]] += 1
     state.slack_low[:, rows[shrink]] -= 1
-    state.any_change = bool(state.late_by[rows].any() or state.wish[rows].any())
+    state.any_change = not looks or bool(state.late_by[rows].any() or state.wish[rows].any())
     return rows[grow], rows[shrink]
 
 

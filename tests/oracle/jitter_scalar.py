@@ -92,7 +92,7 @@ class Buffer:
 
     def tick(self, tick: int, slot: int) -> Tick:
         cell = self.cells.get(self.play_ts) if self.started else None
-        held, merged = self._adjust(cell)
+        held, merged = self._adjust(cell, tick)
         if held:
             cell = None
         before = self.run
@@ -111,10 +111,11 @@ class Buffer:
             self._judge()
         return played
 
-    def _adjust(self, cell: Cell | None) -> tuple[bool, bool]:
-        if self.late_by == 0 and self.wish == 0:
+    def _adjust(self, cell: Cell | None, tick: int) -> tuple[bool, bool]:
+        looks = tick % rules.WISH_EVERY == 0
+        if self.late_by == 0 and not (looks and self.wish):
             return False, False
-        self.wish_age += 1
+        self.wish_age += rules.WISH_EVERY * looks
         quiet = cell is None or max(abs(s or 0) for s in cell.samples) < rules.SPOKE
         if self.late_by > 0:
             self.late_by -= 1

@@ -60,13 +60,10 @@ def listener(ear: object = None, *, thorough: bool = False, **audio: Any) -> Lis
 
 
 async def test_the_story_goes_on_as_soon_as_a_voice_was_there_for_a_second() -> None:
-    begun_ns = time.monotonic_ns()
-    ear = Ear(begun_ns + 500 * NS_PER_MS)
+    ear = Ear(time.monotonic_ns() + 500 * NS_PER_MS)
     waited = await listener(ear, hears=["ann"]).wait()
-    took_s = (time.monotonic_ns() - begun_ns) / NS_PER_S
     assert waited.end_ns >= ear.from_ns + (LISTEN_S - 0.1) * NS_PER_S, "all of it"
-    assert 1.4 < took_s < 2.4, "but not what comes after it"
-    assert max(ear.asked_ns) == waited.end_ns
+    assert max(ear.asked_ns) == waited.end_ns, "but not what comes after it"
     received = await listener(ear, hears=["ann"]).receive(waited)
     span_ns = waited.end_ns - waited.begin_ns + 2 * CONTEXT_NS
     assert received.window.seconds == pytest.approx(span_ns / NS_PER_S, abs=0.03)

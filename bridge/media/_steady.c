@@ -7,7 +7,7 @@
 
 #include "_samples.h"
 
-enum { CELLS = 32, AHEAD = 6, TRANSIT_JUMP = 5 * 8000, NS_PER_SAMPLE = 125000 };
+enum { CELLS = 32, AHEAD = 6, TRANSIT_JUMP = 5 * 8000, NS_PER_SAMPLE = 125000, STOPPED = 255 };
 
 /* One row, or one number, a leg slot: as `Plane`, `Steady`, `Jitter` and `Reception` have them. */
 typedef struct {
@@ -28,7 +28,8 @@ typedef struct {
     int64_t *last_ns;
     uint8_t *silent;
     int64_t *after; /* who came after each the last time; one more: who came first */
-    int64_t early, ahead_end, header_at, length;
+    uint8_t *seen;  /* packets of this tick taken in, or STOPPED */
+    int64_t early, ahead_end, header_at, length, rounds;
 } Legs;
 
 /* Slots by key, as `sources.Table`: one place each, and the few that found it taken by order. */
@@ -83,7 +84,7 @@ static int64_t slot_of(const Table *table, uint64_t key) {
 
 /* Whose each packet is, -1 for nobody's. Phones come in the same order tick by tick, mostly: who
  * came after the last one is looked at first, and that saves a look into the table, which is large
- * and cold. `here` becomes 1 of who sent one packet, 2 of who sent several. */
+ * and cold. */
 static int64_t find(const Legs *legs, const Table *table, const Packets *packets, int64_t *slot) {
     int64_t last = legs->slots;
     for (int64_t i = 0; i < packets->count; i++) {
@@ -97,15 +98,14 @@ static int64_t find(const Legs *legs, const Table *table, const Packets *packets
         if (one < 0) continue;
         legs->after[last] = one;
         last = one;
-        legs->here[one] = legs->here[one] ? 2 : 1;
     }
     return packets->count;
 }
 
-/* Whether the only packet of a leg is the expected one, and neither too early nor too late. */
+/* Whether a packet of a leg is the expected one, and neither too early nor too late. */
 static int fits(const Legs *legs, const Packets *packets, int64_t i, int64_t one) {
     const uint8_t *head = packets->data + i * packets->data_step + legs->header_at;
-    return legs->here[one] == 1 && legs->first[one] && word(head) == legs->first[one] &&
+    return legs->seen[one] < legs->rounds && legs->first[one] && word(head) == legs->first[one] &&
            word(head + 4) == legs->rest[2 * one] && word(head + 8) == legs->rest[2 * one + 1] &&
            word(packets->length + i * packets->length_step) == legs->length &&
            legs->latched[one] == source_of(packets, i) &&
@@ -143,6 +143,7 @@ int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, 
     int64_t n = packets->count, taken = 0;
     uint32_t now = clock_of(packets->now_ns), due = clock_of(packets->due_ns);
     memset(legs->here, 0, (size_t)legs->slots);
+    memset(legs->seen, 0, (size_t)legs->slots);
     if (find(legs, table, packets, slot) < n) return -1;
     for (int64_t i = 0; i < n; i++) {
         int64_t one = slot[i], next = i + AHEAD < n ? slot[i + AHEAD] : -1;
@@ -151,7 +152,10 @@ int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, 
             expect(packets->data + (i + AHEAD) * packets->data_step, (size_t)legs->length);
         }
         same[i] = one >= 0 && fits(legs, packets, i, one);
-        if (!same[i]) continue;
+        if (!same[i]) {
+            if (one >= 0) legs->seen[one] = STOPPED; /* what follows goes the same way */
+            continue;
+        }
         uint32_t arrived = packets->arrived ? clock_of(packets->arrived[i]) : now;
         int32_t early = packets->due_ns >= 0 && (int32_t)(due - arrived) >= legs->early;
         int64_t cell = cell_of(legs, one), slack = (legs->ts[one] - legs->play_ts[one]) / FRAME;
@@ -163,11 +167,10 @@ int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, 
         if (packets->ragged) legs->ragged[cell] = 0;
         legs->last_ns[one] = packets->now_ns;
         legs->silent[one] = 0;
+        legs->here[one] = 1;
+        legs->seen[one]++;
         follow(legs, one);
         taken++;
     }
-    if (taken < n)
-        for (int64_t i = 0; i < n; i++)
-            if (slot[i] >= 0 && !same[i]) legs->here[slot[i]] = 0;
     return n - taken;
 }

@@ -380,9 +380,10 @@ def _adjust(
     state.wish_age[rows] += WISH_EVERY * looks
     forced = state.wish_age[rows] > FORCE_AFTER
     grow = urgent | (state.wish[rows] > 0) & quiet
-    following = next_cell(state, rows)
     shrink = ~urgent & (state.wish[rows] < 0) & (quiet | forced)
-    shrink &= state.stamp[following] == state.play_ts[rows] + np.uint32(FRAME)
+    if any_of(shrink):
+        following = next_cell(state, rows)
+        shrink &= state.stamp[following] == state.play_ts[rows] + np.uint32(FRAME)
     state.late_by[rows[urgent]] -= 1
     state.wish[rows[grow | shrink]] = 0
     state.slack_low[:, rows[grow]] += 1

@@ -17,7 +17,7 @@ from bridge.media import samples
 from bridge.media.jitter import EARLY_SAMPLES, SLACK_MAX, Jitter
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.reception import Reception, clock_of, move, samples_of
-from bridge.media.rtp import Headers, Packets
+from bridge.media.rtp import Headers, Packets, rounds
 from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES
 from bridge.media.sources import Sources
 
@@ -115,7 +115,43 @@ class ByArrays:
         """Take packets in, as `arrivals.Arrivals` says."""
         legs = self._legs
         slot = legs.sources.find(packets.port, packets.source)
-        same = take(
+        same = self._take(packets, slot, now_ns, count)
+        here = legs.steady.here[:count]
+        np.copyto(legs.last_ns[:count], now_ns, where=here)
+        legs.silent[:count] &= ~here
+        if all_of(same):
+            return _NONE, _NONE
+        rest = where(~same)
+        return rest, slot[rest]
+
+    def _take(
+        self, packets: Packets, slot: NDArray[np.int64], now_ns: int, count: int
+    ) -> NDArray[np.bool_]:
+        """Take in what is expected, of a leg one after the other; return which, (n,) bool.
+
+        After the first of a leg that is not, all of its packets of this tick go the long way.
+        """
+        expected = self._legs.steady
+        known = slot >= 0
+        if all_of(known) and next(rounds(slot, expected.row), None) is None:
+            return self._round(packets, slot, now_ns, count)
+        same, which = np.zeros(len(slot), np.bool_), where(known)
+        heard, stopped = np.zeros((2, len(expected.here)), np.bool_)
+        for turn in rounds(slot[known], expected.row):
+            at = which if turn is None else which[turn]
+            at = at[~stopped[slot[at]]]
+            good = self._round(packets.pick(at), slot[at], now_ns, count)
+            same[at] = good
+            heard[slot[at[good]]] = True
+            stopped[slot[at[~good]]] = True
+        expected.here[:] = heard
+        return same
+
+    def _round(
+        self, packets: Packets, slot: NDArray[np.int64], now_ns: int, count: int
+    ) -> NDArray[np.bool_]:
+        legs = self._legs
+        return take(
             legs.steady,
             packets,
             slot,
@@ -126,13 +162,6 @@ class ByArrays:
             received=legs.received,
             count=count,
         )
-        here = legs.steady.here[:count]
-        np.copyto(legs.last_ns[:count], now_ns, where=here)
-        legs.silent[:count] &= ~here
-        if all_of(same):
-            return _NONE, _NONE
-        rest = where(~same)
-        return rest, slot[rest]
 
 
 def take(
@@ -149,7 +178,7 @@ def take(
 ) -> NDArray[np.bool_]:
     """Take in the packets that are the expected ones, and return which those were, (n,) bool.
 
-    `slot`, (n,) int64, -1 for a stranger's. `latched`, (L,) uint64, the source of each leg;
+    `slot`, (n,) int64, no slot twice. `latched`, (L,) uint64, the source of each leg;
     `codec`, (L,) uint8. All legs that expect something are below `count`. Afterwards
     `Steady.here` tells whose packets were taken in.
     """
@@ -187,7 +216,7 @@ def take(
 
 
 def _expected(steady: Steady, packets: Packets, slot: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which packets look as expected, and are the only ones of their legs: (n,) bool."""
+    """Return which packets look as expected, (n,) bool, and note the packet of each leg."""
     count = len(slot)
     if count > len(steady.each):
         steady.each = np.arange(count)
@@ -199,13 +228,7 @@ def _expected(steady: Steady, packets: Packets, slot: NDArray[np.int64]) -> NDAr
     rest = steady.rest.view(np.uint64)[:, 0]
     same &= rest.take(slot, mode="wrap") == packets.data.view(np.uint64)[:, _REST]
     same &= packets.length == LENGTH
-    same &= slot >= 0
     steady.row[slot] = each
-    again = steady.row.take(slot, mode="wrap") != each
-    if any_of(again):  # several packets of a leg: their order matters
-        steady.here[:] = False
-        steady.here[slot[again]] = True
-        same &= ~steady.here[slot]
     return same
 
 

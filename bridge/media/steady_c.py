@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bridge.media import samples, samples_c, steady
 from bridge.media.jitter import EARLY_SAMPLES
-from bridge.media.rtp import Packets
+from bridge.media.rtp import ROUNDS_MAX, Packets
 from bridge.media.shape import CELLS, FRAME, HEADER_AT
 from bridge.media.sources import Table
 from bridge.media.steady import Legs
@@ -30,7 +30,7 @@ _ADDRESS: Final = ctypes.c_void_p
 _ARRAYS: Final = (
     "latched", "port", "codec", "head", "ts", "first", "rest", "here", "highest", "received",
     "jitter", "transit", "play_ts", "play_cell", "low", "stamp", "ragged", "ring", "last_ns",
-    "silent", "after",
+    "silent", "after", "seen",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class _Legs(ctypes.Structure):
     _fields_ = (
         ("slots", _NUMBER),
         *((name, _ADDRESS) for name in _ARRAYS),
-        *((name, _NUMBER) for name in ("early", "ahead_end", "header_at", "length")),
+        *((name, _NUMBER) for name in ("early", "ahead_end", "header_at", "length", "rounds")),
     )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ class OneByOne:
         self._legs = legs
         self._slots = len(legs.latched)
         self._after: NDArray[np.int64] = np.zeros(self._slots + 1, np.int64)
+        self._seen: NDArray[np.uint8] = np.zeros(self._slots, np.uint8)
         self._held = self._arrays()
         self._state = self._noted()
         self._table_of: Table | None = None
@@ -122,7 +123,7 @@ class OneByOne:
         return all(mine is now for mine, now in zip(self._held, self._arrays(), strict=True))
 
     def _arrays(self) -> tuple[NDArray[Any], ...]:
-        """Return the arrays of the legs, in the order of `_Legs`, but for `after`."""
+        """Return the arrays of the legs, in the order of `_Legs`, but for `after` and `seen`."""
         legs, expected, buffers = self._legs, self._legs.steady, self._legs.buffers
         received = legs.received
         return (
@@ -143,7 +144,7 @@ class OneByOne:
         shapes |= {"ring": (len(self._legs.buffers.ring), FRAME), "after": (legs + 1,)}
         kinds = (
             "u8", "i8", "u1", "u4", "u4", "u4", "u4", "?", "i8", "i8", "i8", "i4", "u4", "i8", "i2",
-            "u4", "?", "i2", "i8", "?", "i8",
+            "u4", "?", "i2", "i8", "?", "i8", "u1",
         )  # fmt: skip
         assert len(self._legs.buffers.ring) >= cells
         noted = _Legs(
@@ -152,8 +153,11 @@ class OneByOne:
             ahead_end=steady.AHEAD_END,
             header_at=HEADER_AT,
             length=steady.LENGTH,
+            rounds=ROUNDS_MAX,
         )
-        for name, array, kind in zip(_ARRAYS, (*self._held, self._after), kinds, strict=True):
+        for name, array, kind in zip(
+            _ARRAYS, (*self._held, self._after, self._seen), kinds, strict=True
+        ):
             setattr(noted, name, samples_c.at(array, np.dtype(kind), shapes.get(name, (legs,))))
         return noted
 

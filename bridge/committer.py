@@ -96,11 +96,9 @@ class Committer:
 
     def submit(self, job: Job) -> None:
         """Queue a job; its `done` is called on the event loop, in the order of submission."""
-        if self._thread.is_alive() or self._dead:
-            self._jobs.put(job)
-            return
         self._jobs.put(job)
-        self._bury(StoreUnavailable(self.trouble or "the store is closed"))
+        if not (self._thread.is_alive() or self._dead):
+            self._bury(StoreUnavailable(self.trouble or "the store is closed"))
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread."""

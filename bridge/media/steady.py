@@ -8,6 +8,7 @@ long way (`rtp.parse`, `reception.update`, `jitter.insert`), which ends in the v
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -133,11 +134,13 @@ class ByArrays:
         """
         expected = self._legs.steady
         known = slot >= 0
-        if all_of(known) and next(rounds(slot, expected.row), None) is None:
+        turns = rounds(slot[known], expected.row)
+        first = next(turns)
+        if first is None and all_of(known):
             return self._round(packets, slot, now_ns, count)
         same, which = np.zeros(len(slot), np.bool_), where(known)
         heard, stopped = np.zeros((2, len(expected.here)), np.bool_)
-        for turn in rounds(slot[known], expected.row):
+        for turn in chain([first], turns):
             at = which if turn is None else which[turn]
             at = at[~stopped[slot[at]]]
             good = self._round(packets.pick(at), slot[at], now_ns, count)

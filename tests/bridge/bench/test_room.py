@@ -1,5 +1,7 @@
 """One conference against many: each is measured as often, with the same legs."""
 
+from pathlib import Path
+
 import pytest
 
 from bridge.bench import room
@@ -16,9 +18,9 @@ class Told:
         self.orders.append(order)
 
 
-def test_all_legs_move_and_one_conference_in_ten_is_recorded() -> None:
+def test_all_legs_move_and_one_conference_in_ten_is_recorded(tmp_path: Path) -> None:
     told = Told()
-    legs = room._Legs(told, None, 300, "/tmp/none")  # type: ignore[arg-type] # it only tells
+    legs = room._Legs(told, None, 300, str(tmp_path))  # type: ignore[arg-type] # it only tells
     legs.spread(30)
     groups = {order.leg_no: order.group for order in told.orders if isinstance(order, SetGroup)}
     assert groups == {leg: leg // 10 for leg in range(300)}

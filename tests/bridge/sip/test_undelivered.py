@@ -150,14 +150,20 @@ def test_whose_a_message_is_shows_in_its_head_alone() -> None:
     assert ok.destination == Address("192.0.2.20", 5062)
 
 
-def test_a_bye_on_a_broken_connection_goes_to_the_contact_once() -> None:
-    """The phone is known at two places: where its connection was, and where it can be called."""
+def connected() -> tuple[Bench, Address]:
+    """Return a call over TCP, and where its connection is: not where the phone can be called."""
     bench = Bench()
     source = Address(PEER.host, 50_123)
     bench.step(Received(invite().encode(), source, CORE, "TCP"))
     (ok,) = bench.step(Accept(bench.leg, MEDIA))
     ack = request("ACK", to_tag=ok.to_tag, branch="ack1")
     bench.step(Received(ack.encode(), source, CORE, "TCP"))
+    return bench, source
+
+
+def test_a_bye_on_a_broken_connection_goes_to_the_contact_once() -> None:
+    """The phone is known at two places: where its connection was, and where it can be called."""
+    bench, source = connected()
     (bye,) = bench.step(HangUp(bench.leg))
     assert bye.destination == source
     (again,) = lose(bench, bye)
@@ -168,12 +174,7 @@ def test_a_bye_on_a_broken_connection_goes_to_the_contact_once() -> None:
 
 
 def test_what_was_answered_goes_nowhere_else() -> None:
-    bench = Bench()
-    source = Address(PEER.host, 50_123)
-    bench.step(Received(invite().encode(), source, CORE, "TCP"))
-    (ok,) = bench.step(Accept(bench.leg, MEDIA))
-    ack = request("ACK", to_tag=ok.to_tag, branch="ack1")
-    bench.step(Received(ack.encode(), source, CORE, "TCP"))
+    bench, source = connected()
     (sent,) = bench.step(Reinvite(bench.leg, MEDIA))
     bench.step(Received(response(sent, 180).encode(), source, CORE, "TCP"))
     assert lose(bench, sent) == []

@@ -148,12 +148,16 @@ class Waited:
     Attributes:
         begin_ns, end_ns: monotonic, from when to when he listened.
         sought: the prompts that were asked for, and what was found of them.
+        lasting: all voices, and the music, that must be heard all the time were, in its last
+            second. That is settled: looked at anew, cut a frame later, a second that a voice
+            begins in would be another.
         poor: what is wrong with how well a voice is heard.
     """
 
     begin_ns: int
     end_ns: int
     sought: Sought
+    lasting: bool = False
     poor: tuple[str, ...] = ()
 
 
@@ -203,9 +207,10 @@ class Listener:
         sought = Sought(self._clips(due), self.said, self.acted_ns)
         spoken_s = sum(map(sought.left_s, sought.clips))
         last_ns = begin_ns + int((PATIENCE_S + spoken_s) * NS_PER_S)
-        while not await self._all_heard(sought, end_ns) and end_ns < last_ns:
+        while not (heard := await self._all_heard(sought, end_ns)) and end_ns < last_ns:
             end_ns = max(end_ns + STEP_NS, min(sought.next_ns, last_ns), time.monotonic_ns())
-        return Waited(begin_ns, end_ns, sought, tuple(await self._poor(end_ns)))
+        lasting = heard and bool(self.audio.hears)
+        return Waited(begin_ns, end_ns, sought, lasting, tuple(await self._poor(end_ns)))
 
     async def _all_heard(self, sought: Sought, end_ns: int) -> bool:
         """Return whether all that must be heard was, up to a moment, once that has come."""
@@ -247,9 +252,10 @@ class Listener:
         )
 
     def _judge(self, waited: Waited, received: Received) -> Heard:
-        last = received.window.last(LISTEN_S + 2 * CONTEXT_NS / NS_PER_S)
         missing = [f"{name} is not heard" for name in waited.sought.unheard()]
-        missing += self._missing(self._analyse(last, self._asked()))
+        if not waited.lasting:
+            last = received.window.last(LISTEN_S + 2 * CONTEXT_NS / NS_PER_S)
+            missing += self._missing(self._analyse(last, self._asked()))
         missing += [*self._leaked_keys(received.since_action), *waited.poor]
         whole = self._whole(received.window, thorough=self.thorough or bool(missing))
         faults = list(dict.fromkeys([*missing, *self._wrong(whole)]))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -67,6 +67,31 @@ async def test_the_story_goes_on_as_soon_as_a_voice_was_there_for_a_second() -> 
     received = await listener(ear, hears=["ann"]).receive(waited)
     span_ns = waited.end_ns - waited.begin_ns + 2 * CONTEXT_NS
     assert received.window.seconds == pytest.approx(span_ns / NS_PER_S, abs=0.03)
+
+
+async def test_a_second_that_was_heard_stays_heard_when_it_is_cut_a_frame_later() -> None:
+    """A voice that began 60 ms into the second: 80 ms by the frames of what is judged."""
+    ear = Ear(time.monotonic_ns() + 500 * NS_PER_MS)
+    one = listener(ear, hears=["ann"])
+    waited = await one.wait()
+    assert waited.lasting
+    begins_s = 2 * CONTEXT_NS / NS_PER_S + 0.08
+    window = mixed((begins_s, sine(TONES["ann"], 3 * SAMPLE_RATE_HZ)), seconds=2.2)
+    received = Received(window, None)
+    assert (await one.judge(waited, received)).faults == ()
+    gone = replace(waited, lasting=False)
+    assert (await one.judge(gone, received)).faults == ("ann is not heard",)
+
+
+async def test_who_is_never_heard_is_not_settled_by_the_end_of_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.lab.hearing.PATIENCE_S", 1.5)
+    one = listener(Ear(2**62), hears=["ann"])
+    waited = await one.wait()
+    assert not waited.lasting
+    heard = await one.judge(waited, await one.receive(waited))
+    assert heard.faults == ("ann is not heard",)
 
 
 async def test_who_must_not_be_heard_is_listened_for_as_long_as_a_voice_takes() -> None:

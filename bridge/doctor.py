@@ -15,6 +15,7 @@ from bridge.media import samples
 from bridge.media.codecs import missing_library
 from bridge.metering import Outbox
 from bridge.net.sip_tls import valid_until
+from bridge.priority import NICE, may_go_first
 from bridge.prompts import check
 from bridge.sip_side import tls_of
 
@@ -75,6 +76,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, str]]:
     yield f"{cores} cores, {workers} media {'worker' if workers == 1 else 'workers'}", short
     numpy = f"numpy, slower ({samples.WHY_NUMPY})"
     yield f"media loops: {'compiled' if samples.LOOPS == 'c' else numpy}", ""
+    waits = f"wait for other programs; root, CAP_SYS_NICE or LimitNICE={NICE} would change that"
+    yield f"media workers {f'go first (nice {NICE})' if may_go_first() else waits}", ""
     yield _codecs(settings), ""
     for extra, module in (
         ("wideband", "G722"),

@@ -32,6 +32,7 @@ from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
+from bridge.priority import go_first
 from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 from bridge.worker_capture import WorkerCapture
 from bridge.worker_grid import Grid, TickTimes
@@ -480,6 +481,7 @@ def main(arguments: list[str] | None = None) -> int:
     control = socket.socket(fileno=options.fd)
     spoken = prompts.load_all(options.prompts, options.own_prompts)
     worker = Worker(control, Clips(spoken | tones.clips()))
+    go_first()  # this thread alone: the recorder's is there already
     gc.collect()
     gc.freeze()
     gc.disable()  # the loop makes no cycles; a collection in the middle of a tick would show

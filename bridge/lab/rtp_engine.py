@@ -29,6 +29,7 @@ from bridge.lab.rtp_rows import ROWS_MAX, Callers, Probe
 from bridge.lab.voice import SILENCE_CODE, TONE_DBFS, encode, tone_codes
 from bridge.lab.wideband import Mouth, clock_steps
 from bridge.media import codecs
+from bridge.priority import go_first
 from bridge.units import FRAME_MS, FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 WATCHED_MAX: Final = 64
@@ -444,6 +445,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     codecs.load()
+    go_first()  # its pace is the callers' pace
     Engine(Connection(int(sys.argv[1]))).run()
 
 

@@ -26,6 +26,7 @@ from bridge.lab.load.crowd import Crowd
 from bridge.lab.load.streams import Streams
 from bridge.lab.load.voices import TICKS_PER_S, frames
 from bridge.lab.load.wire import Arrived, Wire
+from bridge.priority import go_first
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S
 
 SLICES: Final = 5
@@ -34,7 +35,6 @@ SLICES: Final = 5
 CATCH_UP_TICKS: Final = 3
 HEADER_BYTES: Final = 12
 EVENT_BYTES: Final = 4
-NICE: Final = -10
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +337,7 @@ def main() -> None:
     """Run the engine on the control socket that was handed over."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with contextlib.suppress(PermissionError):  # its pace is the callers' pace
-        os.nice(NICE)
+    go_first()  # its pace is the callers' pace
     connection = Connection(int(sys.argv[1]))
     try:
         settings = connection.recv()

@@ -2,10 +2,11 @@
 
     python -m bridge.bench.callers PORT
 
-Reads one line of JSON, `{"ports": [...], "codec": "PCMU"}` with the server ports in order of the
-callers, then sends every caller's packet each 20 ms, in slices spread over it: noise in G.711,
-speech in the others, everybody at another place of it. At each further line it writes one line of
-JSON, what was received since the last, and by how much a slice was late at worst: what a bridge
+Reads one line of JSON, `{"ports": [...], "codec": "PCMU", "phase_ns": 0}` with the server ports in
+order of the callers, then sends every caller's packet each 20 ms, in slices spread over it: noise
+in G.711, speech in the others, everybody at another place of it. The first slice goes `phase_ns`
+after a tick of the media workers is due; null is at once. At each further line it writes one line
+of JSON, what was received since the last, and by how much a slice was late at worst: what a bridge
 gets all at once it does all at once. At the end of its standard input it ends.
 """
 
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from bridge.bench.speech import Payloads, payloads_of
 from bridge.net.batch import Batch
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_MS, NS_PER_S
+from bridge.worker_grid import Grid
 
-_SLICES = 5
+SLICES = 5
 _ROW_BYTES = 12 + FRAME_SAMPLES
 _ROWS = 8_192
 _FIRST_HOST = 0x7F01_0001
@@ -93,7 +95,7 @@ class Callers:
         self._place = rng.integers(0, len(voice.data), count)
         if voice.noise:
             data[:, 12:] = rng.integers(0, 256, (count, FRAME_SAMPLES))
-        self._edges = np.linspace(0, count, _SLICES + 1).astype(int).tolist()
+        self._edges = np.linspace(0, count, SLICES + 1).astype(int).tolist()
         self._tally = Tally()
         self._late_ns = 0
 
@@ -106,7 +108,7 @@ class Callers:
 
     def send(self, number: int) -> None:
         """Send slice `number`: slices of one frame carry the same sequence number."""
-        seq, part = divmod(number, _SLICES)
+        seq, part = divmod(number, SLICES)
         first, end = self._edges[part : part + 2]
         voice = self._voice
         self._head[first:end, 0] = 0x8000_0000 | voice.payload_type << 16 | seq & 0xFFFF
@@ -141,6 +143,9 @@ def main(port: int) -> int:
         sock.setblocking(False)
         callers = Callers(sock, order["ports"], voice)
         due = time.monotonic_ns()
+        if (phase_ns := order["phase_ns"]) is not None:
+            due = Grid(due).due_ns + phase_ns
+            callers.sleep_until(due)
         number = 0
         while True:
             callers.send(number)
@@ -150,7 +155,7 @@ def main(port: int) -> int:
                     return 0
                 print(json.dumps(callers.report()), flush=True)
             number += 1
-            due += FRAME_NS // _SLICES
+            due += FRAME_NS // SLICES
             callers.sleep_until(due)
 
 

@@ -2,8 +2,8 @@
 
     python -m bridge.bench.echo_floor PORT PAYLOAD_BYTES
 
-What the kernel takes for the packets; the media plane is measured against it. Ends at the end of
-its standard input.
+What the kernel takes for the packets; the media plane is measured against it, whose ticks are due
+at the same moments. Ends at the end of its standard input.
 """
 
 import select
@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.net.batch import Batch
 from bridge.units import FRAME_NS, NS_PER_S
+from bridge.worker_grid import Grid
 
 _ROWS = 8_192
 _HEADER_BYTES = 12
@@ -28,7 +29,7 @@ def main(port: int, payload_bytes: int) -> int:
         sock.bind(("127.0.0.1", port))
         sock.setblocking(False)
         batch = Batch(np.zeros((_ROWS, _HEADER_BYTES + payload_bytes), np.uint8), at=0)
-        due = time.monotonic_ns() + FRAME_NS
+        due = Grid(time.monotonic_ns()).due_ns
         while not select.select([sys.stdin], [], [], 0)[0]:
             time.sleep(max(due - time.monotonic_ns(), 0) / NS_PER_S)
             count = 0

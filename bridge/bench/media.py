@@ -4,7 +4,9 @@ The floor is a bare echo of the same packets; of codecs with a library, what tha
 is measured on the same core in turn, and counted with the floor.
 
 Worker (or floor) and callers run on a core each. The load runs before, during and after what is
-measured. Floor and bridge take turns, and the median of the pairs' ratios is given.
+measured. Floor and bridge take turns, and the median of the pairs' ratios is given. Where the two
+cores are threads of one, work costs half as much again while the other thread works: so floor and
+bridge tick at the same moments of the callers' sending, and each pair at other ones.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.bench.callers import host_of
+from bridge.bench.callers import SLICES, host_of
 from bridge.bench.speech import PAYLOAD_TYPES, payloads_of
 from bridge.link import (
     FromWorker,
@@ -71,11 +73,13 @@ class Load:
         self._process = process
 
     @classmethod
-    async def start(cls, ports: list[int], codec: str = "PCMU") -> "Load":
-        """Start calling these server ports."""
+    async def start(
+        cls, ports: list[int], codec: str = "PCMU", phase_ns: int | None = None
+    ) -> "Load":
+        """Start calling these server ports, so long after a tick is due; None: at once."""
         process = await start("bridge.bench.callers", CALLER_PORT, cpu=CALLERS_CPU)
         assert process.stdin is not None
-        order = {"ports": ports, "codec": codec}
+        order = {"ports": ports, "codec": codec, "phase_ns": phase_ns}
         process.stdin.write(json.dumps(order).encode() + b"\n")
         return cls(process)
 
@@ -147,11 +151,13 @@ async def _measured(pid: int, load: Load, seconds: float) -> tuple[float, dict[s
     return cores, await load.report()
 
 
-async def floor(participants: int, seconds: float, codec: str = "PCMU") -> float:
+async def floor(
+    participants: int, seconds: float, codec: str = "PCMU", phase_ns: int | None = None
+) -> float:
     """Return the cores that the bare batched echo takes, of packets as long as the codec's."""
     size = int(payloads_of(codec).size.max())
     process = await start("bridge.bench.echo_floor", FLOOR_PORT, size, cpu=SERVER_CPU)
-    load = await Load.start([FLOOR_PORT] * participants, codec)
+    load = await Load.start([FLOOR_PORT] * participants, codec, phase_ns)
     cores, _ = await _measured(process.pid, load, seconds)
     await load.stop()
     await end(process)
@@ -170,7 +176,11 @@ async def codec_alone(participants: int, seconds: float, codec: str) -> float:
 
 
 async def bridge(
-    participants: int, conferences: int, seconds: float, codec: str = "PCMU"
+    participants: int,
+    conferences: int,
+    seconds: float,
+    codec: str = "PCMU",
+    phase_ns: int | None = None,
 ) -> dict[str, Any]:
     """Return cores, ticks and what was received, of a worker with everybody talking.
 
@@ -187,7 +197,7 @@ async def bridge(
     with tempfile.TemporaryDirectory() as directory:
         for group in range(0, conferences, RECORDED):
             worker.send(StartRecording(group, f"{directory}/{group}.wav"))
-        load = await Load.start(ports, codec)
+        load = await Load.start(ports, codec, phase_ns)
         await asyncio.sleep(2 * SETTLE_S)
         first = await statuses.following()
         await load.report()
@@ -230,10 +240,11 @@ async def _pairs(
     participants: int, conferences: int, seconds: float, pairs: int, codec: str
 ) -> dict[str, Any]:
     floors, alone, runs = [], [], []
-    for _ in range(pairs):
-        floors.append(await floor(participants, seconds, codec))
+    for turn in range(pairs):
+        phase_ns = FRAME_NS // SLICES * turn // pairs
+        floors.append(await floor(participants, seconds, codec, phase_ns))
         alone.append(await codec_alone(participants, seconds, codec))
-        runs.append(await bridge(participants, conferences, seconds, codec))
+        runs.append(await bridge(participants, conferences, seconds, codec, phase_ns))
     ratios = [
         run["cores"] / (bare + own) for run, bare, own in zip(runs, floors, alone, strict=True)
     ]
@@ -262,7 +273,7 @@ async def _pairs(
 
 
 def run(
-    participants: int, conferences: int, seconds: float, *, pairs: int = 5, codec: str = "PCMU"
+    participants: int, conferences: int, seconds: float, *, pairs: int = 7, codec: str = "PCMU"
 ) -> dict[str, Any]:
     """Measure worker and floor in turn; `seconds` each, `pairs` times."""
     with beside():

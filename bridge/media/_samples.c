@@ -13,7 +13,7 @@
 #include "_clones.h"
 #include "_samples.h"
 
-enum { VERSION = 6, AHEAD = 4 };
+enum { VERSION = 7, AHEAD = 4 };
 enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
 
 /* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */

@@ -21,7 +21,7 @@ typedef struct {
     int32_t *transit;
     const uint32_t *play_ts;
     const int64_t *play_cell;
-    int16_t *low;
+    int32_t *low;
     uint32_t *stamp;
     uint8_t *ragged;
     int16_t *ring;
@@ -29,7 +29,7 @@ typedef struct {
     uint8_t *silent;
     int64_t *after; /* who came after each the last time; one more: who came first */
     uint8_t *seen;  /* packets of this tick taken in, or STOPPED */
-    int64_t early, ahead_end, header_at, length, rounds;
+    int64_t ahead_end, header_at, length, rounds;
 } Legs;
 
 /* Slots by key, as `sources.Table`: one place each, and the few that found it taken by order. */
@@ -70,6 +70,8 @@ static inline uint64_t source_of(const Packets *packets, int64_t i) {
 static uint32_t clock_of(int64_t ns) {
     return (uint32_t)(ns / NS_PER_SAMPLE - (ns % NS_PER_SAMPLE < 0));
 }
+
+static int32_t within(int32_t waits) { return waits < 0 ? 0 : waits > FRAME ? FRAME : waits; }
 
 static int64_t slot_of(const Table *table, uint64_t key) {
     uint64_t place = key * 0x9E3779B97F4A7C15u >> table->shift;
@@ -157,9 +159,9 @@ int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, 
             continue;
         }
         uint32_t arrived = packets->arrived ? clock_of(packets->arrived[i]) : now;
-        int32_t early = packets->due_ns >= 0 && (int32_t)(due - arrived) >= legs->early;
+        int32_t waits = packets->due_ns < 0 ? 0 : within((int32_t)(due - arrived));
         int64_t cell = cell_of(legs, one), slack = (legs->ts[one] - legs->play_ts[one]) / FRAME;
-        if (slack + early < legs->low[one]) legs->low[one] = (int16_t)(slack + early);
+        if (slack * FRAME + waits < legs->low[one]) legs->low[one] = (int32_t)(slack * FRAME + waits);
         count_in(legs, one, arrived);
         (legs->codec[one] ? tb_from_alaw : tb_from_ulaw)(
             packets->data + i * packets->data_step + legs->header_at + 12, legs->ring + cell * FRAME);

@@ -4,11 +4,13 @@ Each leg has a ring of cells, one frame each, indexed by RTP timestamp: packets 
 reordering, duplicates and silence suppression are the same case. Playout takes one cell a tick.
 
 How long a packet waits adapts per leg. *Slack* is how many ticks a packet comes before the tick
-that plays it, and one more when it came nearly a whole tick before the next: so the phase between
-a sender's packets and our ticks is part of it, and nobody waits for a frame and nearly another. A
-stream starts with a slack of one; a packet that comes too late makes the leg wait longer, by one
-concealed frame; a slack that was never below two for ten seconds takes one frame out. Clock
-drift shows as a slack that grows or shrinks and is absorbed in the same way.
+that plays it; what it waits is that and the time until its own tick: so the phase between a
+sender's packets and our ticks is part of it, and nobody waits for a frame and nearly another. A
+stream starts with a slack of one, or of none when its first packet came nearly a whole tick before
+the next; a packet that comes too late makes the leg wait longer, by one concealed frame. What the
+packets of ten seconds waited at the least decides the rest: a frame and nearly another, and one is
+taken out; next to nothing, and one is put in while the leg is silent. Between the two lies more
+than a frame, so that neither leads to the other. Clock drift is absorbed in the same way.
 """
 
 from dataclasses import dataclass
@@ -27,7 +29,13 @@ START_SLACK: Final = 1
 """Frames the first packet waits, less one if it is early: what makes small jitter inaudible."""
 
 EARLY_SAMPLES: Final = 136
-"""A packet that waits for the next tick as long as this, 17 ms, counts as a tick earlier."""
+"""A stream whose first packet waits for the next tick as long as this, 17 ms, needs no more."""
+
+WAITS_MIN: Final = 40
+"""A leg of which some packet waited less than this, 5 ms, wishes for another frame."""
+
+WAITS_END: Final = FRAME + EARLY_SAMPLES
+"""A leg whose packets all waited this long, or longer, wishes to take a frame out."""
 
 SLACK_MAX: Final = CELLS - 8
 """A packet further ahead starts the stream anew; the rest of the ring is history."""
@@ -42,10 +50,10 @@ WAIT_MAX: Final = 12
 """Frames of slack the buffer grows to, 240 ms."""
 
 WINDOW: Final = 256
-"""Ticks of a slack window; the least of two windows decides, 5 to 10 s."""
+"""Ticks of a window; the least of two windows decides, 5 to 10 s."""
 
 JUDGE_EVERY: Final = 16
-"""Ticks between judgements of slack; each is of the slots whose window is over."""
+"""Ticks between judgements of windows; each is of the slots whose window is over."""
 
 WISH_EVERY: Final = 4
 """Ticks between looks whether a leg that wishes to wait longer or less is silent."""
@@ -62,7 +70,7 @@ MISSING: Final = -32_768
 RUN_MAX: Final = 99
 """Where `run` and `gap` stop counting; idle rows hold it."""
 
-_UNSEEN: Final = 1_000  # slack of a window without a packet; steps of a few frames keep it large
+_UNSEEN: Final = 16_000  # of a window without a packet; steps of a few frames keep it large
 _HISTORY_CELLS: Final = 3
 SPOKE: Final = 300
 """Peak above which a frame is not silence, -41 dBFS."""
@@ -89,7 +97,8 @@ class Jitter:
         ssrc: (L,) uint32, of the stream that is playing.
         run: (L,) int32, frames in a row that had to be made up; large in idle rows.
         gap: (L,) int32, cells that passed since the last one that was received.
-        slack_low: (2, L) int16, least slack of this window and the last, early packets one more.
+        waits_low: (2, L) int32, least that packets of this window and of the last one waited for
+            the tick that plays them, samples.
         late_by: (L,) int16, frames the leg must wait longer, because a packet came late.
         late: (L,) int64, packets of the leg that came too late to be played.
         wish: (L,) int16, 1 to wait a frame longer and -1 to take one out, once it is silent.
@@ -111,7 +120,7 @@ class Jitter:
     ssrc: NDArray[np.uint32]
     run: NDArray[np.int32]
     gap: NDArray[np.int32]
-    slack_low: NDArray[np.int16]
+    waits_low: NDArray[np.int32]
     late_by: NDArray[np.int16]
     late: NDArray[np.int64]
     wish: NDArray[np.int16]
@@ -139,7 +148,7 @@ class Jitter:
             ssrc=np.zeros(legs_max, np.uint32),
             run=np.full(legs_max, RUN_MAX, np.int32),
             gap=np.full(legs_max, RUN_MAX, np.int32),
-            slack_low=np.full((2, legs_max), _UNSEEN, np.int16),
+            waits_low=np.full((2, legs_max), _UNSEEN, np.int32),
             late_by=np.zeros(legs_max, np.int16),
             late=np.zeros(legs_max, np.int64),
             wish=np.zeros(legs_max, np.int16),
@@ -155,7 +164,7 @@ class Jitter:
         self.run[slot] = self.gap[slot] = RUN_MAX
         self.any_run = self.any_gap = True
         self.late_by[slot] = self.wish[slot] = self.wish_age[slot] = self.late[slot] = 0
-        self.slack_low[:, slot] = _UNSEEN
+        self.waits_low[:, slot] = _UNSEEN
 
 
 def insert(
@@ -201,16 +210,16 @@ def admit(
     jumped |= (heads.ssrc != state.ssrc[slot]) | ~state.started[slot]
     if any_of(jumped):
         which = where(jumped)
-        ticks = START_SLACK - heads.early[which].astype(np.int32)
+        ticks = START_SLACK - (heads.waits[which] >= EARLY_SAMPLES).astype(np.int32)
         _start(state, slot[which], heads.ts[which], heads.ssrc[which], ticks, counters)
         ahead[which] = ticks * FRAME
         slack[which] = ticks
-    keep, early = None, heads.early
+    keep, waits = None, heads.waits
     if any_of(slack < 0):
         keep = _late(state, slot, slack, ahead, heads.size, counters)
-        slot, ahead, slack, early = slot[keep], ahead[keep], slack[keep], early[keep]
-    low = state.slack_low[0]
-    low[slot] = np.minimum(low[slot], slack + early)
+        slot, ahead, slack, waits = slot[keep], ahead[keep], slack[keep], waits[keep]
+    low = state.waits_low[0]
+    low[slot] = np.minimum(low[slot], slack * FRAME + waits)
     return keep, ahead, slack
 
 
@@ -227,7 +236,7 @@ def _start(
     state.play_ts[slot] = ts - (ticks * FRAME).astype(np.uint32)
     state.ssrc[slot] = ssrc
     state.started[slot] = True
-    state.slack_low[:, slot] = _UNSEEN
+    state.waits_low[:, slot] = _UNSEEN
     state.late_by[slot] = state.wish[slot] = 0
     state.play_cell[slot] = state.cell_now
     cells = np.arange(CELLS) * state.legs + slot[:, None]
@@ -255,7 +264,7 @@ def _late(
     state.play_ts[rows] -= (steps * FRAME).astype(np.uint32)
     state.play_cell[rows] = state.play_cell[rows] - steps & CELLS - 1
     state.gap[rows] -= steps.astype(np.int32)
-    state.slack_low[:, rows] += steps.astype(np.int16)
+    state.waits_low[:, rows] += (steps * FRAME).astype(np.int32)
     # What was made up for these cells is history no more: the packets may still come.
     span = np.arange(WAIT_MAX)
     cells = (state.play_cell[rows][:, None] + span & CELLS - 1) * state.legs + rows[:, None]
@@ -386,8 +395,8 @@ def _adjust(
         shrink &= state.stamp[following] == state.play_ts[rows] + np.uint32(FRAME)
     state.late_by[rows[urgent]] -= 1
     state.wish[rows[grow | shrink]] = 0
-    state.slack_low[:, rows[grow]] += 1
-    state.slack_low[:, rows[shrink]] -= 1
+    state.waits_low[:, rows[grow]] += FRAME
+    state.waits_low[:, rows[shrink]] -= FRAME
     state.any_change = not looks or bool(state.late_by[rows].any() or state.wish[rows].any())
     return rows[grow], rows[shrink]
 
@@ -434,16 +443,16 @@ def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
 
 
 def _judge(state: Jitter, due: slice) -> None:
-    """Close a window of slack for the slots `due`, and wish for more or less of it."""
-    low = state.slack_low[:, due]
+    """Close a window of the slots `due`, and wish to wait longer or less."""
+    low = state.waits_low[:, due]
     least = low.min(axis=0)
     seen = low.max(axis=0) < _UNSEEN // 2
-    wish = np.where(least > START_SLACK, -1, np.where(least < START_SLACK, 1, 0)) * seen
+    wish = np.where(least >= WAITS_END, -1, np.where(least < WAITS_MIN, 1, 0)) * seen
     state.wish_age[due] *= (state.wish[due] < 0) & (wish < 0)
     state.wish[due] = wish
     state.any_change = state.any_change or bool(any_of(wish))
-    state.slack_low[1, due] = low[0]
-    state.slack_low[0, due] = _UNSEEN
+    state.waits_low[1, due] = low[0]
+    state.waits_low[0, due] = _UNSEEN
 
 
 def history(state: Jitter, slot: NDArray[np.intp]) -> NDArray[np.float32]:

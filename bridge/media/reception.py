@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.rtp import Headers, rounds
+from bridge.media.shape import FRAME
 from bridge.units import NS_PER_S, SAMPLE_RATE_HZ
 
 DROPOUT_MAX: Final = 3_000
@@ -144,6 +145,16 @@ def clock_of(ns: int) -> np.uint32:
     (160, 0)
     """
     return np.uint32(ns // NS_PER_SAMPLE & 0xFFFF_FFFF)
+
+
+def waits_until(due_ns: int, arrived: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """Return how long packets wait for the tick that is due, samples, in [0, FRAME].
+
+    >>> waits_until(20_000_000, np.array([24, 160, 161], np.uint32)).tolist()
+    [136, 0, 0]
+    """
+    waits = (clock_of(due_ns) - arrived).view(np.int32)
+    return np.minimum(np.maximum(waits, 0), FRAME)
 
 
 def count(

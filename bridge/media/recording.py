@@ -64,14 +64,13 @@ class _Tap:
     filled: int = 0
     frame: int = 0
 
-    def take(self, mixed: NDArray[np.int16] | None, talk: NDArray[np.int16]) -> None:
-        """Take one frame: the mix, None for silence, and what the legs said, (rows, S)."""
-        self.block[self.filled] = 0 if mixed is None else mixed
-        if self.voices is not None and len(self.row):
+    def take_voices(self, talk: NDArray[np.int16]) -> None:
+        """Take what the legs said in a frame, (rows, S)."""
+        assert self.voices is not None
+        if len(self.row):
             said = talk[self.row]
             self.voices[self.place, self.filled] = said
             self.said[self.place] |= said.any(axis=1)
-        self.filled += 1
 
     def cut(self, group: int) -> list[Piece]:
         """Return what was gathered, and begin a new block. A track's silent block is left out."""
@@ -121,6 +120,7 @@ class Taps:
     def __init__(self) -> None:
         self.ears = Ears()
         self._taps: dict[int, _Tap] = {}
+        self._rows: tuple[Mapping[int, int], list[int]] | None = None  # of the mixes, by `dense`
         self._names: dict[int, str] = {}  # of the tracks, by slot
 
     def name(self, slot: int, track: str) -> None:
@@ -137,6 +137,7 @@ class Taps:
         if group in self._taps:
             return False
         tap = self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16), frame=frame)
+        self._rows = None
         if tracks:
             tap.voices = np.zeros((0, BLOCK, FRAME), np.int16)
         return True
@@ -146,6 +147,7 @@ class Taps:
         tap = self._taps.pop(group, None)
         if tap is None:
             return None
+        self._rows = None
         return tap.cut(group), tap.frame
 
     def arrange(self, groups: mix.Groups) -> None:
@@ -189,13 +191,19 @@ class Taps:
         full: list[Piece] = []
         if not self._taps:
             return full
-        row = [dense.get(group, -1) for group in self._taps]
+        if self._rows is None or self._rows[0] is not dense:
+            self._rows = dense, [dense.get(group, -1) for group in self._taps]
+        row = self._rows[1]
         mixes = mix.saturated(total[row])  # at once: a call for each took ten times as long
         for (group, tap), at, mixed in zip(self._taps.items(), row, mixes, strict=True):
-            if skipped and tap.filled:
-                full += tap.cut(group)
-            tap.frame += skipped
-            tap.take(mixed if at >= 0 else None, talk)
-            if tap.filled == BLOCK:
+            if skipped:
+                full += tap.cut(group) if tap.filled else []
+                tap.frame += skipped
+            filled = tap.filled
+            tap.block[filled] = mixed if at >= 0 else 0
+            if tap.voices is not None:
+                tap.take_voices(talk)
+            tap.filled = filled + 1
+            if filled + 1 == BLOCK:
                 full += tap.cut(group)
         return full

@@ -86,8 +86,8 @@ class Headers:
         ssrc: (n,) uint32, bytes as they came: for comparing only.
         at: (n,) int64, where the payload starts in the packet's row.
         size: (n,) int64, bytes of payload, padding left out, in [1, Packets.payload_max].
-        early: (n,) bool, the packet came so long before the tick that it counts as a tick earlier:
-            see `jitter.EARLY_SAMPLES`.
+        waits: (n,) int32, how long before the tick the packet came, samples, in [0, FRAME]; 0 when
+            that is not known.
     """
 
     row: NDArray[np.int64]
@@ -97,7 +97,7 @@ class Headers:
     ssrc: NDArray[np.uint32]
     at: NDArray[np.int64]
     size: NDArray[np.int64]
-    early: NDArray[np.bool_]
+    waits: NDArray[np.int32]
 
     def __len__(self) -> int:
         """Return n."""
@@ -113,7 +113,7 @@ class Headers:
             self.ssrc[index],
             self.at[index],
             self.size[index],
-            self.early[index],
+            self.waits[index],
         )
 
 
@@ -174,7 +174,7 @@ def parse(packets: Packets, counters: Counters) -> Headers:
         ssrc=words[:, 2].copy(),
         at=at,
         size=size,
-        early=np.zeros(len(row), np.bool_),
+        waits=np.zeros(len(row), np.int32),
     )
 
 

@@ -18,7 +18,7 @@ from bridge.media.groups import Groups, MixBuffers
 from bridge.media.senders import Senders
 from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT
 
-VERSION: Final = 6 << 16 | FRAME
+VERSION: Final = 7 << 16 | FRAME
 """What the library must say it is: one that an older source was made into may ask for others."""
 
 P: Final = ctypes.c_void_p

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import samples
-from bridge.media.jitter import EARLY_SAMPLES, SLACK_MAX, Jitter
+from bridge.media.jitter import SLACK_MAX, Jitter
 from bridge.media.masks import all_of, any_of, where
-from bridge.media.reception import Reception, clock_of, move, samples_of
+from bridge.media.reception import Reception, move, samples_of, waits_until
 from bridge.media.rtp import Headers, Packets, rounds
 from bridge.media.shape import CELLS, FRAME, HEADER_AT, HEADER_BYTES
 from bridge.media.sources import Sources
@@ -204,12 +204,10 @@ def take(
     slack = ahead.view(np.int32) // FRAME
     steady.arrived[slot] = samples_of(packets.arrived(now_ns))
     move(received, here, steady.arrived[:count], ts)
-    low = buffers.slack_low[0, :count]
+    low, waits = buffers.waits_low[0, :count], slack * FRAME
     if packets.due_ns is not None:
-        waits = (clock_of(packets.due_ns) - steady.arrived[:count]).view(np.int32)
-        np.minimum(low, slack + (waits >= EARLY_SAMPLES), out=low, where=here, casting="same_kind")
-    else:
-        np.minimum(low, slack, out=low, where=here, casting="same_kind")
+        waits += waits_until(packets.due_ns, steady.arrived[:count])
+    np.minimum(low, waits, out=low, where=here, casting="same_kind")
     cell = (buffers.play_cell[:count] + slack & CELLS - 1) * buffers.legs + buffers.each[:count]
     whose = where(here)
     if len(whose):

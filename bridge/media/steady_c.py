@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import samples, samples_c, steady
-from bridge.media.jitter import EARLY_SAMPLES
 from bridge.media.rtp import ROUNDS_MAX, Packets
 from bridge.media.shape import CELLS, FRAME, HEADER_AT
 from bridge.media.sources import Table
@@ -40,7 +39,7 @@ class _Legs(ctypes.Structure):
     _fields_ = (
         ("slots", _NUMBER),
         *((name, _ADDRESS) for name in _ARRAYS),
-        *((name, _NUMBER) for name in ("early", "ahead_end", "header_at", "length", "rounds")),
+        *((name, _NUMBER) for name in ("ahead_end", "header_at", "length", "rounds")),
     )  # fmt: skip
 
 
@@ -130,26 +129,25 @@ class OneByOne:
             legs.latched, legs.port, legs.codec,
             expected.head, expected.ts, expected.first, expected.rest, expected.here,
             received.highest, received.received, received.jitter, received.transit,
-            buffers.play_ts, buffers.play_cell, buffers.slack_low, buffers.stamp, buffers.ragged,
+            buffers.play_ts, buffers.play_cell, buffers.waits_low, buffers.stamp, buffers.ragged,
             buffers.ring, legs.last_ns, legs.silent,
         )  # fmt: skip
 
     def _noted(self) -> _Legs:
         """Return the addresses of the legs' arrays, each of which has the type and shape it says.
 
-        The least slack of this window is the first row of `slack_low`.
+        What the packets of this window waited is the first row of `waits_low`.
         """
         legs, cells = self._slots, self._slots * CELLS
         shapes = {"rest": (legs, 2), "low": (2, legs), "stamp": (cells,), "ragged": (cells,)}
         shapes |= {"ring": (len(self._legs.buffers.ring), FRAME), "after": (legs + 1,)}
         kinds = (
-            "u8", "i8", "u1", "u4", "u4", "u4", "u4", "?", "i8", "i8", "i8", "i4", "u4", "i8", "i2",
+            "u8", "i8", "u1", "u4", "u4", "u4", "u4", "?", "i8", "i8", "i8", "i4", "u4", "i8", "i4",
             "u4", "?", "i2", "i8", "?", "i8", "u1",
         )  # fmt: skip
         assert len(self._legs.buffers.ring) >= cells
         noted = _Legs(
             slots=legs,
-            early=EARLY_SAMPLES,
             ahead_end=steady.AHEAD_END,
             header_at=HEADER_AT,
             length=steady.LENGTH,

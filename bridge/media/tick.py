@@ -301,8 +301,7 @@ class Plane:
             heads.ts = clocks.to_steps(self.clocks, heads.ts, slot)
         clock = reception.samples_of(packets.arrived(now_ns)[heads.row])
         if packets.due_ns is not None:
-            waits = (reception.clock_of(packets.due_ns) - clock).view(np.int32)
-            heads.early = waits >= jitter.EARLY_SAMPLES
+            heads.waits = reception.waits_until(packets.due_ns, clock)
         audio = heads.payload_type == self.audio_type[slot]  # those of no agreed type count too
         reception.count(self.reception, heads, slot, self._mark, arrived=clock, audio=audio)
         wrong = heads.payload_type != self.audio_type[slot]

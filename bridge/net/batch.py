@@ -140,6 +140,8 @@ class Batch:
             self._address["family"] = socket.AF_INET6
         self.size: NDArray[np.uint64] = self._iov["size"]
         self._stamp: Any = None
+        self._room: NDArray[np.uint64] = self._header["control_size"]
+        self._came_ns: NDArray[np.int64] = np.zeros(0, np.int64)
         self._tail: NDArray[np.uint8] | None = None
 
     def stamped(self) -> "Batch":
@@ -147,7 +149,8 @@ class Batch:
         self._stamp = np.zeros(self.count, _STAMP)
         each = np.arange(self.count, dtype=np.uint64) * np.uint64(_STAMP.itemsize)
         self._header["control"] = self._stamp.ctypes.data + each
-        self._header["control_size"] = _STAMP.itemsize
+        self._room[:] = _STAMP.itemsize
+        self._came_ns = np.zeros(self.count, np.int64)
         return self
 
     def spill_into(self, tail: NDArray[np.uint8]) -> None:
@@ -169,9 +172,14 @@ class Batch:
         self.size = self._iov["size"]
 
     def stamps(self, first: int, rows: int) -> NDArray[np.int64]:
-        """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds."""
-        part = self._stamp[first : first + rows]
-        return np.asarray(part["seconds"] * _NS_PER_S + part["nanos"])
+        """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds.
+
+        What is returned is written anew by the next call for these rows.
+        """
+        rows_of, came = slice(first, first + rows), self._came_ns[first : first + rows]
+        np.multiply(self._stamp["seconds"][rows_of], _NS_PER_S, out=came)
+        came += self._stamp["nanos"][rows_of]
+        return came
 
     def datagram(self, row: int, length: int) -> bytes:
         """Return the first `length` bytes of a row's datagram, with what was spilled of it."""
@@ -210,9 +218,9 @@ class Batch:
         got: int = _LIBRARY.recvmmsg(
             sock.fileno(), self._start + first * _HEADER.itemsize, room, socket.MSG_DONTWAIT, None
         )
-        if got > 0 and self._stamp is not None:
-            # The kernel has written here how much it used.
-            self._header["control_size"][first : first + got] = _STAMP.itemsize
+        if got > 0 and self._stamp is not None and self._room[first + got - 1] != _STAMP.itemsize:
+            # The kernel has written here how much it used: all of it, unless it has no stamps.
+            self._room[first : first + got] = _STAMP.itemsize
         return max(got, 0)
 
     def send(self, sock: socket.socket, first: int, rows: int) -> int:

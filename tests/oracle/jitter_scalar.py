@@ -47,7 +47,7 @@ class Buffer:
     def count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
 
-    def insert(self, ts: int, ssrc: bytes, samples: list[int], *, early: bool = False) -> None:
+    def insert(self, ts: int, ssrc: bytes, samples: list[int], *, waits: int = 0) -> None:
         ahead = signed(ts - self.play_ts)
         slack = ahead // FRAME
         if (
@@ -60,7 +60,7 @@ class Buffer:
                 self.count("resync")
             self.cells.clear()
             self.started, self.ssrc = True, ssrc
-            slack = rules.START_SLACK - early
+            slack = rules.START_SLACK - (waits >= rules.EARLY_SAMPLES)
             self.play_ts = (ts - slack * FRAME) % CIRCLE
             self.low, self.late_by, self.wish = [None, None], 0, 0
             ahead = slack * FRAME
@@ -71,14 +71,15 @@ class Buffer:
                     self.cells.pop((self.play_ts + (slack + step) * FRAME) % CIRCLE, None)
                 self.play_ts = (self.play_ts + slack * FRAME) % CIRCLE
                 self.gap += slack
-                self.low = [None if low is None else low - slack for low in self.low]
+                self.low = [None if low is None else low - slack * FRAME for low in self.low]
                 ahead, slack = ahead - slack * FRAME, 0
             else:
                 self.count("late")
                 self.late_by = max(self.late_by, min(-slack, rules.WAIT_MAX))
                 if len(samples) <= -ahead:
                     return
-        self.low[0] = slack + early if self.low[0] is None else min(self.low[0], slack + early)
+        waits += slack * FRAME
+        self.low[0] = waits if self.low[0] is None else min(self.low[0], waits)
         whole = len(samples) == FRAME and ahead % FRAME == 0
         for n, sample in enumerate(samples):
             number, offset = divmod(ahead + n, FRAME)
@@ -119,21 +120,21 @@ class Buffer:
         quiet = cell is None or max(abs(s or 0) for s in cell.samples) < rules.SPOKE
         if self.late_by > 0:
             self.late_by -= 1
-            self._slack(1)
+            self._waits(FRAME)
             self.wish = 0
             return True, False
         if self.wish > 0 and quiet:
-            self._slack(1)
+            self._waits(FRAME)
             self.wish = 0
             return True, False
         following = self.cells.get((self.play_ts + FRAME) % CIRCLE)
         if self.wish < 0 and following and (quiet or self.wish_age > rules.FORCE_AFTER):
-            self._slack(-1)
+            self._waits(-FRAME)
             self.wish = 0
             return False, True
         return False, False
 
-    def _slack(self, step: int) -> None:
+    def _waits(self, step: int) -> None:
         self.low = [None if low is None else low + step for low in self.low]
 
     def _judge(self) -> None:
@@ -141,7 +142,7 @@ class Buffer:
         self.wish = 0
         if self.low[0] is not None and self.low[1] is not None:
             least = min(self.low[0], self.low[1])
-            self.wish = -1 if least > rules.START_SLACK else int(least < rules.START_SLACK)
+            self.wish = -1 if least >= rules.WAITS_END else int(least < rules.WAITS_MIN)
         if not (was < 0 and self.wish < 0):
             self.wish_age = 0
         self.low = [None, self.low[0]]

@@ -28,23 +28,23 @@ class Both:
         self.counters = rtp.Counters()
         self.tick_no = 0
 
-    def insert(self, arrivals: list[tuple[int, bytes]], early: list[bool] | None = None) -> None:
+    def insert(self, arrivals: list[tuple[int, bytes]], waits: list[int] | None = None) -> None:
         """Insert packets of (slot, datagram), in order; rounds as the plane makes them.
 
-        `early` says of each whether it came long before the tick.
+        `waits` says of each how long before the tick it came, in samples.
         """
-        early = [False] * len(arrivals) if early is None else early
-        waiting = [(slot, body, was) for (slot, body), was in zip(arrivals, early, strict=True)]
+        waits = [0] * len(arrivals) if waits is None else waits
+        waiting = [(slot, body, was) for (slot, body), was in zip(arrivals, waits, strict=True)]
         while waiting:
             seen: set[int] = set()
-            turn: list[tuple[int, bytes, bool]] = []
-            later: list[tuple[int, bytes, bool]] = []
+            turn: list[tuple[int, bytes, int]] = []
+            later: list[tuple[int, bytes, int]] = []
             for slot, body, was in waiting:
                 (later if slot in seen else turn).append((slot, body, was))
                 seen.add(slot)
             packets = packets_of([(body, 1, 0) for _, body, _ in turn])
             heads = rtp.parse(packets, rtp.Counters())
-            heads.early = np.array([was for _, _, was in turn])
+            heads.waits = np.array([was for _, _, was in turn], np.int32)
             jitter.insert(
                 self.state,
                 heads,
@@ -56,7 +56,7 @@ class Both:
             for slot, body, was in turn:
                 samples = g711.DECODE[PCMU][np.frombuffer(body[12:], np.uint8)].tolist()
                 ts = int.from_bytes(body[4:8], "big")
-                self.twins[slot].insert(ts, body[8:12], samples, early=was)
+                self.twins[slot].insert(ts, body[8:12], samples, waits=was)
             waiting = later
 
     def tick(self) -> list[list[int | None] | None]:
@@ -130,7 +130,8 @@ def test_random_streams_play_as_in_the_scalar_twin(seed: int) -> None:
                     ssrc[slot] += 100
         now = sorted(item for item in on_way if item[0] <= tick)
         on_way = [item for item in on_way if item[0] > tick]
-        both.insert([(slot, body) for _, slot, body in now], [at < tick - 0.85 for at, *_ in now])
+        waits = [min(round((tick - at) * FRAME), FRAME) for at, *_ in now]
+        both.insert([(slot, body) for _, slot, body in now], waits)
         both.tick()
     both.check_counts()
     names = {"late", "pulled_back", "resync", "duplicate"}
@@ -214,15 +215,17 @@ def test_timestamp_jump_starts_anew(jump: int) -> None:
     assert both.counters.totals == {"resync": 1}
 
 
-@pytest.mark.parametrize(("early", "waits"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize(("waits", "frames"), [(0, 1), (135, 1), (136, 0), (160, 0)])
 def test_a_stream_whose_packets_come_just_after_a_tick_waits_for_the_next_alone(
-    early: bool, waits: int
+    waits: int, frames: int
 ) -> None:
     """And keeps to it: no wish for another frame follows, and none to take one out."""
     both = Both()
     for n in range(3 * jitter.WINDOW):
-        both.insert([(0, datagram(n, n * FRAME, 9, LOUD))], [early])
-        assert both.state.play_ts[0] == (n - waits) * FRAME % 2**32
+        moved = (n % 3 - 1) * 40 if waits else 0  # 5 ms to and fro, but for the first
+        came = min(max(waits + moved * (n > 0), 0), FRAME)
+        both.insert([(0, datagram(n, n * FRAME, 9, LOUD))], [came])
+        assert both.state.play_ts[0] == (n - frames) * FRAME % 2**32
         both.tick()
     assert both.state.wish[0] == 0
     assert not both.counters.totals
@@ -232,7 +235,8 @@ def test_packets_that_are_early_no_more_make_the_stream_wait_longer() -> None:
     """In silence, a window after; before, nothing is lost."""
     both = Both()
     for n in range(3 * jitter.WINDOW):
-        both.insert([(0, datagram(n, n * FRAME, 9, b"\xff" * FRAME))], [n < 5])
+        waits = 140 if n < 5 else jitter.WAITS_MIN - 1
+        both.insert([(0, datagram(n, n * FRAME, 9, b"\xff" * FRAME))], [waits])
         both.tick()
     assert n * FRAME - int(both.state.play_ts[0]) == 0  # one frame waits, as in any stream
 

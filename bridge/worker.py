@@ -32,7 +32,7 @@ from bridge.media.tick import PORTS_MAX, Plane, Remote, TickResult
 from bridge.net.batch import BATCH_MAX, Batch
 from bridge.net.hosts import Addresses
 from bridge.net.rtp_ports import RtpPorts
-from bridge.priority import go_first
+from bridge.priority import go_first, raise_files_limit
 from bridge.units import FRAME_SAMPLES, NS_PER_MS, NS_PER_S
 from bridge.worker_capture import WorkerCapture
 from bridge.worker_grid import Grid, TickTimes
@@ -477,6 +477,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.cpu is not None:
         os.sched_setaffinity(0, {options.cpu})
     sys.setswitchinterval(0.0005)  # a recorder that holds the interpreter must not hold a tick
+    raise_files_limit()
     codecs.load()
     control = socket.socket(fileno=options.fd)
     spoken = prompts.load_all(options.prompts, options.own_prompts)

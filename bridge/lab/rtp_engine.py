@@ -8,7 +8,6 @@ import contextlib
 import heapq
 import itertools
 import os
-import resource
 import select
 import socket
 import struct
@@ -29,7 +28,7 @@ from bridge.lab.rtp_rows import ROWS_MAX, Callers, Probe
 from bridge.lab.voice import SILENCE_CODE, TONE_DBFS, encode, tone_codes
 from bridge.lab.wideband import Mouth, clock_steps
 from bridge.media import codecs
-from bridge.priority import go_first
+from bridge.priority import go_first, raise_files_limit
 from bridge.units import FRAME_MS, FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 WATCHED_MAX: Final = 64
@@ -442,8 +441,7 @@ class Engine:
 
 def main() -> None:
     """Run the engine on the control socket that the lab handed over."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_files_limit()
     codecs.load()
     go_first()  # its pace is the callers' pace
     Engine(Connection(int(sys.argv[1]))).run()

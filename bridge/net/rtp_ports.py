@@ -4,8 +4,10 @@ Even ports carry RTP; the odd port above each is held for RTCP, so that nobody e
 port stays open while a leg uses it, and is shared up to what its receive buffer can hold.
 """
 
+import errno
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +21,9 @@ PACKET_COST: Final = 1_280
 
 TICKS_HELD: Final = 4
 """Ticks' worth of packets that a buffer must hold, so that a late tick loses none."""
+
+_NONE_LEFT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What the system says when it has no socket for us, whatever its port."""
 
 
 @dataclass(slots=True)
@@ -53,7 +58,7 @@ class RtpPorts:
     def take(self, may_share: Callable[[int], bool]) -> RtpPort | None:
         """Return a port for one leg more: a shared one that `may_share` allows, or a new one.
 
-        None when no port of the range is left.
+        None when no port of the range is left, or the system has no socket left.
         """
         for port in self.ports.values():
             if port.legs < port.legs_max and may_share(port.index):
@@ -87,14 +92,18 @@ class RtpPorts:
             number = first + 2 * ((self._next + offset) % pairs)
             if number in taken:
                 continue
-            pair = _bind_pair(self.host, number)
-            if pair is not None:
-                self._next = (self._next + offset + 1) % pairs
-                room = pair[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-                legs_max = max(room // (PACKET_COST * TICKS_HELD), 1)
-                port = RtpPort(index, number, *pair, legs_max=legs_max)
-                self.ports[index] = port
-                return port
+            try:
+                pair = _bind_pair(self.host, number)
+            except OSError as fault:
+                if fault.errno in _NONE_LEFT:
+                    return None
+                continue
+            self._next = (self._next + offset + 1) % pairs
+            room = pair[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            legs_max = max(room // (PACKET_COST * TICKS_HELD), 1)
+            port = RtpPort(index, number, *pair, legs_max=legs_max)
+            self.ports[index] = port
+            return port
         return None
 
     @staticmethod
@@ -103,25 +112,23 @@ class RtpPorts:
         port.rtcp.close()
 
 
-def _bind_pair(host: str, number: int) -> tuple[socket.socket, socket.socket] | None:
-    """Return sockets on a port and the one above it, or None when either is taken."""
-    sockets: list[socket.socket] = []
+def _bind_pair(host: str, number: int) -> tuple[socket.socket, socket.socket]:
+    """Return sockets on a port and the one above it; `OSError` when either cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in (number, number + 1):
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        sockets.append(sock)
-        try:
+    with ExitStack() as opened:
+        pair = [
+            opened.enter_context(socket.socket(family, socket.SOCK_DGRAM)),
+            opened.enter_context(socket.socket(family, socket.SOCK_DGRAM)),
+        ]
+        for sock, port in zip(pair, (number, number + 1), strict=True):
             sock.bind((host, port))
-        except OSError:
-            for opened in sockets:
-                opened.close()
-            return None
-        sock.setblocking(False)
-        stamp(sock)
-        if family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
-    _enlarge(sockets[0])
-    return sockets[0], sockets[1]
+            sock.setblocking(False)
+            stamp(sock)
+            if family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
+        _enlarge(pair[0])
+        opened.pop_all()  # they are the caller's now
+    return pair[0], pair[1]
 
 
 # Never in fragments: each packet then needs no number of its own (RFC 6864), and the kernel none

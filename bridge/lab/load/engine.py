@@ -7,7 +7,6 @@ its pace. Knows callers by number; ends when its control socket closes.
 import contextlib
 import os
 import queue
-import resource
 import select
 import sys
 import threading
@@ -26,7 +25,7 @@ from bridge.lab.load.crowd import Crowd
 from bridge.lab.load.streams import Streams
 from bridge.lab.load.voices import TICKS_PER_S, frames
 from bridge.lab.load.wire import Arrived, Wire
-from bridge.priority import go_first
+from bridge.priority import go_first, raise_files_limit
 from bridge.units import FRAME_NS, FRAME_SAMPLES, NS_PER_S
 
 SLICES: Final = 5
@@ -335,8 +334,7 @@ class Engine:
 
 def main() -> None:
     """Run the engine on the control socket that was handed over."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_files_limit()
     go_first()  # its pace is the callers' pace
     connection = Connection(int(sys.argv[1]))
     try:

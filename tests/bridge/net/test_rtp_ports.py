@@ -1,5 +1,7 @@
 """The pool of RTP ports on real sockets."""
 
+import os
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -99,3 +101,24 @@ def test_without_privileges_the_kernels_limit_will_do(monkeypatch: pytest.Monkey
     assert port is not None
     assert port.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 0
     ports.close()
+
+
+def test_when_no_more_files_may_be_open_there_is_no_port_and_none_stays_open(
+    ports: RtpPorts,
+) -> None:
+    """One socket is had, the second of the pair is not: EMFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+    try:
+        assert ports.take(nothing) is None
+        assert ports.ports == {}
+        again = os.dup(0)  # the first one was closed
+        os.close(again)
+        assert again == lowest
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    port = ports.take(nothing)
+    assert port is not None
+    assert port.number == 47_002

@@ -10,7 +10,10 @@ from bridge.sip.limits import ACCEPT, SDP_TYPE
 from bridge.sip.messages import Message
 
 PARTS_MAX: Final = 16
-_SIGNAL: Final = re.compile(r"^\s*signal\s*=\s*([0-9*#A-Da-d]|1[01])\s*$", re.IGNORECASE | re.M)
+KEY_BODY_BYTES_MAX: Final = 1_024
+_SIGNAL: Final = re.compile(
+    r"^[ \t]*signal[ \t]*=[ \t]*([0-9*#A-Da-d]|1[01])[ \t\r]*$", re.IGNORECASE | re.M
+)
 _KEY: Final = re.compile(r"[0-9*#A-D]")
 _NUMBERED: Final = {"10": "*", "11": "#"}
 _ACCEPTED: Final = frozenset({SDP_TYPE, "application/*", "*/*"})
@@ -78,6 +81,8 @@ def accepts_sdp(message: Message) -> bool:
 
 def dtmf_key(message: Message) -> str | None:
     """Return the key of an INFO; None when it has no body, ValueError when it has no key."""
+    if len(message.body) > KEY_BODY_BYTES_MAX:
+        raise ValueError("too long for a key")
     body = message.body.decode("utf-8", "replace").strip()
     if not body:
         return None

@@ -30,9 +30,11 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*")
 _SENT_BY: Final = re.compile(
     r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+"
-    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)\s*(?::\s*([0-9]{1,10}))?\s*",
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)(?:\s*:\s*([0-9]{1,10}))?\s*",
     re.IGNORECASE | re.ASCII,
 )
+"""Here as elsewhere no two repetitions side by side may match the same: time would be squared."""
+
 _CSEQ: Final = re.compile(r"([0-9]{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]+)", re.ASCII)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*")
 _OTHER_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*:[!-;=?-~]+")
@@ -40,7 +42,10 @@ _SIP_PARTS: Final = re.compile(
     r"(?P<user>[^@]+@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9.])?)"
     r"(?P<rest>(?::[0-9]+)?(?:;[^?]*)?)(?P<headers>\?[!-~]*)?"
 )
-
+_TEL: Final = re.compile(
+    r"(\+[\-.()]*[0-9][0-9\-.()]*|[\-.()]*[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*)((?:;.*)?)"
+)
+"""RFC 3966 §3: number and parameters."""
 
 _PLAIN_SIP: Final = re.compile(
     r"(?:([A-Za-z0-9+\-.]+)@)?([A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9.])?)(?::([0-9]{1,9}))?",
@@ -112,13 +117,21 @@ def parse_uri(text: str) -> Uri:
         raise ValueError("URI without scheme")
     scheme = scheme_match.group().lower()
     if scheme == "tel":
-        number = _parsed("tel:" + text[4:])
-        return Uri("tel", number.user or "", "", None, _lower(number.parameters))
+        return _parse_tel_uri(text[4:])
     if scheme not in ("sip", "sips"):
         if not _OTHER_URI.fullmatch(text):
             raise ValueError("malformed URI")
         return Uri(scheme, "", "", None, {})
     return _parse_sip_uri(scheme, text[len(scheme) + 1 :])
+
+
+def _parse_tel_uri(text: str) -> Uri:
+    # sipmessage takes the square of a number's length for it: it gets a stand-in.
+    parts = _TEL.fullmatch(text)
+    if parts is None:
+        raise ValueError("malformed tel URI")
+    number, tail = parts.groups()
+    return Uri("tel", number, "", None, _lower(_parsed(f"tel:0{tail}").parameters))
 
 
 def _parse_sip_uri(scheme: str, text: str) -> Uri:
@@ -283,6 +296,8 @@ def _unquote(text: str) -> str:
 
 def parse_via(text: str) -> Via:
     """Read one Via value. A port that cannot be one is a ValueError."""
+    if len(text) > VALUE_CHARS_MAX:
+        raise ValueError("value too long")
     sent_by, semicolon, params = text.partition(";")
     if "\n" in params:
         raise ValueError("malformed Via")

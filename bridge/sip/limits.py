@@ -45,6 +45,7 @@ MAX_FORWARDS: Final = 70
 SDP_BYTES_MAX: Final = 16_384
 SDP_MEDIA_MAX: Final = 16
 SDP_FORMATS_MAX: Final = 64
+SDP_FORMAT_CHARS_MAX: Final = 64
 PTIME_MS_MIN: Final = 10
 PTIME_MS_MAX: Final = 60
 """Of packets that are sent and received; our descriptions say so (`a=maxptime`, RFC 4566 §6)."""

@@ -41,7 +41,9 @@ _USUAL: Final = {
 }
 """Header names as nearly everybody writes them: nothing to strip, lower or look up."""
 
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
+_FOLD: Final = re.compile(r"\r\n[ \t]+")
+"""Blanks before the break stay: to look for them too takes the square of their number."""
+
 _SINGLE: Final = (
     "call-id",
     "cseq",

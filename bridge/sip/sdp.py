@@ -125,8 +125,11 @@ def _open_media(value: str, before: int) -> _Section:
     header = _MEDIA.fullmatch(value)
     if header is None or int(header[2]) > PORT_MAX:
         raise BadSdp("malformed m= line")
-    if before >= limits.SDP_MEDIA_MAX or len(header[4].split()) > limits.SDP_FORMATS_MAX:
+    formats = header[4].split()
+    if before >= limits.SDP_MEDIA_MAX or len(formats) > limits.SDP_FORMATS_MAX:
         raise BadSdp("too many media")
+    if max(map(len, formats)) > limits.SDP_FORMAT_CHARS_MAX:
+        raise BadSdp("format too long")
     return _Section(header, rtpmap={})
 
 

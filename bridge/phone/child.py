@@ -57,6 +57,7 @@ class Child:
         finally:
             for task in self._work:
                 task.cancel()
+            await asyncio.gather(*self._work, return_exceptions=True)
             await self._driver.close()
 
     def _on_readable(self) -> None:

@@ -6,7 +6,6 @@ after it, so that user code never runs inside a callback.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -36,6 +35,8 @@ FREED_S: Final = 1.5
 ORDER_S: Final = 15.0
 KEY_MS: Final = 100
 KEY_APART_S: Final = 0.16
+COUNTER: Final = 0
+"""The number of the account, and of the calls, that count how many calls there may be."""
 TOO_MANY: Final = 70_010
 """PJ_ETOOMANY: the build's PJSUA_MAX_CALLS is reached."""
 
@@ -50,6 +51,9 @@ class Driver:
         self._pjsip = Pjsip(config, on_closed=self._on_closed)
         self._telling = Telling(self._pjsip, self.router)
         self._task: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._closing = False
+        self._counting = asyncio.Lock()
 
     @property
     def address(self) -> str:
@@ -66,6 +70,7 @@ class Driver:
         Pjsip.close_left(lambda left: left.loop.is_closed())
         self._pjsip.loop = self._loop = asyncio.get_running_loop()
         self._pjsip.start()
+        self._closing = False
         self._task = self._loop.create_task(self._poll())
 
     async def _poll(self) -> None:
@@ -81,17 +86,23 @@ class Driver:
         """Carry out an order of `do_…` and return its answer.
 
         Raises:
-            PhoneTrouble: PJSIP refuses it, or the call is over.
+            PhoneTrouble: PJSIP refuses it, the call is over, or the endpoint closes meanwhile.
             CallRefused: the other side refuses it.
         """
-        if not self._pjsip.is_open:
-            raise PhoneTrouble(f"{name}: the endpoint is closed")
+        self._need_open(name)
+        self._under_way += 1
         try:
             answer = await getattr(self, f"do_{name}")(*args)
         except self._pjsip.pj.Error as error:
             raise PhoneTrouble(f"{name}: {error.reason}") from None
+        finally:
+            self._under_way -= 1
         self._telling.tell()
         return answer
+
+    def _need_open(self, name: str) -> None:
+        if self._closing or not self._pjsip.is_open:
+            raise PhoneTrouble(f"{name}: the endpoint is closed")
 
     # --- accounts -----------------------------------------------------------------------------
 
@@ -103,25 +114,33 @@ class Driver:
         """Unregister and forget an account; its calls must be over. Nothing when it is closed."""
         registered = self._telling.registered
         if number in self._pjsip.accounts and number in registered:
-            self._pjsip.accounts[number].setRegistration(False)
+            with contextlib.suppress(self._pjsip.pj.Error):  # it is about to already
+                self._pjsip.accounts[number].setRegistration(False)
             await self._until(lambda: number not in registered)
         self._pjsip.drop_account(number)
 
     # --- calls --------------------------------------------------------------------------------
 
     async def do_dial(self, number: int, account: int, uri: str) -> None:
-        """Send an INVITE."""
+        """Send an INVITE; wait while a call that has just ended is still in its place."""
         pjsip = self._pjsip
-        if account not in pjsip.accounts:
-            raise PhoneTrouble("the account is closed")
-        entry = pjsip.entry(pjsip.new_call(number, pjsip.accounts[account]))
-        with contextlib.ExitStack() as undo:
-            undo.callback(pjsip.drop, entry)
-            while not self._made(entry, uri):  # noqa: ASYNC110 - PJSIP has no event for it
-                await asyncio.sleep(POLL_S)
-            undo.pop_all()
+        entry = pjsip.entry(pjsip.new_call(number, self._account(account)))
+        pjsip.dialling[number] = entry
+        try:
+            while not self._made(entry, uri):
+                await asyncio.sleep(POLL_S)  # PJSIP has no event for it
+                self._need_open("dial")
+                self._account(account)
+            pjsip.calls[number] = pjsip.dialling.pop(number)
+        finally:
+            pjsip.undial(number)
         entry.call_id, entry.dialled = entry.call.getInfo().callIdString, True
-        pjsip.calls[number] = entry
+
+    def _account(self, number: int) -> Any:
+        account = self._pjsip.accounts.get(number)
+        if account is None:
+            raise PhoneTrouble("the account is closed")
+        return account
 
     def _made(self, entry: Entry, uri: str) -> bool:
         """Make a call; false while one that has just ended is still in its place.
@@ -135,7 +154,7 @@ class Driver:
         except pj.Error as error:
             if error.status != TOO_MANY:
                 raise PhoneTrouble(f"{uri}: {error.reason}") from None
-            if time.monotonic() - self._telling.ended_at < FREED_S:
+            if not self._telling.over_for(FREED_S):
                 return False
             live = sum(not entry.over for entry in self._pjsip.calls.values())
             raise NoLineFree(f"{live} calls are all that this build allows a process") from None
@@ -172,6 +191,7 @@ class Driver:
             param.duration, param.digits = KEY_MS, key
             self._entry(number).call.sendDtmf(param)
             await asyncio.sleep(KEY_APART_S)
+            self._need_open("press")
 
     async def do_hold(self, number: int, on: bool) -> None:
         """Put a call on hold by a re-INVITE, or take it off; returns when it is agreed."""
@@ -229,30 +249,41 @@ class Driver:
 
     async def do_capacity(self) -> int:
         """Return how many calls this build allows: call until it refuses, be refused, let go."""
-        pjsip, host = self._pjsip, self._pjsip.config.host
-        await self._until(lambda: time.monotonic() - self._telling.ended_at >= FREED_S)
-        account, calls = pjsip.new_account(0, AccountConfig(f"sip:capacity@{host}")), []
-        with Refuser(host) as refuser:
-            try:
-                while True:  # bounded by the build, and by calls_max
-                    calls.append(pjsip.new_call(0, account))
-                    calls[-1].makeCall(refuser.uri, pjsip.pj.CallOpParam(True))
-            except pjsip.pj.Error as error:
-                if error.status != TOO_MANY:
-                    raise
-            finally:
-                pjsip.release(calls.pop())
-                await self._until(lambda: self._refused(refuser, calls))
-                for call in calls:
-                    pjsip.release(call)
-                account.shutdown()
-                pjsip.release(account)
-        return len(calls) + sum(not entry.over for entry in pjsip.calls.values())
+        async with self._counting:
+            await self._until(lambda: self._closing or self._telling.over_for(FREED_S))
+            self._need_open("capacity")
+            return await self._count()
 
-    def _refused(self, refuser: Refuser, calls: list[Any]) -> bool:
+    async def _count(self) -> int:
+        pjsip, host = self._pjsip, self._pjsip.config.host
+        account = pjsip.new_account(COUNTER, AccountConfig(f"sip:capacity@{host}"))
+        pjsip.accounts[COUNTER] = account
+        try:
+            with Refuser(host) as refuser:
+                self._call_until_refused(account, refuser.uri)
+                counted = len(pjsip.tried) + sum(not entry.over for entry in pjsip.calls.values())
+                await self._until(lambda: self._refused(refuser))
+        finally:  # nothing is left to free when PJSIP was taken down meanwhile
+            pjsip.release_tried()
+            pjsip.drop_account(COUNTER)
+        return counted
+
+    def _call_until_refused(self, account: Any, uri: str) -> None:
+        """Make calls, in `tried`, as many as the build allows."""
+        pjsip, pj = self._pjsip, self._pjsip.pj
+        try:
+            while True:  # bounded by the build, and by calls_max
+                pjsip.tried.append(pjsip.new_call(COUNTER, account))
+                pjsip.tried[-1].makeCall(uri, pj.CallOpParam(True))
+        except pj.Error as error:
+            pjsip.directors.release(pjsip.tried.pop())
+            if error.status != TOO_MANY:
+                raise
+
+    def _refused(self, refuser: Refuser) -> bool:
         refuser.refuse()
         self._turn()
-        return not any(call.isActive() for call in calls)
+        return not any(call.isActive() for call in self._pjsip.tried)
 
     # --- audio --------------------------------------------------------------------------------
 
@@ -296,24 +327,27 @@ class Driver:
     # --- the end ------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Hang up all calls, unregister, and take PJSIP down; nothing when it is closed."""
+        """Hang up all calls, unregister, and take PJSIP down; nothing when it is closed.
+
+        Orders under way come to their end first: none may meet a library that is gone.
+        """
         pjsip = self._pjsip
         if not pjsip.is_open:
             return
+        self._closing = True
         try:
             pjsip.hang_up_all()
-            await self._until(lambda: all(entry.over for entry in pjsip.calls.values()))
+            await self._until(lambda: not self._under_way and pjsip.all_over)
             for number in list(pjsip.accounts):
                 await self.do_close_account(number)
-            ended_at = self._telling.ended_at
-            await self._until(lambda: time.monotonic() - ended_at >= LINGER_S)
+            await self._until(lambda: self._telling.over_for(LINGER_S))
         finally:
             pjsip.close_now()
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true; PJSIP has no event that says so."""
+        """Wait until something is true, or PJSIP is down; it has no event that says so."""
         end = self._loop.time() + HANG_UP_S
-        while not true() and self._loop.time() < end:  # noqa: ASYNC110 - see above
+        while self._pjsip.is_open and not true() and self._loop.time() < end:  # noqa: ASYNC110 - above
             await asyncio.sleep(POLL_S)
 
     def _on_closed(self) -> None:

@@ -59,6 +59,8 @@ class Pjsip:
         pj: the module `pjsua2`.
         happened: what PJSIP called back, in order; see `directors`.
         calls, accounts: PJSIP's, by our numbers.
+        dialling: calls that wait for a place among those that PJSIP allows.
+        tried: calls that count how many those are.
         address: where SIP over UDP is heard, `host:port`.
         loop: whose it is; what a closed loop left open may be taken down.
     """
@@ -72,6 +74,8 @@ class Pjsip:
         self.happened: deque[tuple[Any, ...]] = deque()
         self.calls: dict[int, Entry] = {}
         self.accounts: dict[int, Any] = {}
+        self.dialling: dict[int, Entry] = {}
+        self.tried: list[Any] = []
         self.address = self.version = ""
         self._on_closed = on_closed
         self._incoming = itertools.count(-1, -1)
@@ -200,19 +204,27 @@ class Pjsip:
             self.directors.release(account)
 
     def new_call(self, number: int, account: Any) -> Any:
-        """Return a call that is not made yet; whoever has it must `release` it."""
+        """Return a call that is not made yet; `dialling` or `tried` must have it."""
         return self.directors.PjCall(number, self.happened, account, -1)
 
-    def release(self, thing: Any) -> None:
-        """Free an object of PJSIP's now."""
-        self.directors.release(thing)
+    def undial(self, number: int) -> None:
+        """Free a call that found no place; nothing when it found one, or is freed."""
+        if number in self.dialling:
+            self.drop(self.dialling.pop(number))
+
+    def release_tried(self) -> None:
+        """End and free the calls that counted."""
+        while self.tried:
+            call = self.tried.pop()
+            self._hang_up(call)
+            self.directors.release(call)
 
     def entry(self, call: Any) -> Entry:
         """Give a call a port: one that another call has left, or a new one."""
         try:
             port, sound = self._ports.pop() if self._ports else self._new_port()
         except self.pj.Error:
-            self.release(call)
+            self.directors.release(call)
             raise
         sound.clear()
         self._forget_some()
@@ -236,7 +248,8 @@ class Pjsip:
 
     def drop(self, entry: Entry) -> None:
         """Free a call that is over; its port serves another."""
-        self.release(entry.call)
+        entry.sound.quiet()  # whoever waits until all is said
+        self.directors.release(entry.call)
         self._ports.append((entry.port, entry.sound))
         entry.call = entry.port = None
 
@@ -251,6 +264,11 @@ class Pjsip:
                     ours.startTransmit(theirs)
                     theirs.startTransmit(ours)
 
+    @property
+    def all_over(self) -> bool:
+        """Whether no call is under way."""
+        return all(entry.over for entry in self.calls.values())
+
     # --- work and the end ---------------------------------------------------------------------
 
     def work(self) -> None:
@@ -263,8 +281,11 @@ class Pjsip:
         """End every call that is not over."""
         for entry in self.calls.values():
             if not entry.over:
-                with contextlib.suppress(self.pj.Error):  # over by now
-                    entry.call.hangup(self.pj.CallOpParam(True))
+                self._hang_up(entry.call)
+
+    def _hang_up(self, call: Any) -> None:
+        with contextlib.suppress(self.pj.Error):  # over by now
+            call.hangup(self.pj.CallOpParam(True))
 
     def close_now(self) -> None:
         """Take PJSIP down at once; the way out of an exiting interpreter. Nothing when closed."""
@@ -283,7 +304,7 @@ class Pjsip:
 
     def _work_until_over(self) -> None:
         until = time.monotonic() + HANG_UP_S
-        while not all(entry.over for entry in self.calls.values()) and time.monotonic() < until:
+        while not self.all_over and time.monotonic() < until:
             self.work()
             for what, number, *rest in list(self.happened):
                 ended = what == "state" and rest[0] == self.pj.PJSIP_INV_STATE_DISCONNECTED
@@ -295,17 +316,19 @@ class Pjsip:
     def _release_happened(self) -> None:
         for what, *rest in self.happened:
             if what == "incoming":
-                self.release(rest[1])
+                self.directors.release(rest[1])
         self.happened.clear()
 
     def _destroy(self) -> None:
         """Free every object of PJSIP's, whoever has a reference to it, then PJSIP."""
         self._release_happened()
-        for entry in self.calls.values():
+        self.release_tried()
+        for entry in (*self.calls.values(), *self.dialling.values()):
             self.drop(entry)
         self.calls.clear()
+        self.dialling.clear()
         for port, _ in self._ports:
-            self.release(port)
+            self.directors.release(port)
         self._ports.clear()
         for number in list(self.accounts):
             with contextlib.suppress(self.pj.Error):

@@ -57,6 +57,10 @@ class Telling:
         self._expected: dict[tuple[int, str], asyncio.Future[None]] = {}
         self._strays: deque[tuple[str, SipMessage]] = deque(maxlen=STRAYS_MAX)
 
+    def over_for(self, seconds: float) -> bool:
+        """Return whether no call has ended for so long."""
+        return time.monotonic() - self.ended_at >= seconds
+
     def expect(self, number: int, what: str) -> asyncio.Future[None]:
         """Return what is done when a call is held, resumed or transferred."""
         future = asyncio.get_running_loop().create_future()

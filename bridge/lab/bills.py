@@ -1,23 +1,23 @@
 """What a story expects of invoices, as models; compares nothing."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bridge.lab.words import Amount, Country, Part, PlainAmount, SettledReason, fault
+from bridge.lab.words import Amount, Claim, Country, PlainAmount, SettledReason, fault
 
 MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
 
-class Minutes(Part):
+class Minutes(Claim):
     """Billed minutes by kind; a kind that is not named must have none."""
 
     toll_free: int = Field(default=0, ge=0)
     call_me: int = Field(default=0, ge=0)
 
 
-class BillLine(Part):
+class BillLine(Claim):
     """One line of the invoice; only what is given is compared."""
 
     kind: str | None = None
@@ -27,7 +27,7 @@ class BillLine(Part):
     jurisdiction: str | None = None
 
 
-class Bill(Part):
+class Bill(Claim):
     """What the account is charged, in one month or in all months of the story.
 
     In a list of bills, one for each seller (D15), `seller` says which invoice is meant.
@@ -43,6 +43,8 @@ class Bill(Part):
         status: draft, finalized or adjusted.
     """
 
+    EMPTY_SAYS: ClassVar[frozenset[str]] = frozenset({"minutes", "lines"})
+
     minutes: Minutes | None = None
     total: Amount | None = None
     reasons: dict[SettledReason, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
@@ -53,6 +55,12 @@ class Bill(Part):
     seller: str | None = None
     label: str | None = None
     status: str | None = Field(default=None, pattern="^(draft|finalized|adjusted)$")
+
+    @model_validator(mode="after")
+    def _says(self) -> "Bill":
+        if not self.model_fields_set:
+            raise fault("says nothing: give minutes, total, reasons, lines, usf or another part")
+        return self
 
 
 def by_month(value: Any) -> dict[str, Any]:

@@ -255,24 +255,23 @@ class Caller:
 
     async def press(self, digits: str) -> None:
         """Key digits by RFC 4733 and wait until they are sent."""
-        if not self.in_call or self._port is None:
-            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        port = self._call_port()
         self._note(f"→ keys {digits}")
-        if not await self.engine.press(self._port, digits):
-            raise CallFailed(f"keys {digits} were not sent: {self._why()}")
+        if not await self.engine.press(port, digits):
+            why = self._why() or "no telephone-events agreed"
+            raise CallFailed(f"keys {digits} were not sent: {why}")
 
     async def say(self, voice: Voice, seconds: float, *, then: Voice | None = None) -> None:
         """Say something else for a while, then `then`, by default his own voice."""
         await self.speak(voice)
         await asyncio.sleep(seconds)
-        if self._port is not None:
+        if self.in_call:
             await self.speak(self.voice if then is None else then)
 
     async def speak(self, voice: Voice) -> None:
         """Say something else from now on."""
-        if self._port is None:
-            raise CallFailed(f"{self.name} is in no call: {self._why()}")
-        await self.engine.speak(self._port, voice)
+        port = self._call_port()
+        await self.engine.speak(port, voice)
 
     async def mute(self) -> None:
         """Mute himself on the bridge with `*2` (R18)."""
@@ -280,8 +279,8 @@ class Caller:
 
     async def hold(self, *, on: bool) -> None:
         """Put the call on hold by a re-INVITE with `a=sendonly`, or take it off."""
-        if not self.in_call or self._leg is None or self._port is None:
-            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        port = self._call_port()
+        assert self._leg is not None, "he is in a call"
         direction = Direction.SENDONLY if on else Direction.SENDRECV
         self._note("→ re-INVITE " + ("hold" if on else "resume"))
         self._agreed = asyncio.get_running_loop().create_future()
@@ -290,11 +289,11 @@ class Caller:
             remote = await asyncio.wait_for(self._agreed, ANSWER_TIMEOUT_S)
         except TimeoutError:
             raise CallFailed(f"re-INVITE not answered in {ANSWER_TIMEOUT_S:.0f} s") from None
-        await self.engine.connect(self._port, remote)
-        await self.engine.send(self._port, not on)
+        await self.engine.connect(port, remote)
+        await self.engine.send(port, not on)
 
     async def hang_up(self) -> None:
-        """End the call with BYE."""
+        """End the call with BYE, if one is up."""
         if self.in_call and self._leg is not None:
             self._note("→ BYE")
             self.phone.hang_up(self._leg)
@@ -302,6 +301,7 @@ class Caller:
 
     async def drop(self) -> None:
         """Vanish: no BYE, no RTP, no answer to anything any more (D12)."""
+        self.require_call()
         self._note("vanishes")
         await self._silence(self._port)
         await self.phone.vanish()
@@ -345,9 +345,7 @@ class Caller:
 
     async def probe(self, pcm: Pcm) -> int:
         """Say these samples once, in place of his voice; return when he began, monotonic ns."""
-        if not self.in_call or self._port is None:
-            raise CallFailed(f"{self.name} is in no call: {self._why()}")
-        sent_ns = await self.engine.probe(self._port, pcm)
+        sent_ns = await self.engine.probe(self._call_port(), pcm)
         if not sent_ns:
             raise CallFailed(f"{self.name} sends nothing now")
         return sent_ns
@@ -378,10 +376,23 @@ class Caller:
         if port is not None:
             await self.engine.send(port, False)
 
+    def require_call(self) -> None:
+        """Raise CallFailed, with what became of his last call, unless one is up."""
+        if not self.in_call:
+            why = self._why()
+            raise CallFailed(f"{self.name} is in no call" + (f": {why}" if why else ""))
+
+    def _call_port(self) -> RtpPort:
+        """Return the port of his call, or raise CallFailed when none is up."""
+        self.require_call()
+        assert self._port is not None, "who is in a call has a port"
+        return self._port
+
     def _why(self) -> str:
+        """Return why his last call is over, "" when he knows nothing of that."""
         if self.status is not None:
             return f"refused with {self.status}"
-        return f"ended by {self.ended.value}" if self.ended else "no telephone-events agreed"
+        return f"ended by {self.ended.value}" if self.ended else ""
 
     def _note(self, text: str) -> None:
         self.ladder.append(Rung(time.monotonic_ns(), text))

@@ -10,14 +10,13 @@ from typing import Final, Self
 from bridge.conference.languages import LANGUAGES, language_of
 from bridge.lab.callers import Caller, Rung, Target
 from bridge.lab.capture import Packet
-from bridge.lab.doing import number_of
 from bridge.lab.evidence import Witness
 from bridge.lab.phones import Phone
 from bridge.lab.pjsip_callers import Agents, PjsipCaller
 from bridge.lab.rtp import RtpEngine
 from bridge.lab.sounds import Pcm
 from bridge.lab.spoken import samples_said
-from bridge.lab.story import Story
+from bridge.lab.story import Story, numbers_of
 from bridge.lab.verdicts import StoryResult
 
 CROWD_RING_FRAMES: Final = 1_000
@@ -72,11 +71,11 @@ class Cast:
         if phone.messages is None and (name in self._asked or not story.steps):
             phone.messages = []
         make = await self.agents.maker(spec)
-        index = len(self.callers)
+        numbers = numbers_of(name, spec, len(self.callers))
         self.callers[name] = [
             make(
                 name=name if spec.count == 1 else f"{name} {member + 1}",
-                number=number_of(name, spec, index, member),
+                number=numbers[member],
                 target=target,
                 phone=phone,
                 engine=self.engine,

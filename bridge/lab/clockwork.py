@@ -69,7 +69,8 @@ class Clockwork:
         for _ in range(DEADLINES_MAX):
             leg = self.host.leg_of(caller.number) if caller else None
             new = self.host.facts[before:]
-            if any(f.type == fact_type and leg in {None, f.subject} for f in new):
+            meant = [f for f in new if caller is None or f.subject == leg]
+            if any(fact.type == fact_type for fact in meant):
                 return
             deadline = self.host.bridge.next_deadline_conf()
             if deadline is None:

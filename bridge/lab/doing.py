@@ -13,7 +13,7 @@ from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.host import BY, SESSION
 from bridge.lab.phones import Phone
 from bridge.lab.steps import CallerStep
-from bridge.lab.story import CALL_ME_CODEC, CallerSpec, Story
+from bridge.lab.story import CALL_ME_CODEC, Story
 from bridge.units import MS_PER_S
 
 ORDERS: Final[Mapping[str, ConferenceEvent]] = {
@@ -71,6 +71,7 @@ async def do_alone(caller: Caller, step: CallerStep) -> bool:
         case "hold" | "resume":
             await caller.hold(on=step.verb == "hold")
         case "hang up":
+            caller.require_call()
             await caller.hang_up()
         case "drop":
             await caller.drop()
@@ -83,15 +84,6 @@ def refused(reason: str) -> None:
     """Raise why an order was refused; nothing when it was not."""
     if reason:
         raise StepFailed(f"refused: {reason}")
-
-
-def number_of(name: str, spec: CallerSpec, index: int, member: int) -> str:
-    """Return the calling number: the given one, or one of his own."""
-    if spec.number is not None:
-        return spec.number
-    if spec.via == "voip":
-        return name if spec.count == 1 else f"{name}-{member + 1}"
-    return f"+1212{5_550_100 + index if spec.count == 1 else 6_000_000 + index * 10_000 + member}"
 
 
 async def refusal(caller: Caller) -> tuple[int | None, str]:

@@ -1,7 +1,7 @@
 """What a story expects: of rosters, audio, facts, bills and recordings; compares nothing."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -12,6 +12,7 @@ from bridge.lab.ladders import LadderText
 from bridge.lab.source import suggestion
 from bridge.lab.times import parse_duration
 from bridge.lab.words import (
+    Claim,
     Duration,
     FactType,
     LeftReason,
@@ -50,7 +51,7 @@ def _decibels(value: Any) -> Any:
     return int(match[1])
 
 
-class Audio(Part):
+class Audio(Claim):
     """What one caller must hear, measured in what he receives.
 
     Attributes:
@@ -127,7 +128,7 @@ def _span(value: Any) -> Any:
     return Span(from_ms=from_ms, to_ms=to_ms)
 
 
-class Recording(Part):
+class Recording(Claim):
     """The recording of the conference, after the story.
 
     Attributes:
@@ -136,17 +137,21 @@ class Recording(Part):
         silent: spans without any sound.
     """
 
+    EMPTY_SAYS: ClassVar[frozenset[str]] = frozenset({"voices"})
+
     length: Duration | None = None
     voices: Names | None = None
     silent: tuple[Annotated[Span, BeforeValidator(_span, json_schema_input_type=str)], ...] = ()
 
 
-class Expect(Part):
+class Expect(Claim):
     """One `expect`; `audio` holds the entries that are named after callers.
 
     `waiting`, `hosting` and `joined` name all callers in that state, no more and no less; `exactly`
     names all events of its types, each as often as it stands there and in that sequence.
     """
+
+    EMPTY_SAYS: ClassVar[frozenset[str]] = frozenset({"waiting", "hosting", "joined", "audio"})
 
     waiting: Names | None = None
     hosting: Names | None = None

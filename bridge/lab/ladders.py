@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from bridge.lab.capture import Packet
-from bridge.lab.words import Part, fault, known_word
+from bridge.lab.words import Claim, fault, known_word
 from bridge.legstory.sipline import line_of
 
 METHODS: Final = (
@@ -60,7 +60,7 @@ def _ptime_ms(value: Any) -> Any:
     return int(match[1])
 
 
-class Ladder(Part):
+class Ladder(Claim):
     """What one caller's SIP must have been.
 
     Attributes:

@@ -197,7 +197,7 @@ class PjsipCaller(Caller):
             raise CallFailed(str(fault)) from None
 
     async def hang_up(self) -> None:
-        """End the call with BYE."""
+        """End the call with BYE, if one is up."""
         if self.in_call and self._made is not None:
             self._note("→ BYE")
             self._leaving = True
@@ -228,8 +228,8 @@ class PjsipCaller(Caller):
             self._watching = None
 
     def _call_up(self) -> Call:
-        if not self.in_call or self._made is None:
-            raise CallFailed(f"{self.name} is in no call: {self._why()}")
+        self.require_call()
+        assert self._made is not None, "who is in a call has one"
         return self._made
 
     async def _watch(self, call: Call) -> None:

@@ -41,6 +41,7 @@ from bridge.lab.story import (
     REFUSED_CODECS,
     Story,
     apart,
+    shared_numbers,
 )
 from bridge.lab.words import NOTHING, SILENT, TONE_APART_HZ, known_word
 from bridge.media.codecs import WIDE
@@ -63,6 +64,8 @@ def load_story(file: Path, *, sounds: Collection[str] | None = None) -> Story:
     for key in raw:
         if key not in known:
             source.complain((key,), f"unknown key {key!r}{suggestion(str(key), known)}")
+    if "expect" in raw and raw["expect"] is None:
+        source.complain(("expect",), "expect is empty: write what must be true, or leave it out")
     try:
         values = {key: raw[key] for key in Story.model_fields if key in raw} | {
             "steps": steps,
@@ -118,6 +121,8 @@ def _check_contracts(story: Story, source: Source) -> None:
 
 def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None:
     """Note what is impossible although every part of it is well formed."""
+    for name, text in shared_numbers(story.callers):
+        source.complain(("callers", name, "from"), text)
     _check_tones(story, source)
     _check_sounds(story, source)
     _check_contracts(story, source)

@@ -34,7 +34,14 @@ from bridge.lab.reading import check_expect
 from bridge.lab.runner import Lab, LabOptions, StoryRun
 from bridge.lab.source import Source
 from bridge.lab.steps import StepReader
-from bridge.lab.story import CALL_ME_CODEC, STARTS_AT, CallerSpec, Session, Story
+from bridge.lab.story import (
+    CALL_ME_CODEC,
+    STARTS_AT,
+    CallerSpec,
+    Session,
+    Story,
+    shared_numbers,
+)
 from bridge.lab.verdicts import StoryResult, Verdict
 from bridge.logs import set_up_logs
 
@@ -212,6 +219,9 @@ class Stage:
             self._story.callers[name] = CallerSpec.model_validate(spec)
         except ValidationError as error:
             raise _input_error(f"phone {name!r}", error) from None
+        for _, text in shared_numbers(self._story.callers):
+            number = self._story.callers.pop(name).number
+            raise InputError("phone", number or name, f"a number of his own; {text}")
         self._studio.loop.run(self._run.add_caller(name))
         return StagePhone(self, name)
 

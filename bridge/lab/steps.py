@@ -240,6 +240,8 @@ class StepReader:
 
     def _caller(self, key: Any, value: Any, path: KeyPath) -> CallerStep:
         who = key if isinstance(key, tuple) else (key,)
+        if not who:
+            raise ValueError(f"nobody is named who does {value!r}: write [ann, ben]: join")
         for name in who:
             known_word(name, self.callers, "caller")
         if not isinstance(value, str):
@@ -288,6 +290,8 @@ class StepReader:
                 return CallMeStep(**place, who=known_word(str(value), self.callers, "caller"))
             case "add numbers":
                 countries = [value] if isinstance(value, str) else value
+                if not countries:
+                    raise ValueError("say whose numbers: `add numbers: [FR]`")
                 return AddNumbersStep.model_validate({**place, "countries": countries})
             case "migrate":
                 return self._migrate(value, place)

@@ -5,7 +5,7 @@ a known one, a suggestion.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -274,3 +274,32 @@ def _tones() -> range:
 def apart(one_hz: int, other_hz: int | None) -> bool:
     """Return whether two tones can be told apart."""
     return other_hz is None or abs(one_hz - other_hz) >= TONE_APART_HZ
+
+
+def numbers_of(name: str, spec: CallerSpec, index: int) -> list[str]:
+    """Return the calling numbers of a story's caller or crowd: the given one, or some of its own.
+
+    `index` is the caller's place among the story's.
+    """
+    if spec.number is not None:
+        return [spec.number]
+    if spec.via == "voip":
+        return [name] if spec.count == 1 else [f"{name}-{n + 1}" for n in range(spec.count)]
+    if spec.count == 1:
+        return [f"+1212{5_550_100 + index}"]
+    return [f"+1212{6_000_000 + index * 10_000 + member}" for member in range(spec.count)]
+
+
+def shared_numbers(callers: Mapping[str, CallerSpec]) -> Iterator[tuple[str, str]]:
+    """Yield each caller whose number another has, and what is wrong: legs are known by it.
+
+    Who hides his number has that of all who do.
+    """
+    owners: dict[str, str] = {}
+    for index, (name, spec) in enumerate(callers.items()):
+        for number in numbers_of(name, spec, index):
+            owner = owners.setdefault(number.lstrip("+"), name)
+            if owner != name:
+                text = f"{name} calls from {number}, as {owner} does: they could not be told apart"
+                yield name, f"{text}; give one of them another number: from"
+                break

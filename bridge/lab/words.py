@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import phonenumbers
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -80,6 +80,28 @@ class Part(BaseModel):
         if isinstance(value, dict):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             refuse_unknown(value, known)
+        return value
+
+
+class Claim(Part):
+    """A part of an expectation: what holds nothing would never be judged, so it is refused.
+
+    Attributes:
+        EMPTY_SAYS: entries whose emptiness says something, as `waiting: []` does: nobody waits.
+    """
+
+    EMPTY_SAYS: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_empty(cls, value: Any) -> Any:
+        for key, item in value.items() if isinstance(value, dict) else ():
+            may_be_empty = key in cls.EMPTY_SAYS
+            if item is None or (item in ([], {}, ()) and not may_be_empty):
+                more = ", write [] for none" if may_be_empty else ""
+                raise fault(
+                    f"{key} is empty: write what is expected{more}, or leave it out", key=key
+                )
         return value
 
 

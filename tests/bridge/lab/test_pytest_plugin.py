@@ -9,6 +9,7 @@ import pytest
 
 from bridge.errors import InputError
 from bridge.lab.stage import Stage, Studio
+from bridge.lab.story import CallerSpec
 
 HOLDS = """\
 scenario: Nobody comes
@@ -178,6 +179,10 @@ def test_unknown_settings_are_refused_by_name() -> None:
 def test_impossible_callers_and_steps_are_refused(stage: Stage) -> None:
     with pytest.raises(InputError, match="phone 'ann'"):
         stage.phone("ann", via="toll-free")
+    stage._story.callers["zoe"] = CallerSpec.model_validate({"via": "voip", "from": "anonymous"})
+    with pytest.raises(InputError, match="ann calls from anonymous, as zoe does"):
+        stage.phone("ann", via="toll", country="US", number="anonymous")
+    assert "ann" not in stage._story.callers
     with pytest.raises(InputError, match="unknown step or caller 'ben'"):
         stage.do({"ben": "join"})
     with pytest.raises(InputError, match="expect: 'ben': expected a phone of this test"):

@@ -246,6 +246,48 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         (HEARS, "echo: 60dB", "14: '60dB' is no echo: write 30dB, from 10dB to 40dB"),
         (HEARS, "packets: 25ms", "14: '25ms' is no length of a packet: 10ms, 20ms, ... or 60ms"),
         (HEARS, "clipped: maybe", "14: olivia.clipped: "),
+        (
+            "via: voip",
+            'via: voip, from: "+12125550111"',
+            "8: olivia calls from +12125550111, as ann does: they could not be told apart",
+        ),
+        (
+            "  olivia:",
+            "  zoe: {via: toll-free, country: US}\n"
+            '  yve: {via: voip, from: "+12125550101"}\n  olivia:',
+            "9: yve calls from +12125550101, as zoe does",
+        ),
+        (
+            "  olivia:",
+            "  crowd: {via: toll, country: US, count: 9}\n"
+            '  zoe: {via: voip, from: "+12126010008"}\n  olivia:',
+            "9: zoe calls from +12126010008, as crowd does",
+        ),
+        (
+            '"+12125550111"',
+            "anonymous}\n  shy: {via: toll, country: US, from: anonymous",
+            "8: shy calls from anonymous, as ann does",
+        ),
+        ("- ann: join", "- {[]: join}", "10: nobody is named who does 'join': write [ann, ben]: "),
+        ("- ann: join", "- add numbers: []", "10: say whose numbers: `add numbers: [FR]`"),
+        ("waiting: [ann]", "waiting: ", "13: waiting is empty: write what is expected, write []"),
+        ("left: {ann: waiting-timeout}", "left: {}", "15: left is empty: write what is expected"),
+        (NEVER, "never: []", "24: never is empty: write what is expected, or leave it out"),
+        (NEVER, "exactly: []", "24: exactly is empty"),
+        (NEVER, "metrics: {}", "24: metrics is empty"),
+        (NEVER, "sip: {}", "24: sip is empty"),
+        (NEVER, "sip: {ann: []}", "24: in_order is empty"),
+        (NEVER, "sip: {ann: {status: }}", "24: status is empty"),
+        (NEVER, "sip: {ann: {times: {}}}", "24: times is empty"),
+        (NEVER, "recording: ", "24: recording is empty"),
+        (NEVER, "recording: {}", "24: recording is empty"),
+        (NEVER, "recording: {silent: []}", "24: silent is empty"),
+        (HEARS, "hears: [ann], not_hears: []", "14: not_hears is empty"),
+        (HEARS, "hears: [ann], gap: ", "14: gap is empty"),
+        ("total: 0.42 USD", "total: ", "22: total is empty"),
+        ("total: 0.42 USD", "reasons: {}", "22: reasons is empty"),
+        ("lines: [{country: US", "lines: [{kind: , country: US", "22: kind is empty"),
+        ("bill: {", "bill: {2026-01: {}}\n#", "22: says nothing: give minutes, total, reasons"),
         ("- cancel", "- cancel: now", "20: 'cancel' takes nothing, not 'now'"),
         ("- cancel", "- {}", "20: a step is one of"),
         ("- cancel", "- expect: {}", "20: says nothing: an expectation that checks nothing cannot"),
@@ -295,6 +337,21 @@ def test_a_file_that_cannot_be_read_or_is_no_text_is_refused(tmp_path: Path) -> 
 def test_a_story_that_checks_nothing_is_refused(tmp_path: Path) -> None:
     text = "scenario: Nothing\ncallers: {ann: {via: voip}}\nsteps: [{ann: join}]\n"
     assert faults(tmp_path, text) == ["1: expects nothing: a story that checks nothing cannot fail"]
+
+
+def test_an_empty_expect_at_the_end_is_refused(tmp_path: Path) -> None:
+    text = GOOD[: GOOD.index("\nexpect:")] + "\nexpect:\n"
+    assert faults(tmp_path, text) == [
+        "21: expect is empty: write what must be true, or leave it out"
+    ]
+
+
+def test_a_list_that_is_empty_may_say_that_there_is_none(tmp_path: Path) -> None:
+    text = changed("{waiting: [ann], hosting: [olivia]}", "{waiting: [], hosting: [], joined: []}")
+    text = text.replace("lines: [{country: US, amount: 0.42}]", "lines: []")
+    names = [check.name for check in checks_of(load_checked(written(tmp_path, text)))]
+    assert names[:3] == ["waiting", "hosting", "joined"]
+    assert "bill.lines" in names
 
 
 def test_norway_is_a_country_and_not_a_boolean(tmp_path: Path) -> None:

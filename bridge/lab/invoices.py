@@ -171,12 +171,20 @@ def _fits(wanted: BillLine, seen: LineSeen) -> bool:
 def _lines_match(wanted: Sequence[BillLine], seen: Sequence[LineSeen]) -> bool:
     """Return whether each wanted line is one of the invoice's, and none is left over.
 
-    Who gives most is placed first, so that a loose line does not take an exact one's place.
+    Who takes a line that another fits too may have to give it up for one that he fits as well:
+    so it does not matter in which order lines stand, nor how loosely they are told.
     """
-    rest = list(seen)
-    for line in sorted(wanted, key=lambda one: -len(one.model_fields_set)):
-        match = next((one for one in rest if _fits(line, one)), None)
-        if match is None:
-            return False
-        rest.remove(match)
-    return not rest
+    fits = [[at for at, line in enumerate(seen) if _fits(one, line)] for one in wanted]
+    holder: dict[int, int] = {}
+
+    def placed(one: int, asked: set[int]) -> bool:
+        free = [at for at in fits[one] if at not in holder]
+        for at in free or fits[one]:  # bound: `asked` grows, so each line is looked at once
+            if at not in asked:
+                asked.add(at)
+                if at not in holder or placed(holder[at], asked):
+                    holder[at] = one
+                    return True
+        return False
+
+    return len(wanted) == len(seen) and all(placed(one, set()) for one in range(len(wanted)))

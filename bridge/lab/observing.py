@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bridge.lab.audibility import GAP_MS_MAX
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.cast import Cast
 from bridge.lab.expectations import Audio
 from bridge.lab.gauging import Gauge, Gauged
 from bridge.lab.hearing import LISTEN_NS, Heard, Listener, Received, Waited
 from bridge.lab.ladders import Judged, Ladder, judged, messages_of
+from bridge.units import NS_PER_MS
 
 SIP_PATIENCE_S: Final = 5.0
 SIP_POLL_S: Final = 0.05
@@ -98,7 +100,16 @@ async def _listen(
         await asyncio.wait([receiving])
     judging = asyncio.create_task(_judge(listener, waited, receiving))
     await asyncio.sleep(0)  # what was received is asked for before anybody hangs up
-    return judging, waited.end_ns - LISTEN_NS
+    return judging, settled_ns(waited.end_ns)
+
+
+def settled_ns(end_ns: int) -> int:
+    """Return since when voices that count as heard up to a moment are there.
+
+    Of the second that they were listened to in, the longest gap that does not count may be the
+    first part: a voice that began only then would be told to have that gap.
+    """
+    return end_ns - LISTEN_NS + GAP_MS_MAX * NS_PER_MS
 
 
 async def _nothing_asked() -> Heard:

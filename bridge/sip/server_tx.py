@@ -173,7 +173,8 @@ class ServerTx(TimerOwner):
             return
         self._go(ServerEvent.SUCCESS if status < 300 else ServerEvent.FAILURE)
         # What is kept for 32 s is kept small: under load the collector walks over all of it.
-        self.request.headers, self.request.body = {}, b""
+        request = self.request
+        request.headers, request.body, request.record_route = {}, b"", ()
         if self._table is NON_INVITE_SERVER:
             desk.arm(self, Timer.J, 0 if self.flow.reliable else desk.give_up_ns)
         elif self.state is ServerState.ACCEPTED:

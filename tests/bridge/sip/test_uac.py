@@ -158,6 +158,80 @@ def test_an_answer_is_acknowledged_though_its_contact_is_none(contact: str, targ
     assert bench.ends == []
 
 
+BAD_LINES = [
+    "Session-Expires: abc",
+    "Session-Expires: 90\nSession-Expires: 91",
+    "Supported: a b",
+    "Require: \u00e4",
+    "Min-SE: soon",
+    "RSeq: x",
+    "Max-Forwards: 1\nMax-Forwards: 2",
+    "Content-Length: many",
+    "Warnings without a colon",
+    f"Record-Route: <sip:{'x' * 3_000}@h>",
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+@pytest.mark.parametrize("ringing", [True, False])
+def test_a_refusal_is_acknowledged_whatever_else_is_wrong(line: str, ringing: bool) -> None:
+    """Else its INVITE is sent again, or waits for ever (RFC 3261 §17.1.1.3)."""
+    bench, sent = dialled()
+    if ringing:
+        bench.hear(response(sent, 180))
+    (ack,) = bench.hear(response(sent, 486, headers=f"{line}\nContent-Type: x"))
+    assert ack.method == "ACK"
+    assert bench.ends == [CallEnded(LEG, EndCause.REFUSED, 486)]
+    bench.wait(70 * S)
+    bench.assert_empty()
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_an_answer_with_a_bad_header_is_an_answer_without_it(line: str) -> None:
+    bench, sent = dialled()
+    text = response(sent, 200, body=OFFER, headers=f"{line}\n{CONTACT}")
+    if line.startswith("Content-Length"):  # a datagram ends where it ends
+        text = text.replace(f"\r\nContent-Length: {len(OFFER)}\r\n", "\r\n")
+    (ack,) = bench.hear(text)
+    assert ack.start == "ACK sip:bob@192.0.2.21:5070 SIP/2.0"
+    assert bench.ends == []
+    assert isinstance(bench.events[-1], CallAnswered)
+
+
+def test_an_answer_that_is_no_utf_8_is_an_answer() -> None:
+    bench, sent = dialled()
+    text = response(sent, 486).replace("Whatever", "\udcfcberlastet")
+    (ack,) = bench.hear(text.encode(errors="surrogateescape"))
+    assert ack.method == "ACK"
+
+
+def test_an_answer_with_a_bad_content_type_is_acknowledged_and_ended() -> None:
+    """RFC 3261 §13.2.2.4: the ACK comes first, whatever is made of the answer."""
+    bench, sent = dialled()
+    text = response(sent, 200, body=OFFER, headers=CONTACT)
+    sent_now = bench.hear(text.replace("Content-Type: application/sdp", "Content-Type: sdp"))
+    assert [message.method for message in sent_now] == ["ACK", "BYE"]
+    assert [end.cause for end in bench.ends] == [EndCause.BAD_ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (";tag=t", ";tag=t;tag=t"),
+        ("CSeq: 1 INVITE", "CSeq: 1"),
+        ("SIP/2.0 486", "SIP/2.0 4860"),
+        ("Content-Length: 0", "Content-Length: 9"),
+    ],
+)
+def test_an_answer_whose_request_is_not_certain_or_that_was_cut_is_none(old: str, new: str) -> None:
+    """RFC 3261 §18.3 for one that is shorter than its Content-Length."""
+    bench, sent = dialled()
+    text = response(sent, 486)
+    assert old in text
+    assert bench.hear(text.replace(old, new, 1)) == []
+    assert bench.ends == []
+
+
 def test_silence_ends_after_32_s_and_ringing_never_by_itself() -> None:
     bench, _ = dialled()
     bench.wait(32 * S)

@@ -48,6 +48,7 @@ REQUEST_S: Final = 32.0
 timers B and F, which end what waits for an answer."""
 
 _LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _END: Final = b"\r\n\r\n"
 
 
@@ -113,6 +114,8 @@ class Framer:
 
 def _body_length(head: bytes) -> int | str:
     """Return how long the body is, or what is wrong with that."""
+    if b"\r\n " in head or b"\r\n\t" in head:
+        head = _FOLD.sub(b" ", head)
     found: list[bytes] = _LENGTH.findall(head)
     if not found:
         return "stream_no_length"  # what follows may be a body or a message (RFC 3261 §20.14)

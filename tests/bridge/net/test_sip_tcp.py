@@ -52,6 +52,19 @@ def test_messages_are_cut_wherever_the_segments_end(step: int) -> None:
     assert not framer.partial
 
 
+@pytest.mark.parametrize("length", [b"l:\r\n 5", b"l\r\n\t:5", b"l:\r\n \r\n\t5\r\n "])
+def test_a_folded_length_is_a_length(length: bytes) -> None:
+    folded = WITH_BODY.replace(b"l : 5", length)
+    framer = Framer()
+    assert framer.feed(folded + WITH_BODY) == [folded, WITH_BODY]
+    assert framer.fault == ""
+
+
+def test_a_length_within_a_folded_line_is_none() -> None:
+    message = OPTIONS.replace(b"Call-ID", b"Subject: a\r\n l: 7\r\nCall-ID", 1)
+    assert Framer().feed(message) == [message]
+
+
 def test_a_single_line_break_is_no_message_that_has_begun() -> None:
     framer = Framer()
     assert framer.feed(b"\r\n") == []

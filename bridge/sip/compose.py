@@ -17,6 +17,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 _RPORT: Final = re.compile(r";\s*rport\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 _RECEIVED: Final = re.compile(r";\s*received\s*=[^;]*(?=;|$)", re.IGNORECASE)
+_TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^ \t;,>]+)", re.IGNORECASE)
 _ASKED: Final = ";rport"
 _STAMP_CHARS_MAX: Final = 64
 
@@ -51,13 +52,16 @@ def stamped_vias(request: Request, source: Address) -> tuple[str, ...]:
     return _stamped(request.echo.vias, request.via, source)
 
 
-def stamped_echo(echo: Echo, source: Address) -> Echo:
-    """Return the same for an answer to what is malformed; so is its Via where that is the fault."""
+def addressed_echo(echo: Echo, source: Address) -> tuple[Echo, Address]:
+    """Return what an answer to a malformed datagram repeats, its Via stamped, and where it goes.
+
+    Where the Via itself is the fault, it is repeated as it came, to where the datagram came from.
+    """
     try:
         via = parse_via(split_list(echo.vias[0])[0])
     except ValueError:
-        return echo
-    return echo._replace(vias=_stamped(echo.vias, via, source))
+        return echo, source
+    return echo._replace(vias=_stamped(echo.vias, via, source)), answer_address(via, source)
 
 
 def _stamped(vias: tuple[str, ...], via: Via, source: Address) -> tuple[str, ...]:
@@ -154,6 +158,16 @@ def timestamp_header(request: Request) -> Pairs:
     """Return what a 100 repeats of Timestamp (RFC 3261 §8.2.6.1)."""
     value = request.first("timestamp")
     return (("Timestamp", value),) if value and len(value) <= _STAMP_CHARS_MAX else ()
+
+
+def tag_of(value: str) -> str:
+    """Return the tag of a raw From or To value, "" without one.
+
+    >>> tag_of('"Ann" <sip:ann@h;tag=1> ;\\tTag = 2')
+    '2'
+    """
+    found = _TAG.search(value, value.rfind(">") + 1)  # within the brackets it is the URI's
+    return found[1] if found else ""
 
 
 def stateless_tag(echo: Echo) -> str:

@@ -161,20 +161,21 @@ class SipCore:
     def _malformed(self, message: Malformed, event: Received) -> None:
         self._desk.drop(message.reason, event.source)
         if message.echo is not None:
-            # Its Via may be what is wrong: the answer goes where the packet came from.
+            echo, destination = compose.addressed_echo(message.echo, event.source)
             data = compose.answer(
-                compose.stamped_echo(message.echo, event.source),
+                echo,
                 message.status,
                 to_tag=self._stateless_tag(message.echo),
                 phrase=message.phrase,
                 headers=(("Server", self._desk.config.user_agent),),
             )
-            self._desk.sends.append(Send(data, event.source, event.local, event.transport))
+            if event.transport != "UDP":
+                destination = event.source
+            self._desk.sends.append(Send(data, destination, event.local, event.transport))
 
     @staticmethod
     def _stateless_tag(echo: Echo) -> str:
-        tagged = ";tag=" in echo.to.replace(" ", "").lower()
-        return "" if tagged else compose.stateless_tag(echo)
+        return "" if compose.tag_of(echo.to) else compose.stateless_tag(echo)
 
     def _response(self, response: Response, source: Address) -> None:
         tx = self._transactions.client_of(response)
@@ -222,7 +223,8 @@ class SipCore:
     def _refused(self, tx: ServerTx, source: Address) -> bool:
         """Refuse what no method needs to look at (RFC 3261 §8.2); true when that was done."""
         exchange, request = self._exchange, tx.request
-        opens = request.method == "INVITE" and not request.to_tag
+        # OPTIONS is to hear what an INVITE would (RFC 3261 §11.2).
+        opens = request.method in ("INVITE", "OPTIONS") and not request.to_tag
         if opens and len(exchange.legs) >= self._desk.config.calls_max:
             exchange.refuse(tx, 503, "overload", source=source, headers=self._retry_after())
         elif request.max_forwards == 0:
@@ -317,6 +319,7 @@ def _answer_flow(request: Request, event: Received) -> Flow:
 
 
 _CALL_TIMERS: Final[dict[Timer, Callable[[Exchange, Call], None]]] = {
+    Timer.INVITATION: uas.cancelled,
     Timer.RESEND_200: uas.resend_200,
     Timer.NO_ACK: uas.no_ack,
     Timer.RESEND_RELIABLE: uas.resend_reliable,

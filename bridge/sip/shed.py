@@ -22,7 +22,6 @@ _FROM: Final = re.compile(rb"\r\n(?:from|f)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECA
 _TO: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _CALL_ID: Final = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _CSEQ: Final = re.compile(rb"\r\ncseq[ \t]*:[ \t]*(\d{1,10})[ \t]+INVITE[ \t]*\r\n", re.IGNORECASE)
-_TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^ \t;,>]+)", re.IGNORECASE)
 _OUR_TAG: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[^\r\n]*;tag=s[0-9a-f]{8}\r\n", re.IGNORECASE)
 _STREAM: Final = re.compile(r"SIP\s*/\s*2\.0\s*/\s*UDP", re.IGNORECASE)
 
@@ -37,7 +36,8 @@ class Opening(NamedTuple):
 def opening_of(data: bytes) -> Opening | None:
     """Return what a datagram opens, None when it is no plain INVITE for a new call."""
     head = data.partition(b"\r\n\r\n")[0] + b"\r\n"
-    if not data.startswith(b"INVITE ") or len(head) > HEAD_BYTES_MAX or b"\r\n " in head:
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    if not data.startswith(b"INVITE ") or len(head) > HEAD_BYTES_MAX or folded:
         return None
     found = [pattern.search(head) for pattern in (_FROM, _TO, _CALL_ID, _CSEQ)]
     vias = _VIA.findall(head)
@@ -48,11 +48,11 @@ def opening_of(data: bytes) -> Opening | None:
         lines = tuple(via.decode().strip() for via in vias)
     except UnicodeDecodeError:
         return None
-    tag = _TAG.search(from_)
-    if tag is None or _TAG.search(to):
+    tag = compose.tag_of(from_)
+    if not tag or compose.tag_of(to):
         return None
     echo = Echo(lines, from_, to, call_id, f"{number} INVITE")
-    return Opening((call_id, tag[1], int(number), "INVITE"), echo)
+    return Opening((call_id, tag, int(number), "INVITE"), echo)
 
 
 def refusal(

@@ -31,6 +31,7 @@ class Timer(Enum):
     M = auto()
     TRYING = auto()  # no answer yet: 100 (RFC 3261 §17.2.1)
     CANCELLED = auto()  # a cancelled INVITE gets no final response (RFC 3261 §9.1)
+    INVITATION = auto()  # an INVITE that is not answered expires (RFC 3261 §13.3.1)
     RESEND_200 = auto()
     NO_ACK = auto()
     RESEND_RELIABLE = auto()

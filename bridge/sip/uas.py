@@ -20,7 +20,15 @@ from bridge.sip.call import Answered, Call, CallEvent, CallState, Reliable
 from bridge.sip.compose import Pairs
 from bridge.sip.dialog import dialog_of_request
 from bridge.sip.exchange import Exchange
-from bridge.sip.headers import bracketed, literal_ip, parse_name_addr, parse_uri, split_list
+from bridge.sip.fields import SECONDS_MAX
+from bridge.sip.headers import (
+    bracketed,
+    literal_ip,
+    parse_name_addr,
+    parse_number,
+    parse_uri,
+    split_list,
+)
 from bridge.sip.messages import Message, Request, Response
 from bridge.sip.offer import (
     Chosen,
@@ -34,7 +42,7 @@ from bridge.sip.offer import (
 from bridge.sip.sdp import parse_sdp
 from bridge.sip.server_tx import ServerTx
 from bridge.sip.timers import Timer
-from bridge.units import LegId
+from bridge.units import NS_PER_S, LegId
 
 ANONYMOUS_HOST = "anonymous.invalid"
 _UNACKNOWLEDGED = (CallState.ANSWERED, CallState.LEAVING)
@@ -72,6 +80,9 @@ def invite(
     exchange.admit(call)
     stamp = compose.timestamp_header(request)
     tx.promise(lambda: exchange.reply(tx, 100, headers=stamp))
+    expires_s = _expires_s(request)
+    if expires_s is not None:
+        exchange.desk.arm(call, Timer.INVITATION, expires_s * NS_PER_S)
     remote = chosen.remote if chosen else None
     exchange.desk.notify(_incoming(call, request, source, remote, authenticated))
 
@@ -122,6 +133,14 @@ def _incoming(
     )
 
 
+def _expires_s(request: Request) -> int | None:
+    """Return how long an INVITE may wait for its answer; what cannot be read counts as absent."""
+    try:
+        return parse_number(request.first("expires") or "", SECONDS_MAX)
+    except ValueError:
+        return None
+
+
 def _first_user(request: Request, name: str) -> str | None:
     """Return the user of an identity header; one that cannot be read counts as absent."""
     value = request.first(name)
@@ -169,6 +188,7 @@ def ring(exchange: Exchange, call: Call) -> None:
 def accept(exchange: Exchange, call: Call, order: Accept) -> None:
     """Send 200 with our answer, or with our offer when the INVITE had none."""
     call.go(CallEvent.ACCEPT)
+    exchange.desk.timers.disarm(call, Timer.INVITATION)
     _stop_reliable(exchange, call)  # a PRACK that is still on its way gets its 200
     call.media = order.media
     tx = _invite_of(call)
@@ -242,7 +262,10 @@ def hang_up(exchange: Exchange, call: Call) -> None:
 
 
 def cancelled(exchange: Exchange, call: Call) -> None:
-    """Take a CANCEL that has had its 200; after a final answer it changes nothing."""
+    """Take a CANCEL that has had its 200, or the end of the time that an INVITE gave us for it.
+
+    After a final answer it changes nothing.
+    """
     if call.go(CallEvent.CANCEL) is CallState.INVITED:
         _close(exchange, call, 487, EndCause.CANCELLED)
 

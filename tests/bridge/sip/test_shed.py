@@ -61,12 +61,21 @@ def test_without_rport_the_503_goes_to_the_port_of_the_via() -> None:
         ("\r\nVia: SIP/2.0/UDP ", "\r\nVia: SIP/2.0/UDP a;branch=x, SIP/2.0/UDP "),
         ("\r\nVia: SIP/2.0/UDP ", "\r\nVia: SIP/2.0/UDP :::"),
         ("\r\nFrom: ", "\r\n From: "),
+        ("\r\nTo: <sip:join@192.0.2.10>", "\r\nTo: <sip:join@192.0.2.10>\r\n\t;tag=1"),
+        ("ann@phones.example>;tag=", "ann;tag=1@phones.example>;tog="),
     ],
 )
 def test_what_is_no_plain_new_call_is_left_to_the_door(old: str, new: str) -> None:
     data = invite()
     assert old in data
     assert refused(data.replace(old, new, 1)) is None
+
+
+def test_a_tag_within_the_brackets_is_the_uris() -> None:
+    data = invite().replace("sip:ann@", "sip:ann;tag=u@").replace("<sip:join@", "<sip:join;tag=u@")
+    opening = shed.opening_of(data.encode())
+    assert opening is not None
+    assert opening.merge[1] == "f1"
 
 
 def test_bytes_that_are_no_text_are_left_to_the_door() -> None:

@@ -178,9 +178,19 @@ def test_an_answer_to_a_fault_says_where_the_request_came_from() -> None:
     (bad,) = Bench().hear(fault, far)
     assert bad.status == 400
     assert bad.header("Via").endswith("z9hG4bKa1;rport=7000;received=203.0.113.9")
+    assert bad.destination == far
     via = "SIP/2.0/UDP 192.0.2.20:99999;rport"
     (kept,) = Bench().hear(request("OPTIONS", via=via), far)
     assert (kept.status, kept.header("Via")) == (400, via)
+    assert kept.destination == far
+
+
+def test_an_answer_to_a_fault_goes_to_the_port_of_its_via() -> None:
+    """RFC 3261 §18.2.2: without rport nobody listens at the port it came from."""
+    via = "SIP/2.0/UDP 192.0.2.20:5070;branch=z9hG4bKa1"
+    fault = request("OPTIONS", via=via).replace("CSeq: 1", "CSeq: one")
+    (bad,) = Bench().hear(fault, Address(PEER.host, 40_000))
+    assert (bad.status, bad.destination) == (400, Address(PEER.host, 5_070))
 
 
 def test_beyond_calls_max_an_invite_gets_503_before_any_work() -> None:
@@ -188,8 +198,11 @@ def test_beyond_calls_max_an_invite_gets_503_before_any_work() -> None:
     bench.hear(invite(call_id="1", branch="1"))
     (full,) = bench.hear(invite(call_id="2", branch="2", body="not even SDP"))
     assert (full.status, full.header("Retry-After")) == (503, "7")
-    assert bench.dropped == ["overload"]
+    (ping,) = bench.hear(request("OPTIONS", call_id="o", branch="o"))
+    assert (ping.status, ping.header("Retry-After")) == (503, "7"), "as an INVITE: §11.2"
+    assert bench.dropped == ["overload", "overload"]
     bench.step(Reject(bench.leg, 486, "Busy Here"))
+    assert bench.hear(request("OPTIONS", call_id="p", branch="p"))[0].status == 200
     assert bench.hear(invite(call_id="3", branch="3"))[0].status == 100
 
 
@@ -336,6 +349,42 @@ def test_cancel_before_the_answer_gets_200_and_the_invite_487() -> None:
     bench.hear(request("ACK", to_tag=terminated.to_tag))
     bench.wait(65 * S)
     bench.assert_empty()
+
+
+@pytest.mark.parametrize("ring", [True, False])
+def test_an_invite_that_expires_before_its_answer_gets_487(ring: bool) -> None:
+    """RFC 3261 §13.3.1."""
+    bench = Bench()
+    bench.hear(invite(headers="Expires: 5"))
+    if ring:
+        bench.step(Ring(bench.leg))
+    assert bench.wait(5 * S - 1) == []
+    (terminated,) = bench.wait(1)
+    assert (terminated.status, terminated.method) == (487, "INVITE")
+    assert bench.ends == [CallEnded(bench.leg, EndCause.CANCELLED, 487)]
+    bench.hear(request("ACK", to_tag=terminated.to_tag))
+    bench.wait(65 * S)
+    bench.assert_empty()
+
+
+@pytest.mark.parametrize("expires", ["5", "soon", "-1", "4294967296"])
+def test_an_answer_ends_the_time_of_an_invite_and_one_that_is_no_time_counts_as_none(
+    expires: str,
+) -> None:
+    bench = Bench()
+    bench.confirmed_call(headers=f"Expires: {expires}")
+    bench.wait(60 * S)
+    assert bench.ends == []
+    bench.hear(request("BYE", cseq=2, branch="b", to_tag=bench.sent[1].to_tag))
+    bench.wait(65 * S)
+    bench.assert_empty()
+
+
+@pytest.mark.parametrize("tag", ["Timer", "TIMER", "100REL"])
+def test_option_tags_are_the_same_in_any_case(tag: str) -> None:
+    """RFC 3261 §7.3.1."""
+    bench = Bench()
+    assert bench.hear(invite(headers=f"Require: {tag}"))[0].status == 100
 
 
 def test_cancel_after_the_200_changes_nothing() -> None:

@@ -115,4 +115,5 @@ def set_remote(record: LegRecord, remote: RemoteMedia, *, proven: bool) -> SetRe
         remote_sends=remote.remote_sends,
         remote_hears=remote.remote_hears,
         relatch=before is not None and remote.address is not None and before != remote.address,
+        also=remote.also,
     )

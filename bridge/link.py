@@ -6,15 +6,13 @@ caller, code or session. Every message is one JSON array on a SOCK_SEQPACKET soc
 class name, then the fields in order.
 """
 
-from collections.abc import Callable
-from dataclasses import field, fields
-from operator import attrgetter
+from dataclasses import field
 from typing import Any, Final, get_args
 
 import orjson
 
 from bridge.frozen import frozen
-from bridge.link_rows import OPTIONS, FigureRows, Rows
+from bridge.link_rows import OPTIONS, FigureRows, Rows, reader
 
 MESSAGE_BYTES_MAX: Final = 400_000
 
@@ -66,6 +64,8 @@ class SetRemote:
         remote_hears: false: send no RTP. When either is false the leg is on hold, and silence is
             no reason to declare it dead (D12).
         relatch: the address changed by re-INVITE: forget the latched source.
+        also: further payload types that it may send, each with the codec's name or
+            "TELEPHONE-EVENT"; where one is a type above too, it means this.
     """
 
     leg_no: int
@@ -79,6 +79,7 @@ class SetRemote:
     remote_sends: bool = True
     remote_hears: bool = True
     relatch: bool = False
+    also: tuple[tuple[int, str], ...] = ()
 
 
 @frozen
@@ -450,16 +451,8 @@ _CLASSES: Final[dict[str, type[Any]]] = {
 }
 
 
-def _reader(cls: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    names = [item.name for item in fields(cls)]
-    if len(names) < 2:
-        return lambda message: tuple(getattr(message, name) for name in names)
-    reader: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
-    return reader
-
-
-_FIELDS: Final = {cls: (name, _reader(cls)) for name, cls in _CLASSES.items()}
-_INNER: Final = {cls: _reader(cls) for cls in (SetRemote, WorkerSettings)}  # what messages hold
+_FIELDS: Final = {cls: (name, reader(cls)) for name, cls in _CLASSES.items()}
+_INNER: Final = {cls: reader(cls) for cls in (SetRemote, WorkerSettings)}  # what messages hold
 
 
 def encode(message: ToWorker | FromWorker) -> bytes:
@@ -489,10 +482,16 @@ def decode(data: bytes) -> ToWorker | FromWorker:
     if cls is Reset:
         return Reset(WorkerSettings(*values[0]))
     if cls is OpenLeg and values[3] is not None:
-        values[3] = SetRemote(*values[3])
+        values[3] = SetRemote(*_with_pairs(values[3]))
+    if cls is SetRemote:
+        values = _with_pairs(values)
     if cls in (Play, PlayToGroup, LinkGroup):
         values[1] = tuple(values[1])
     if cls is TalkChanged:
         values = [tuple(legs) for legs in values]
     message: ToWorker | FromWorker = cls(*values)
     return message
+
+
+def _with_pairs(values: list[Any]) -> list[Any]:
+    return [*values[:-1], tuple(map(tuple, values[-1]))]

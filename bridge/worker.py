@@ -382,6 +382,7 @@ class Worker:
                 hears=order.remote_hears,
                 relatch=order.relatch,
                 ptime_ms=order.ptime_ms,
+                also=order.also,
             )
             self._plane.set_remote(leg.slot, remote, time.monotonic_ns())
             if self._plane.wide.spills and self._spill is None:

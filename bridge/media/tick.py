@@ -19,6 +19,7 @@ from bridge.media import (
     delivery,
     dtmf,
     erasures,
+    formats,
     jitter,
     mix,
     outgoing,
@@ -51,7 +52,6 @@ SILENCE_EVERY: Final = 5
 """Ticks between looks for legs that have fallen silent."""
 
 _COMFORT_NOISE = 13
-_NO_TYPE = 255
 
 
 class Plane:
@@ -62,7 +62,7 @@ class Plane:
         ready: (L,) bool, its remote side is agreed.
         codec: (L,) uint8, see `codecs.NUMBERS`.
         narrow: (L,) uint8, PCMU or PCMA: what wideband legs are to the G.711 path is PCMU.
-        audio_type, dtmf_type: (L,) uint8, payload types; 255 in idle rows or when not agreed.
+        formats: what each leg may send, by payload type.
         group: (L,) int64, control's group number, -1 for none.
         muted: (L,) bool, not heard by its group.
         gain: (L,) float32, factor by which its group hears it; 1 in idle rows.
@@ -107,8 +107,7 @@ class Plane:
         self.ready: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.codec: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
         self.narrow: NDArray[np.uint8] = np.zeros(legs_max, np.uint8)
-        self.audio_type: NDArray[np.uint8] = np.full(legs_max, _NO_TYPE, np.uint8)
-        self.dtmf_type: NDArray[np.uint8] = np.full(legs_max, _NO_TYPE, np.uint8)
+        self.formats = formats.Formats.of(legs_max)
         self.group: NDArray[np.int64] = np.full(legs_max, -1, np.int64)
         self.muted: NDArray[np.bool_] = np.zeros(legs_max, np.bool_)
         self.gain: NDArray[np.float32] = np.ones(legs_max, np.float32)
@@ -159,7 +158,7 @@ class Plane:
         self._clear(slot)
         self.open[slot] = self.ready[slot] = False
         self.gain[slot] = 1
-        self.audio_type[slot] = self.dtmf_type[slot] = _NO_TYPE
+        self.formats.forget(slot)
         self.group[slot] = -1
         self.latched[slot] = self.dest[slot] = 0  # what comes from there is nobody's
         self.taps.name(slot, "")
@@ -187,10 +186,8 @@ class Plane:
         self.out.rate[slot] = rate
         self.steady.forget(slot)
         self.out.set_ptime(slot, remote.ptime_ms)
-        self.audio_type[slot] = self.out.payload_type[slot] = remote.payload_type
-        self.dtmf_type[slot] = (
-            remote.dtmf_payload_type if remote.dtmf_payload_type >= 0 else _NO_TYPE
-        )
+        self.out.payload_type[slot] = remote.payload_type
+        self.formats.set_remote(slot, remote)
         self.sources.set_remote(slot, remote.expected, proven=remote.proven, relatch=remote.relatch)
         self.counters.add("source_in_use", not self.sources.has(slot, remote.expected))
         if remote.relatch:
@@ -260,7 +257,7 @@ class Plane:
         self.listening.run(self.jitter, played, result, tick=self.tick_no)
         agc.even_out(self.levels, self.jitter, played, self.wide)
         if self.hear_keys:
-            told = (self.group >= 0) & ~self.muted & (self.dtmf_type != _NO_TYPE)
+            told = (self.group >= 0) & ~self.muted & self.formats.keyed
             self.plays.sound(result.keys, self.group, told)
         self._mix_and_encode(played, skipped, result)
         outgoing.fill(self.out, self._delivery.codes, self._delivery.pick)
@@ -302,12 +299,13 @@ class Plane:
         clock = reception.samples_of(packets.arrived(now_ns)[heads.row])
         if packets.due_ns is not None:
             heads.waits = reception.waits_until(packets.due_ns, clock)
-        audio = heads.payload_type == self.audio_type[slot]  # those of no agreed type count too
+        kind = self.formats.heard(slot, heads.payload_type)
+        audio = kind >= formats.AUDIO  # those of no agreed type count too
         reception.count(self.reception, heads, slot, self._mark, arrived=clock, audio=audio)
-        wrong = heads.payload_type != self.audio_type[slot]
+        wrong = kind == formats.NOTHING
         if any_of(wrong):
-            good = ~self._name_types(heads, slot, wrong)
-            heads, slot = heads.pick(good), slot[good]
+            self._name_types(heads, slot, wrong)
+            heads, slot = heads.pick(~wrong), slot[~wrong]
         self.last_ns[slot] = now_ns
         self.silent[slot] = False
         return packets, heads, slot
@@ -320,9 +318,7 @@ class Plane:
         changed: NDArray[np.bool_],
     ) -> None:
         """Latch sources that are their leg's own; only RTP of the agreed types counts."""
-        changed &= (heads.payload_type == self.audio_type[slot]) | (
-            heads.payload_type == self.dtmf_type[slot]
-        )
+        changed &= self.formats.heard(slot, heads.payload_type) != formats.NOTHING
         legs, index = np.unique(slot[changed], return_index=True)
         sources = source[changed][index]
         for leg, heard in zip(legs.tolist(), sources.tolist(), strict=True):  # once a leg
@@ -349,21 +345,19 @@ class Plane:
             leg = self.sources.claimant(int(port[at]), int(source[at]))
             if leg < 0 or not self.ready[leg]:
                 continue
-            if heads.payload_type[at] in (self.audio_type[leg], self.dtmf_type[leg]):
+            if self.formats.meaning[leg, heads.payload_type[at]] != formats.NOTHING:
                 self._heard(leg, int(source[at]))
         slot[which] = self.sources.find(port[which], source[which])
 
     def _name_types(
         self, heads: rtp.Headers, slot: NDArray[np.int64], wrong: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Count packets that are not of the agreed type; return which are no telephone-event."""
-        wrong &= heads.payload_type != self.dtmf_type[slot]
+    ) -> None:
+        """Count the packets that are of no agreed type."""
         early = wrong & ~self.ready[slot]
         noise = wrong & ~early & (heads.payload_type == _COMFORT_NOISE)
         self.counters.add("not_ready", np.count_nonzero(early))
         self.counters.add("comfort_noise", np.count_nonzero(noise))
         self.counters.add("payload_type", np.count_nonzero(wrong & ~early & ~noise))
-        return wrong
 
     def _insert(
         self,
@@ -373,7 +367,7 @@ class Plane:
         result: TickResult,
     ) -> None:
         """Put audio into the jitter rings and events into their rows."""
-        event = heads.payload_type != self.audio_type[slot]
+        event = self.formats.heard(slot, heads.payload_type) == formats.EVENT
         if any_of(event):
             self._take_events(packets, heads.pick(event), slot[event], result)
             heads, slot = heads.pick(~event), slot[~event]
@@ -383,15 +377,10 @@ class Plane:
         for turn in rtp.rounds(slot, self._mark):  # once, but for legs with several packets
             one, legs = (heads, slot) if turn is None else (heads.pick(turn), slot[turn])
             left -= len(legs)
-            jitter.insert(
-                self.jitter,
-                one,
-                legs,
-                packets.data,
-                codec=self.codec[legs],
-                counters=self.counters,
-            )
+            law = self.formats.heard(legs, one.payload_type) - formats.AUDIO
+            jitter.insert(self.jitter, one, legs, packets.data, codec=law, counters=self.counters)
             whole = (one.size == FRAME) & (packets.length[one.row] == steady.LENGTH)
+            whole &= law == self.narrow[legs]  # the short way decodes by the agreed law
             steady.learn(
                 self.steady, one, legs, whole, buffers=self.jitter, received=self.reception
             )
@@ -457,7 +446,7 @@ class Plane:
         self._count = int(used[-1]) + 1 if len(used) else 0
         self._groups = self._seating.arrange(self.group, self.links.groups)
         self.taps.arrange(self._groups)
-        self.listening.beeping = where(self.ready & (self.dtmf_type == _NO_TYPE))
+        self.listening.beeping = where(self.ready & ~self.formats.keyed)
         self.listening.tracked = self.taps.tracked(self._groups)
         sends = self.open & self.hears & (self.dest != 0)
         sends = self.wide.arrange(self._groups, sends, self.out.fresh)

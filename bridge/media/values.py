@@ -14,7 +14,8 @@ from bridge.media.takes import Taken
 class Remote:
     """What was agreed with the other side, as in `bridge.link.SetRemote`.
 
-    `expected` is the source of its SDP, 0 when it named none.
+    `expected` is the source of its SDP, 0 when it named none. `also`: further payload types that
+    it may send, with the codec's name or "TELEPHONE-EVENT"; they come before the others.
     """
 
     codec: str
@@ -26,6 +27,7 @@ class Remote:
     hears: bool = True
     relatch: bool = False
     ptime_ms: int = 20
+    also: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(slots=True)

@@ -79,6 +79,8 @@ class RemoteMedia:
         remote_sends: false when the other side will not send (its hold: recvonly or inactive).
         remote_hears: false when it does not want to receive (sendonly, inactive, c=0.0.0.0).
         dtmf_clock_hz: clock rate that the telephone-event type was given.
+        also: further payload types that the other side may send, and the encoding of each, where
+            it has answered an offer of ours; `codec` and `dtmf_payload_type` are what it named.
     """
 
     address: Address | None
@@ -88,6 +90,7 @@ class RemoteMedia:
     remote_sends: bool = True
     remote_hears: bool = True
     dtmf_clock_hz: int = 8_000
+    also: tuple[tuple[int, str], ...] = ()
 
     @property
     def held(self) -> bool:

@@ -12,7 +12,7 @@ from bridge.sip.client_tx import ClientTx
 from bridge.sip.desk import Flow
 from bridge.sip.dialog import Dialog
 from bridge.sip.offer import Chosen, Layout
-from bridge.sip.sdp import Sdp, with_origin
+from bridge.sip.sdp import Format, Sdp, parse_sdp, with_origin
 from bridge.sip.server_tx import ServerTx
 from bridge.sip.session_timer import SessionTimer
 from bridge.sip.timers import TimerOwner
@@ -256,6 +256,11 @@ class Call(TimerOwner):
             self.sdp_text = text
             self.sdp_host = self.sdp_host or host
         return with_origin(text, self.sdp_host, self.sdp_id, self.sdp_version)
+
+    def own_formats(self) -> tuple[Format, ...]:
+        """Return the formats of our stream as this side described it last."""
+        sdp = parse_sdp(self.describe(self.sdp_text, self.sdp_host))
+        return sdp.media[self.stream].formats
 
     def take(self, chosen: Chosen) -> bool:
         """Remember what was agreed; true when it differs from before."""

@@ -18,6 +18,7 @@ from bridge.sip.sdp import BadSdp, Format, Line, Media, Sdp, write_sdp
 PROTOCOL: Final = "RTP/AVP"
 DTMF: Final = "TELEPHONE-EVENT"
 DTMF_KEYS: Final = "0-15"
+G711: Final = ("PCMU", "PCMA")
 DYNAMIC_MIN: Final = 96
 """Payload types from here on mean what a call's rtpmap lines say (RFC 3551 §3)."""
 
@@ -83,7 +84,7 @@ def choose_again(sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: Rem
         chosen = _usable(index, sdp.media[index], codecs)
         if chosen is None:
             raise NoCommonCodec
-        return chosen
+        return _as_before(chosen, before)
     for other, media in enumerate(sdp.media):
         chosen = _usable(other, media, codecs)
         if chosen is not None:
@@ -91,10 +92,26 @@ def choose_again(sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: Rem
     return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
 
 
+def _as_before(chosen: Chosen, before: RemoteMedia) -> Chosen:
+    """Let the other side go on to send as it did: a number keeps its meaning (RFC 3264 §8.3.2)."""
+    now = chosen.remote
+    if (now.codec, now.dtmf_payload_type) != (before.codec, before.dtmf_payload_type):
+        return chosen
+    return replace(chosen, remote=replace(now, also=before.also))
+
+
 def read_answer(
-    sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: RemoteMedia | None
+    sdp: Sdp,
+    codecs: tuple[Codec, ...],
+    *,
+    index: int,
+    before: RemoteMedia | None,
+    ours: tuple[Format, ...],
 ) -> Chosen:
-    """Take what the other side answered to our offer, whose audio is the m= line `index`."""
+    """Take what the other side answered to our offer, whose audio is the m= line `index`.
+
+    `ours`: the formats of that line in the offer.
+    """
     if index >= len(sdp.media):
         raise NoCommonCodec("no answer to our media")
     media = sdp.media[index]
@@ -103,7 +120,30 @@ def read_answer(
     chosen = _usable(index, media, codecs)
     if chosen is None:
         raise NoCommonCodec
-    return chosen
+    also = _also(chosen.remote, ours, media.formats)
+    return replace(chosen, remote=replace(chosen.remote, also=also))
+
+
+def _also(
+    remote: RemoteMedia, ours: tuple[Format, ...], theirs: tuple[Format, ...]
+) -> tuple[tuple[int, str], ...]:
+    """Return the payload types that may come beside those of an answer to our offer.
+
+    The numbers of an answer are what we send with; its writer sends with those of our offer
+    (RFC 3264 §5.1, §6.1), or with its own, as many do. It may send any format that both list, and
+    change without a word: we follow that between the two laws of G.711.
+    """
+    codec = remote.codec
+    own = (codec.name.upper(), codec.clock_rate_hz, codec.channels)
+    laws = G711 if own[0] in G711 else ()
+    both = {item[1:] for item in ours} & {item[1:] for item in theirs}
+    may_come = {
+        item.payload_type: item.name
+        for item in (*theirs, *ours)  # ours last: they tell what comes
+        if item[1:] in both and (item[1:] == own or item.name in (DTMF, *laws))
+    }
+    known = {(codec.payload_type, own[0]), (remote.dtmf_payload_type, DTMF)}
+    return tuple(pair for pair in may_come.items() if pair not in known)
 
 
 def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | None:
@@ -152,15 +192,7 @@ def _event(media: Media, codec: Codec) -> Format | None:
 
 
 def _switched_off(before: RemoteMedia) -> RemoteMedia:
-    return RemoteMedia(
-        address=None,
-        codec=before.codec,
-        dtmf_payload_type=before.dtmf_payload_type,
-        dtmf_clock_hz=before.dtmf_clock_hz,
-        ptime_ms=before.ptime_ms,
-        remote_sends=False,
-        remote_hears=False,
-    )
+    return replace(before, address=None, remote_sends=False, remote_hears=False)
 
 
 # --- what we write ------------------------------------------------------------------------

@@ -260,7 +260,9 @@ def _read_answer(
         if body is not None:
             sdp = parse_sdp(body)
             codecs = exchange.desk.config.codecs
-            chosen = read_answer(sdp, codecs, index=call.stream, before=call.remote)
+            chosen = read_answer(
+                sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
+            )
             call.layout = call.layout or layout_of(sdp)
         elif call.early_answer is not None:
             chosen = call.early_answer
@@ -297,7 +299,9 @@ def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> bool:
         body = session_body(response)
         if body is not None:
             codecs = exchange.desk.config.codecs
-            call.early_answer = read_answer(parse_sdp(body), codecs, index=0, before=None)
+            call.early_answer = read_answer(
+                parse_sdp(body), codecs, index=0, before=None, ours=call.own_formats()
+            )
     except SipRemoteError:
         call.early_answer = None
     rack = f"{response.rseq} {tx.request.cseq} INVITE"

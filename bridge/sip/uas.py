@@ -313,7 +313,9 @@ def _answer_in_ack(exchange: Exchange, call: Call, request: Request) -> Chosen:
         raise NoCommonCodec("ACK without an answer")
     sdp = parse_sdp(body)
     codecs = exchange.desk.config.codecs
-    chosen = read_answer(sdp, codecs, index=call.stream, before=call.remote)
+    chosen = read_answer(
+        sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
+    )
     call.layout = call.layout or layout_of(sdp)
     return chosen
 

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from bridge.link import MESSAGE_BYTES_MAX, Levels, Status, decode, encode
+from bridge.link import (
+    MESSAGE_BYTES_MAX,
+    Levels,
+    OpenLeg,
+    SetRemote,
+    Status,
+    decode,
+    encode,
+)
 from bridge.media.shape import LEGS_MAX
 
 
@@ -34,3 +42,12 @@ def test_what_is_said_of_all_legs_fits_into_a_message() -> None:
     )
     longest = max(len(encode(said)), len(encode(Levels(np.column_stack([each, -each % 90])))))
     assert longest < MESSAGE_BYTES_MAX
+
+
+def test_further_payload_types_come_as_they_were_sent() -> None:
+    also = ((101, "TELEPHONE-EVENT"), (8, "PCMA"))
+    remote = SetRemote(7, "PCMU", 0, 100, 20, "192.0.2.1", 4_000, proven=True, also=also)
+    assert decode(encode(remote)) == remote
+    opened = OpenLeg(7, "192.0.2.1", 4_000, remote)
+    assert decode(encode(opened)) == opened
+    assert decode(encode(OpenLeg(7))) == OpenLeg(7)

@@ -12,6 +12,7 @@ import wave
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ async def join(bench: Bench, leg: int, phone: Phone, group: int = -1) -> None:
     bench.worker.send(SetGroup(leg, group))
 
 
-def remote(leg: int, phone: Phone, **changes: bool) -> SetRemote:
+def remote(leg: int, phone: Phone, **changes: Any) -> SetRemote:
     codec = "PCMA" if phone.codec == PCMA else "PCMU"
     host, port = phone.address
     changes.setdefault("proven", True)

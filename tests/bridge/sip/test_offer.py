@@ -16,10 +16,14 @@ from bridge.sip.offer import (
     offer_text,
     read_answer,
 )
-from bridge.sip.sdp import BadSdp, Sdp, parse_sdp, with_origin
+from bridge.sip.sdp import BadSdp, Format, Sdp, parse_sdp, with_origin
 
 CODECS = (Codec("PCMU", 0), Codec("PCMA", 8))
 LOCAL = LocalMedia("192.0.2.10", 40_000)
+
+
+OURS = (Format(0, "PCMU", 8_000, 1), Format(8, "PCMA", 8_000, 1))
+"""What an offer of ours listed, as it reads in it."""
 
 
 def offer(*lines: str, host: str = "192.0.2.20") -> Sdp:
@@ -199,13 +203,15 @@ def test_our_later_offers_keep_refused_lines_in_place() -> None:
 
 
 def test_answers_to_our_offer() -> None:
-    chosen = read_answer(offer("m=audio 30000 RTP/AVP 8"), CODECS, index=0, before=None)
+    chosen = read_answer(offer("m=audio 30000 RTP/AVP 8"), CODECS, index=0, before=None, ours=OURS)
     assert chosen.remote.codec == Codec("PCMA", 8)
     with pytest.raises(NoCommonCodec):
-        read_answer(offer(), CODECS, index=0, before=None)
+        read_answer(offer(), CODECS, index=0, before=None, ours=OURS)
     with pytest.raises(NoCommonCodec):
-        read_answer(offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=None)
-    off: Chosen = read_answer(offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=chosen.remote)
+        read_answer(offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=None, ours=OURS)
+    off: Chosen = read_answer(
+        offer("m=audio 0 RTP/AVP 0"), CODECS, index=0, before=chosen.remote, ours=OURS
+    )
     assert off.refused
 
 
@@ -304,4 +310,69 @@ def test_an_offer_within_a_call_gives_no_payload_type_a_second_meaning() -> None
 
 def test_of_several_codecs_in_an_answer_the_first_is_used() -> None:
     sdp = offer("m=audio 30000 RTP/AVP 111 0", "a=rtpmap:111 opus/48000/2")
-    assert read_answer(sdp, WIDE, index=0, before=None).remote.codec == OPUS
+    assert read_answer(sdp, WIDE, index=0, before=None, ours=OURS).remote.codec == OPUS
+
+
+# --- payload types of our offer and of its answer ---------------------------------------------
+
+RTPMAPS = (
+    "a=rtpmap:96 opus/48000/2",
+    "a=rtpmap:97 PCMA/8000",
+    "a=rtpmap:100 telephone-event/8000",
+    "a=rtpmap:99 telephone-event/48000",
+)
+
+
+@pytest.mark.parametrize(
+    ("formats", "codec", "dtmf", "also"),
+    [
+        ("0 101", 0, 101, ()),
+        ("0 100", 0, 100, ((101, "TELEPHONE-EVENT"),)),
+        ("0 8 100", 0, 100, ((8, "PCMA"), (101, "TELEPHONE-EVENT"))),
+        ("8 0", 8, None, ((0, "PCMU"),)),
+        ("0 97", 0, None, ((97, "PCMA"), (8, "PCMA"))),
+        ("0 9 18", 0, None, ()),
+        ("9 0 8", 9, None, ()),
+        ("96 0", 96, None, ((111, "OPUS"),)),
+        (
+            "96 99 100",
+            96,
+            99,
+            (
+                (100, "TELEPHONE-EVENT"),
+                (111, "OPUS"),
+                (103, "TELEPHONE-EVENT"),
+                (101, "TELEPHONE-EVENT"),
+            ),
+        ),
+    ],
+)
+def test_the_numbers_of_our_offer_are_what_its_answerer_sends_with(
+    formats: str, codec: int, dtmf: int | None, also: tuple[tuple[int, str], ...]
+) -> None:
+    """RFC 3264 §5.1 and §6.1; those of the answer are what we send with."""
+    maps = (*RTPMAPS, "a=rtpmap:101 telephone-event/8000")
+    ours = read(offer_text(WIDE, 101, LOCAL)).media[0].formats
+    sdp = offer(f"m=audio 30000 RTP/AVP {formats}", *maps)
+    remote = read_answer(sdp, WIDE, index=0, before=None, ours=ours).remote
+    assert (remote.codec.payload_type, remote.dtmf_payload_type) == (codec, dtmf)
+    assert dict(remote.also) == dict(also)
+
+
+def test_a_number_given_another_meaning_by_the_answer_comes_with_that_of_our_offer() -> None:
+    ours = read(offer_text(WIDE, 101, LOCAL)).media[0].formats
+    maps = ("a=rtpmap:101 opus/48000/2", "a=rtpmap:111 telephone-event/8000")
+    sdp = offer("m=audio 30000 RTP/AVP 101 111", *maps)
+    remote = read_answer(sdp, WIDE, index=0, before=None, ours=ours).remote
+    assert (remote.codec.payload_type, remote.dtmf_payload_type) == (101, 111)
+    assert dict(remote.also) == {111: "OPUS", 101: "TELEPHONE-EVENT"}
+
+
+def test_a_later_offer_of_the_same_numbers_changes_nothing() -> None:
+    """Nobody must begin anew for a session that is refreshed from the other side."""
+    sdp = offer("m=audio 30000 RTP/AVP 0 8 100", *RTPMAPS)
+    ours = read(offer_text(CODECS, 101, LOCAL)).media[0].formats
+    before = read_answer(sdp, CODECS, index=0, before=None, ours=ours).remote
+    assert choose_again(sdp, CODECS, index=0, before=before).remote == before
+    other = offer("m=audio 30000 RTP/AVP 8 100", *RTPMAPS)
+    assert choose_again(other, CODECS, index=0, before=before).remote.also == ()

@@ -89,6 +89,17 @@ def test_progress_answer_and_ack() -> None:
     assert up.remote.address == Address("192.0.2.20", 30_000)
 
 
+def test_what_was_offered_and_what_was_answered_may_both_come() -> None:
+    """Our 101 is what the phone sends its events with, though it wants them at 100."""
+    bench, sent = dialled()
+    answer = OFFER.replace("8 0 101", "0 100").replace("rtpmap:101", "rtpmap:100")
+    bench.hear(response(sent, 200, body=answer, headers=CONTACT))
+    up = bench.events[-1]
+    assert isinstance(up, CallAnswered)
+    assert (up.remote.codec, up.remote.dtmf_payload_type) == (Codec("PCMU", 0), 100)
+    assert up.remote.also == ((101, "TELEPHONE-EVENT"),)
+
+
 def test_a_repeated_200_gets_the_same_ack_again() -> None:
     bench, sent = dialled()
     text = response(sent, 200, body=OFFER, headers=CONTACT)

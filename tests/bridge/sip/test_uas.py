@@ -318,6 +318,7 @@ def test_without_an_offer_the_200_offers_and_the_ack_answers() -> None:
     bench.hear(request("ACK", to_tag=ok.to_tag, branch="x", body=OFFER))
     (event,) = confirmed(bench)
     assert event.remote.codec == Codec("PCMA", 8)
+    assert event.remote.also == ((0, "PCMU"),), "what else both have listed may come too"
     assert event.proven
 
 

@@ -168,6 +168,7 @@ class Call(TimerOwner):
         proven_host: where the INVITE came from; our tag was sent there.
         answered: our 200 that waits for its ACK.
         reoffer: our re-INVITE that waits for its answer; `queued` is the next one.
+        sdp_text, sdp_before: what we said last of our media, and before the running re-INVITE.
         reported: `CallEnded` was emitted.
     """
 
@@ -191,6 +192,7 @@ class Call(TimerOwner):
         "reoffer",
         "reported",
         "rseq",
+        "sdp_before",
         "sdp_host",
         "sdp_id",
         "sdp_text",
@@ -224,6 +226,7 @@ class Call(TimerOwner):
         self.sdp_id = sdp_id
         self.sdp_version = 0
         self.sdp_text = ""
+        self.sdp_before = ""
         self.sdp_host = ""
         # What waits for the other side.
         self.answered: Answered | None = None
@@ -261,6 +264,15 @@ class Call(TimerOwner):
         """Return the formats of our stream as this side described it last."""
         sdp = parse_sdp(self.describe(self.sdp_text, self.sdp_host))
         return sdp.media[self.stream].formats
+
+    def withdraw(self) -> None:
+        """Say again what was said before an offer that was refused (RFC 3261 §14.1).
+
+        It follows the refused one, so it has a version of its own (RFC 3264 §8).
+        """
+        if self.sdp_text != self.sdp_before:
+            self.sdp_version += 1
+            self.sdp_text = self.sdp_before
 
     def take(self, chosen: Chosen) -> bool:
         """Remember what was agreed; true when it differs from before."""

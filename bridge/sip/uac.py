@@ -342,6 +342,7 @@ def offer_next(exchange: Exchange, call: Call) -> None:
     text = own_offer(exchange, call, reoffer.media)
     if not reoffer.ordered and call.sdp_text:
         text = call.sdp_text  # a refresh says what was said before (RFC 4028 §7.4)
+    call.sdp_before = call.sdp_text
     exchange.launch(
         call,
         Purpose.REINVITE,
@@ -371,6 +372,7 @@ def _reinvite_refused(
     if reoffer is None or call.state is not CallState.CONFIRMED:
         return
     call.reoffer = None
+    call.withdraw()
     if status in _GONE:
         expire(exchange, call)
         return
@@ -383,7 +385,7 @@ def _reinvite_refused(
     # Anything else leaves the call as it was (RFC 3261 §14.1), but a session must be refreshed.
     exchange.desk.drop("reinvite_refused", source)
     timer = call.session_timer
-    if not reoffer.ordered and timer is not None and timer.we_refresh:
+    if timer is not None and timer.we_refresh and Timer.REFRESH not in call.timers:
         exchange.desk.arm(call, Timer.REFRESH, timer.refresh_after_ns // REFRESH_AGAIN)
     offer_next(exchange, call)
 

@@ -3,11 +3,11 @@
 import pytest
 
 from bridge.sip import session_timer
-from bridge.sip.api import CallEnded, CallMedia, EndCause, HangUp, SipConfig
+from bridge.sip.api import CallEnded, CallMedia, EndCause, HangUp, LocalMedia, Reinvite, SipConfig
 from bridge.sip.messages import Request, parse
 from bridge.sip.session_timer import SessionTimer, agree
 from bridge.units import LegId
-from tests.bridge.sip.bench import CORE, Bench, S, request, response
+from tests.bridge.sip.bench import CORE, Bench, S, Sent, request, response
 from tests.bridge.sip.pair import BRIDGE, Pair
 
 
@@ -118,6 +118,60 @@ def test_a_refused_refresh_is_tried_again_while_there_is_time() -> None:
     bench.hear(response(again, 200, headers="x: 600;refresher=uac", body=bench.sent[1].body))
     bench.wait(299 * S)
     assert bench.ends == []
+
+
+def version_of(message: Sent) -> int:
+    return int(message.body.split("\r\n")[1].split(" ")[2])
+
+
+def media_of(message: Sent) -> str:
+    return message.body[message.body.index("s=-") :]
+
+
+@pytest.mark.parametrize("status", [488, 491])
+def test_a_refresh_does_not_repeat_an_offer_that_was_refused(status: int) -> None:
+    """The session stays as it was before (RFC 3261 §14.1); the version never goes back."""
+    bench = Bench()
+    bench.confirmed_call(headers="Supported: timer\nSession-Expires: 600;refresher=uas")
+    agreed = bench.sent[1]
+    (offer,) = bench.step(Reinvite(bench.leg, LocalMedia("192.0.2.10", 40_002)))
+    bench.hear(response(offer, status))
+    for _ in range(5 if status == 491 else 0):
+        offer = bench.wait(2 * S)[0]
+        assert "m=audio 40002 " in offer.body
+        bench.hear(response(offer, status))
+    refresh = bench.wait(300 * S)[0]
+    assert media_of(refresh) == media_of(agreed)
+    assert version_of(agreed) < version_of(offer) < version_of(refresh)
+    bench.hear(response(refresh, 200, headers="x: 600;refresher=uac", body=agreed.body))
+    again = bench.wait(300 * S)[0]
+    assert again.body == refresh.body
+
+
+def test_a_refresh_that_waited_behind_orders_that_were_refused_is_made_up_for() -> None:
+    bench = Bench()
+    bench.confirmed_call(headers="Supported: timer\nSession-Expires: 600;refresher=uas")
+    bench.wait(299 * S)
+    (first,) = bench.step(Reinvite(bench.leg, LocalMedia("192.0.2.10", 40_002)))
+    bench.hear(response(first, 100))
+    bench.step(Reinvite(bench.leg, LocalMedia("192.0.2.10", 40_004)))
+    assert bench.wait(2 * S) == []
+    second = bench.hear(response(first, 488))[-1]
+    assert "m=audio 40004 " in second.body
+    assert [ack.method for ack in bench.hear(response(second, 488))] == ["ACK"]
+    (refresh,) = bench.wait(75 * S)
+    bench.hear(response(refresh, 200, headers="x: 600;refresher=uac", body=bench.sent[1].body))
+    bench.wait(299 * S)
+    assert bench.ends == []
+
+
+def test_an_order_that_is_refused_before_the_refresh_is_due_does_not_move_it() -> None:
+    bench = Bench()
+    bench.confirmed_call(headers="Supported: timer\nSession-Expires: 600;refresher=uas")
+    (order,) = bench.step(Reinvite(bench.leg, LocalMedia("192.0.2.10", 40_002)))
+    bench.hear(response(order, 488))
+    assert bench.wait(300 * S - 1) == []
+    assert [message.method for message in bench.wait(1)] == ["INVITE"]
 
 
 def test_a_refresh_that_meets_another_offer_waits_for_it() -> None:

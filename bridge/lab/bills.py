@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from bridge.lab.words import Amount, Claim, Country, PlainAmount, SettledReason, fault
 
-MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
+"""Of the years that invoices know."""
 
 
 class Minutes(Claim):

@@ -5,16 +5,19 @@ Knows a story's words and a few of the conference's orders; holds no state.
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.conference.api import ConferenceEvent, LockSession, MuteAll, SetLecture, StartSession
-from bridge.errors import OperatingTrouble
+from bridge.errors import OperatingTrouble, TollbridgeError
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.host import BY, SESSION
 from bridge.lab.phones import Phone
 from bridge.lab.steps import CallerStep
 from bridge.lab.story import CALL_ME_CODEC, Story
+from bridge.lab.verdicts import StoryResult, Verdict
 from bridge.units import MS_PER_S
+
+Result = TypeVar("Result")
 
 ORDERS: Final[Mapping[str, ConferenceEvent]] = {
     "start": StartSession(SESSION, BY),
@@ -45,6 +48,18 @@ async def all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+async def or_failed(work: Coroutine[None, None, Result], result: StoryResult) -> Result | None:
+    """Do a part of a story; what goes wrong in it, whatever it is, fails this story alone."""
+    (done,) = await asyncio.gather(work, return_exceptions=True)
+    if not isinstance(done, BaseException):
+        return done
+    if not isinstance(done, Exception):  # the end of the program, not of a story
+        raise done
+    said = str(done) if isinstance(done, TollbridgeError) else f"{type(done).__name__}: {done}"
+    result.verdicts.append(Verdict(1, "story", False, "to be run", said))
+    return None
 
 
 async def do_alone(caller: Caller, step: CallerStep) -> bool:

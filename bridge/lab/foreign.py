@@ -129,7 +129,7 @@ class ForeignRun:
             self.acted_ns = began_ns
         try:
             await self._do(step)
-        except (RemoteFault, OperatingTrouble) as failure:
+        except (RemoteFault, OperatingTrouble, InputError) as failure:
             self._note(step.line, step.text, False, "the step is done", str(failure))
         self.cast.witness.step(step.line, step.text, began_ns)
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from bridge.errors import InputError
 from bridge.lab.account import CONTRACTS, contract_table
 from bridge.lab.expectations import DTMF, Audio, Expect
+from bridge.lab.possible import check_possible
 from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
 from bridge.lab.spoken import samples_said
 from bridge.lab.steps import (
@@ -133,6 +134,7 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
         _check_name(story, name, source, ("network", name))
     _check_pjsip(story, source)
     _check_crowds(story, source)
+    check_possible(story, source)
     offered = set(story.session.toll_free)
     for index, step in enumerate(story.steps):
         path = ("steps", index)

@@ -9,6 +9,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from bridge.conference.api import (
     MuteLeg,
     Role,
 )
-from bridge.errors import OperatingTrouble, RemoteFault
+from bridge.errors import InputError, OperatingTrouble, RemoteFault
 from bridge.lab.callers import Caller
 from bridge.lab.cast import Cast
 from bridge.lab.checks import Judge
@@ -31,12 +32,14 @@ from bridge.lab.doing import (
     all_of,
     do_alone,
     gateway_of,
+    or_failed,
     refusal,
     refused,
 )
 from bridge.lab.evidence import Keeping, Witness
 from bridge.lab.foreign import Foreign, ForeignRun
 from bridge.lab.golden import difference, golden_file, golden_text
+from bridge.lab.hearing import Listened
 from bridge.lab.host import BY, Host
 from bridge.lab.phones import Phone
 from bridge.lab.pjsip_callers import Agents
@@ -119,7 +122,7 @@ class Lab:
         """Run one story and return its verdicts; what goes wrong is a verdict too."""
         result = StoryResult(story, began_ns=time.monotonic_ns())
         with tempfile.TemporaryDirectory(prefix="tollbridge-story-") as folder:
-            await self._run_in(Path(folder), result)
+            await or_failed(self._run_in(Path(folder), result), result)
         result.seconds = (time.monotonic_ns() - result.began_ns) / 1e9
         return result
 
@@ -131,38 +134,65 @@ class Lab:
         cast = Cast(story, self.engine, self.agents, witness, options.seed)
         if options.foreign is not None:
             foreign = ForeignRun(cast, result)
-            await foreign.run(options.foreign)
+            await or_failed(foreign.run(options.foreign), result)
             await witness.close(cast.everybody, foreign.listened)
             return
-        gateway = await gateway_of(story)
-        host = await Host.start(
-            story,
-            folder,
-            clock_running=options.clock_running,
-            workers=self.workers,
-            ports=options.ports,
-            gateway=gateway.address if gateway else None,
-        )
-        before = (await self.engine.counters())["late_ticks"]
-        try:
+        seen = await or_failed(self._on_our_bridge(cast, folder, result), result)
+        listened, clock = seen or ((), None)
+        await witness.close(cast.everybody, listened, clock)
+
+    async def _on_our_bridge(
+        self, cast: Cast, folder: Path, result: StoryResult
+    ) -> tuple[Sequence[Listened], object]:
+        """Run a story on a fresh bridge; return what was heard, and the bridge's clock.
+
+        Whatever goes wrong, ports, sockets and media workers are given back.
+        """
+        options = self.options
+        async with AsyncExitStack() as undo:
+            gateway = await gateway_of(cast.story)
+            if gateway is not None:
+                undo.callback(gateway.close)
+            host = await self._host(cast.story, folder, gateway)
+            before = (await self.engine.counters())["late_ticks"]
+            undo.push_async_callback(self._stop, host, result, before)
+            undo.push_async_callback(cast.close)
             run = await StoryRun.prepare(cast, host, folder, gateway=gateway)
+            result.verdicts = run.judge.verdicts
             try:
-                await run.all_steps()
+                await or_failed(run.all_steps(), result)
                 if not options.clock_running:
                     await run.golden(update=options.update_golden)
             finally:
-                result.verdicts = run.judge.verdicts
                 result.ladders = cast.ladders()
                 add_unreached(result)
-                await witness.ask(host, cast.everybody)
-                await run.close()
-        finally:
-            result.notes = self.agents.notes_of_story()
-            result.facts = tuple(host.facts)
-            behind = (await self.engine.counters())["late_ticks"] - before
-            result.late = f"{host.late_ticks()}; callers {behind}"
-            self.workers = await host.stop()
-        await witness.close(cast.everybody, run.judge.listened, host.bridge.stories.clock)
+                await cast.witness.ask(host, cast.everybody)
+        return run.judge.listened, host.bridge.stories.clock
+
+    async def _host(self, story: Story, folder: Path, gateway: Phone | None) -> Host:
+        """Start a bridge on the warm media workers, which it then has."""
+        workers, self.workers = self.workers, ()
+        async with AsyncExitStack() as undo:
+            for worker in workers:
+                undo.push_async_callback(worker.stop)
+            host = await Host.start(
+                story,
+                folder,
+                clock_running=self.options.clock_running,
+                workers=workers,
+                ports=self.options.ports,
+                gateway=gateway.address if gateway else None,
+            )
+            undo.pop_all()
+        return host
+
+    async def _stop(self, host: Host, result: StoryResult, late_before: int) -> None:
+        """Stop a story's bridge and take its media workers back."""
+        result.notes = self.agents.notes_of_story()
+        result.facts = tuple(host.facts)
+        behind = (await self.engine.counters())["late_ticks"] - late_before
+        result.late = f"{host.late_ticks()}; callers {behind}"
+        self.workers = await host.stop()
 
 
 @dataclass(slots=True)
@@ -232,7 +262,7 @@ class StoryRun:
             self.judge.acted_ns = began_ns
         try:
             await self.do(step)
-        except (RemoteFault, OperatingTrouble) as failure:
+        except (RemoteFault, OperatingTrouble, InputError) as failure:
             verdict = Verdict(step.line, step.text, False, "the step is done", str(failure))
             self.judge.verdicts.append(verdict)
         self.cast.witness.step(step.line, step.text, began_ns)

@@ -11,7 +11,7 @@ from bridge.lab.account import Product
 from bridge.lab.bills import MONTH
 from bridge.lab.expectations import Expect
 from bridge.lab.source import KeyPath, Source, suggestion
-from bridge.lab.times import parse_duration
+from bridge.lab.times import parse_day_or_instant, parse_duration
 from bridge.lab.words import (
     FACT_TYPES,
     Country,
@@ -329,6 +329,8 @@ class StepReader:
         if not isinstance(value, dict) or not {"product", "contract"} & set(value):
             raise ValueError("write `migrate: {product: integrated, contract: c1}`")
         refuse_unknown(value, MIGRATION_KEYS)
+        if "at" in value:
+            value = {**value, "at": parse_day_or_instant(str(value["at"]))}
         return MigrateStep.model_validate({**place, **value})
 
     def _finalize(self, value: Any, place: Mapping[str, Any]) -> FinalizeStep:

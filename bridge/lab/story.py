@@ -19,6 +19,7 @@ from bridge.lab.expectations import Expect
 from bridge.lab.network import Impairment
 from bridge.lab.source import Source
 from bridge.lab.steps import ExpectStep, Step
+from bridge.lab.times import parse_instant
 from bridge.lab.words import (
     NOTHING,
     TONE_APART_HZ,
@@ -60,14 +61,10 @@ def _rule(value: Any) -> str:
 
 
 def _starts_at(value: Any) -> datetime:
-    text = str(value)
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise fault(f"{text!r} is no time: write 2026-02-10T09:00-05:00") from None
-    if at.tzinfo is None:
-        raise fault(f"{text!r} has no UTC offset: write 2026-02-10T09:00-05:00")
-    return at
+        return parse_instant(str(value))
+    except ValueError as error:
+        raise fault(str(error)) from None
 
 
 def _codec(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Times as stories write them, in whole milliseconds; knows no clock."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,7 +12,12 @@ UNIT_MS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms"
 DURATION_MS_MAX: Final = 400 * UNIT_MS["d"]
 """A story that moves further than a year and a month is a slip of the pen."""
 
+YEAR_FIRST: Final = 2001
+YEAR_LAST: Final = 2098
+"""A year within those of which invoices know the months, so that a story's clock stays in them."""
+
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:\.\d+)?)")
 
 
@@ -37,6 +42,42 @@ def parse_duration(text: str) -> int:
     if not 0 < total <= DURATION_MS_MAX:
         raise ValueError(f"{text!r} is out of range: more than 0, at most 400d")
     return int(total)
+
+
+def parse_instant(text: str) -> datetime:
+    """Return a time with its offset; raise ValueError with the reason.
+
+    >>> parse_instant("2026-02-10T09:00-05:00").isoformat()
+    '2026-02-10T09:00:00-05:00'
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: write 2026-02-10T09:00-05:00") from None
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset: write 2026-02-10T09:00-05:00")
+    _need_year(text, at.year)
+    return at
+
+
+def parse_day_or_instant(text: str) -> str:
+    """Return a day, which is its midnight in an account's zone, or a time, as billing reads them.
+
+    >>> parse_day_or_instant("2026-02-10"), parse_day_or_instant("2026-02-10T09:00-05:00")
+    ('2026-02-10', '2026-02-10T09:00:00-05:00')
+    """
+    if not _DAY.fullmatch(text):
+        return parse_instant(text).isoformat()
+    try:
+        _need_year(text, date.fromisoformat(text).year)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no day: {error}") from None
+    return text
+
+
+def _need_year(text: str, year: int) -> None:
+    if not YEAR_FIRST <= year <= YEAR_LAST:
+        raise ValueError(f"{text!r} is out of range: a year from {YEAR_FIRST} to {YEAR_LAST}")
 
 
 def _sum_of_parts(text: str) -> Decimal:

@@ -164,7 +164,7 @@ class Call(TimerOwner):
         dial: the order that made it, None for an inbound call.
         media: what this side last said of its media; None before `Accept`.
         offer, chosen: the other side's offer that waits for our answer, and what we take of it.
-        remote: what is agreed.
+        remote: what is agreed; before a call of ours is answered, in a reliable provisional answer.
         proven_host: where the INVITE came from; our tag was sent there.
         answered: our 200 that waits for its ACK.
         reoffer: our re-INVITE that waits for its answer; `queued` is the next one.
@@ -177,7 +177,6 @@ class Call(TimerOwner):
         "chosen",
         "dial",
         "dialog",
-        "early_answer",
         "invite_cseq",
         "layout",
         "leg",
@@ -219,7 +218,6 @@ class Call(TimerOwner):
         self.media: LocalMedia | None = None
         self.offer: Sdp | None = None
         self.chosen: Chosen | None = None
-        self.early_answer: Chosen | None = None
         self.remote: RemoteMedia | None = None
         self.layout: Layout = ()
         self.stream = 0

@@ -100,8 +100,8 @@ def _offer(exchange: Exchange, call: Call, tx: ServerTx, source: Address) -> Non
         uas.refuse_for(exchange, tx, fault, source)
         return
     _refresh_target(call, message, tx, source)
-    if call.state in _EARLY or call.media is None:  # an UPDATE that offers nothing
-        exchange.reply(tx, 200, headers=_update_headers(exchange, call, tx))
+    if call.state in _EARLY or call.media is None:
+        _accept_early(exchange, call, tx, offer, chosen)
         return
     _accept(exchange, call, tx, call.media, offer, chosen)
 
@@ -110,8 +110,8 @@ def _blocked(call: Call, message: Request, *, with_offer: bool) -> tuple[int, st
     """Return how to refuse an offer that crosses another one (RFC 3261 §14.2, RFC 3311 §5.2)."""
     invite = message.method == "INVITE"
     if call.state is CallState.DIALLING:
-        # Ours has no answer yet.
-        return (491, "glare") if invite or with_offer else None
+        # Ours has no answer yet, unless a reliable provisional one brought it.
+        return (491, "glare") if invite or (with_offer and call.remote is None) else None
     if call.state is CallState.INVITED:
         # The first offer has no answer yet.
         return (500, "offer_too_early") if invite or with_offer else None
@@ -133,6 +133,22 @@ def _refresh_target(call: Call, message: Request, tx: ServerTx, source: Address)
     dialog = call.dialog
     dialog.target = message.contact or dialog.target
     dialog.flow = tx.flow._replace(destination=source)
+
+
+def _accept_early(
+    exchange: Exchange, call: Call, tx: ServerTx, offer: Sdp | None, chosen: Chosen | None
+) -> None:
+    """Take an UPDATE before the final answer: no session has begun that a timer could end.
+
+    What it changes is told with the answer, as all that is agreed by then.
+    """
+    headers, body = _update_headers(exchange, call, tx), b""
+    if offer is not None and chosen is not None and call.media is not None:
+        call.layout = layout_of(offer)
+        call.take(chosen)
+        body = call.describe(answer_text(offer, chosen, call.media), call.media.host)
+        headers = (*headers, ("Content-Type", limits.SDP_TYPE))
+    exchange.reply(tx, 200, headers=headers, body=body)
 
 
 def _accept(

@@ -17,6 +17,7 @@ from bridge.sip.api import (
     Dial,
     EndCause,
     Reinvite,
+    RemoteMedia,
 )
 from bridge.sip.bodies import session_body
 from bridge.sip.call import Call, CallEvent, CallState, Reoffer
@@ -28,7 +29,7 @@ from bridge.sip.exchange import Exchange
 from bridge.sip.headers import parse_uri
 from bridge.sip.indialog import own_offer
 from bridge.sip.messages import Response
-from bridge.sip.offer import Chosen, NoCommonCodec, layout_of, offer_text, read_answer
+from bridge.sip.offer import NoCommonCodec, layout_of, offer_text, read_answer
 from bridge.sip.sdp import parse_sdp
 from bridge.sip.timers import Timer
 from bridge.units import NS_PER_MS
@@ -194,7 +195,7 @@ def _heard_dial(exchange: Exchange, tx: ClientTx, response: Response, source: Ad
     elif call.state is CallState.CANCELLING:
         if Timer.CANCELLED not in tx.timers:
             _cancel(exchange, call, tx)
-    elif response.status > 100 and _prack(exchange, tx, response):
+    elif response.status > 100 and _prack(exchange, tx, response, source):
         exchange.desk.notify(CallProgress(call.leg, response.status))
 
 
@@ -225,6 +226,9 @@ def _answered(exchange: Exchange, tx: ClientTx, response: Response, source: Addr
         return
     dialog = dialog_of_response(response, tx.request, tx.flow)
     dialog.local_cseq = max(dialog.local_cseq, call.dialog.local_cseq)
+    early = call.dialog.remote_tag == tag
+    if early:
+        dialog.remote_cseq = call.dialog.remote_cseq
     tx.acked[tag] = exchange.acknowledge(dialog, tx.request.cseq)
     if call.state not in (CallState.DIALLING, CallState.CANCELLING):
         # A second phone answered too (forking): one call is enough.
@@ -236,12 +240,19 @@ def _answered(exchange: Exchange, tx: ClientTx, response: Response, source: Addr
         exchange.bye(call)
         exchange.retire(call)
         return
-    chosen = _read_answer(exchange, call, response, source)
-    call.early_answer = None
-    if chosen is None:
+    if not early:
+        _disagree(call)
+    # The first description is the answer; those that follow count for nothing (RFC 3261 §13.2.1).
+    remote = call.remote or _read_answer(exchange, call, response, source)
+    if remote is None:
         return
     exchange.keep_alive(call, session_timer.agreed_by(response))
-    exchange.desk.notify(CallAnswered(call.leg, chosen.remote))
+    exchange.desk.notify(CallAnswered(call.leg, remote))
+
+
+def _disagree(call: Call) -> None:
+    """Forget what another phone has answered (forking)."""
+    call.remote, call.layout, call.stream = None, (), 0
 
 
 def _move(exchange: Exchange, call: Call, dialog: Dialog) -> None:
@@ -253,21 +264,13 @@ def _move(exchange: Exchange, call: Call, dialog: Dialog) -> None:
 
 def _read_answer(
     exchange: Exchange, call: Call, response: Response, source: Address
-) -> Chosen | None:
+) -> RemoteMedia | None:
     """Take the answer to our offer; one that cannot be used ends the call."""
     try:
         body = session_body(response)
-        if body is not None:
-            sdp = parse_sdp(body)
-            codecs = exchange.desk.config.codecs
-            chosen = read_answer(
-                sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
-            )
-            call.layout = call.layout or layout_of(sdp)
-        elif call.early_answer is not None:
-            chosen = call.early_answer
-        else:
+        if body is None:
             raise NoCommonCodec("answer without SDP")
+        return _agree(exchange, call, body)
     except SipRemoteError as fault:
         exchange.desk.drop(fault.code, source)
         call.go(CallEvent.BAD_ANSWER)
@@ -275,11 +278,20 @@ def _read_answer(
         exchange.bye(call)
         exchange.retire(call)
         return None
+
+
+def _agree(exchange: Exchange, call: Call, body: bytes) -> RemoteMedia:
+    sdp = parse_sdp(body)
+    codecs = exchange.desk.config.codecs
+    chosen = read_answer(
+        sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
+    )
+    call.layout = call.layout or layout_of(sdp)
     call.take(chosen)
-    return chosen
+    return chosen.remote
 
 
-def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> bool:
+def _prack(exchange: Exchange, tx: ClientTx, response: Response, source: Address) -> bool:
     """Acknowledge a reliable provisional answer (RFC 3262 §4), each once and in order.
 
     False for one that is repeated or ahead of its turn: nothing may be made of it.
@@ -291,19 +303,17 @@ def _prack(exchange: Exchange, tx: ClientTx, response: Response) -> bool:
         early = dialog_of_response(response, tx.request, tx.flow)
         early.local_cseq = max(early.local_cseq, call.dialog.local_cseq)
         _move(exchange, call, early)
+        _disagree(call)
         call.rseq = 0
     if call.rseq and response.rseq != call.rseq + 1:
         return False
     call.rseq = response.rseq
     try:
         body = session_body(response)
-        if body is not None:
-            codecs = exchange.desk.config.codecs
-            call.early_answer = read_answer(
-                parse_sdp(body), codecs, index=0, before=None, ours=call.own_formats()
-            )
-    except SipRemoteError:
-        call.early_answer = None
+        if body is not None and call.remote is None:
+            _agree(exchange, call, body)
+    except SipRemoteError as fault:
+        exchange.desk.drop(fault.code, source)  # the 200 may bring a better one
     rack = f"{response.rseq} {tx.request.cseq} INVITE"
     exchange.launch(call, Purpose.PRACK, "PRACK", headers=(("RAck", rack),))
     return True
@@ -405,14 +415,13 @@ def _reinvite_accepted(
     if reoffer is None or call.state is not CallState.CONFIRMED:
         return
     before = call.remote
-    chosen = _read_answer(exchange, call, response, source)
-    if chosen is None:
+    remote = _read_answer(exchange, call, response, source)
+    if remote is None:
         return
     call.media = reoffer.media
     exchange.keep_alive(call, session_timer.agreed_by(response))
-    if reoffer.ordered or chosen.remote != before:
-        proven = call.is_proven(chosen.remote)
-        exchange.desk.notify(CallMedia(call.leg, chosen.remote, proven))
+    if reoffer.ordered or remote != before:
+        exchange.desk.notify(CallMedia(call.leg, remote, call.is_proven(remote)))
     offer_next(exchange, call)
 
 

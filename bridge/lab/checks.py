@@ -215,7 +215,9 @@ class Judge:
         if len(bills) > 1:
             wanted, seen = {str(bill.seller) for bill in bills}, {i.seller.name for i in invoices}
             name = bill_name(month, "", "sellers")
-            self.note(line, name, wanted == seen, ", ".join(wanted), ", ".join(seen))
+            self.note(
+                line, name, wanted == seen, ", ".join(sorted(wanted)), ", ".join(sorted(seen))
+            )
         for bill in bills:
             seller = (bill.seller or "") if len(bills) > 1 else ""
             meant = [one for one in invoices if seller in {"", one.seller.name}]

@@ -109,7 +109,7 @@ def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
     """Yield one comparison for each thing that a bill says."""
     if bill.lines is not None:
         wanted = "; ".join(_shown_line(one) for one in bill.lines) or "none"
-        shown = "; ".join(str(one) for one in seen.lines) or "none"
+        shown = "; ".join(sorted(map(str, seen.lines))) or "none"
         yield Difference("lines", _lines_match(bill.lines, seen.lines), wanted, shown)
     if bill.minutes is not None:
         minutes = bill.minutes.model_dump()
@@ -132,7 +132,9 @@ def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
         ("status", bill.status, seen.statuses),
     ):
         if word is not None:
-            yield Difference(name, set(words) == {word}, word, ", ".join(words) or "no invoice")
+            yield Difference(
+                name, set(words) == {word}, word, ", ".join(sorted(words)) or "no invoice"
+            )
 
 
 def _same_money(name: str, wanted: Money, amount: Decimal, currency: str) -> Difference:
@@ -141,12 +143,13 @@ def _same_money(name: str, wanted: Money, amount: Decimal, currency: str) -> Dif
 
 
 def shown_counts(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
-    """Return counts for people: names alone when each stands once.
+    """Return counts for people, names sorted, and alone when each stands once.
 
     >>> shown_counts({"ann": 1, "crowd": 500}), shown_counts({})
     ('ann, 500 crowd', 'none')
     """
-    shown = [name if count == 1 else f"{count} {name}" for name, count in counts.items() if count]
+    given = sorted((name, count) for name, count in counts.items() if count)
+    shown = [name if count == 1 else f"{count} {name}" for name, count in given]
     return ", ".join(shown) or "none"
 
 
@@ -156,7 +159,8 @@ def _shown_minutes(minutes: Mapping[str, Decimal]) -> str:
     >>> _shown_minutes({"toll_free": Decimal(1), "call_me": Decimal(0)})
     '1 min toll_free'
     """
-    return ", ".join(f"{count} min {kind}" for kind, count in minutes.items() if count) or "none"
+    given = sorted((kind, count) for kind, count in minutes.items() if count)
+    return ", ".join(f"{count} min {kind}" for kind, count in given) or "none"
 
 
 def _shown_line(line: BillLine) -> str:

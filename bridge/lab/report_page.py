@@ -21,6 +21,8 @@ from bridge.legstory import page as leg_page
 FOLDER_MARK = "@@evidence-folder@@"
 """Stands in a card where links to the evidence begin: only the report knows where it lies."""
 
+REASON_MAX = 200
+
 
 def report(results: Sequence[StoryResult], *, beside: Path, took_s: float = 0.0) -> str:
     """Return the whole report; links to evidence are relative to the folder `beside`."""
@@ -45,7 +47,7 @@ def _contents(failed: Sequence[StoryResult], held: Sequence[StoryResult]) -> Mar
         (
             _named(one, number),
             html.verdict(one.ok),
-            *([_first_reason(one)] if failed else []),
+            *([one.reason[:REASON_MAX]] if failed else []),
             f"{one.seconds:.1f} s",
         )
         for number, one in enumerate([*failed, *held])
@@ -62,16 +64,12 @@ def _named(result: StoryResult, number: int) -> Markup:
     return html.join([link, file], "")
 
 
-def _first_reason(result: StoryResult) -> str:
-    first = next(iter(result.failures()), None)
-    if first is None:
-        return "" if result.ok else "nothing was evaluated"
-    return f"line {first.line}: {first.name}: {first.observed}"[:200]
-
-
 def _placed(result: StoryResult, number: int, beside: Path) -> Markup:
     """Return a story's card with its number, its links made relative to the report."""
     card_ = Markup(result.page.replace(FOLDER_MARK, quote(_relative(result, beside))))
+    if result.differs:  # known once all have run
+        differs = f"{result.story.scenario}: {result.differs}"
+        card_ = html.join([html.element("p", differs, class_="fault"), card_])
     return html.element("div", card_, id=f"story-{number}")
 
 

@@ -44,6 +44,8 @@ def evidence(result: StoryResult) -> list[str]:
         lines.append(f"{result.story.file}:{verdict.line}: {verdict.name}")
         lines.append(f"  expected: {verdict.expected}")
         lines.append(f"  observed: {verdict.observed}")
+    if result.differs:
+        lines.append(result.differs)
     if not any(verdict.applies for verdict in result.verdicts):
         lines.append("nothing was evaluated")
     for name, ladder in result.ladders.items():
@@ -75,6 +77,7 @@ def as_json(result: StoryResult) -> dict[str, Any]:
         "scenario": result.story.scenario,
         "rules": list(result.story.rules),
         "ok": result.ok,
+        "differs": result.differs,
         "seconds": round(result.seconds, 3),
         "notes": list(result.notes),
         "late_ticks": result.late,
@@ -116,9 +119,7 @@ def junit(results: Sequence[StoryResult]) -> str:
             time=f"{result.seconds:.3f}",
         )
         if not result.ok:
-            first = next(iter(result.failures()), None)
-            message = f"line {first.line}: {first.name}: {first.observed}" if first else "empty"
-            failure = ElementTree.SubElement(case, "failure", message=_clean(message))
+            failure = ElementTree.SubElement(case, "failure", message=_clean(result.reason))
             failure.text = _clean("\n".join(evidence(result)))
         if result.files:  # in the manner that Jenkins, GitLab and others show attachments
             out = ElementTree.SubElement(case, "system-out")

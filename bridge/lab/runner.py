@@ -166,6 +166,7 @@ class Lab:
             finally:
                 result.ladders = cast.ladders()
                 add_unreached(result)
+                result.notes = tuple(run.notes)
                 await cast.witness.ask(host, cast.everybody)
         return run.judge.listened, host.bridge.stories.clock
 
@@ -188,7 +189,7 @@ class Lab:
 
     async def _stop(self, host: Host, result: StoryResult, late_before: int) -> None:
         """Stop a story's bridge and take its media workers back."""
-        result.notes = self.agents.notes_of_story()
+        result.notes = (*result.notes, *self.agents.notes_of_story())
         result.facts = tuple(host.facts)
         behind = (await self.engine.counters())["late_ticks"] - late_before
         result.late = f"{host.late_ticks()}; callers {behind}"
@@ -201,6 +202,7 @@ class StoryRun:
 
     Attributes:
         keyed_at: conference time of each caller's last key: his waiting time counts from there.
+        notes: what was not done that was asked for.
     """
 
     cast: Cast
@@ -211,6 +213,7 @@ class StoryRun:
     keyed_at: dict[str, ConfMs] = field(default_factory=dict)
     cancelled: bool = False
     killed: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     async def prepare(
@@ -426,10 +429,17 @@ class StoryRun:
             self.judge.note(line, "end of the story", False, "every leg is over", left)
 
     async def golden(self, *, update: bool) -> None:
-        """Compare the bill with the one that is kept beside the story, or keep this one."""
+        """Compare the bill with the one that is kept beside the story, or keep this one.
+
+        Where none is kept yet, a story that expects no bill at its end is given none: what it
+        costs was never looked at. Its result says so.
+        """
         file = golden_file(self.story.file)
         there = await asyncio.to_thread(file.exists)
-        if not (there or update) or not self.story.expects_bill():
+        if update and not there and not self.story.expects_bill():
+            self.notes.append(f"no {file.name} is kept: it expects no bill at its end")
+            update = False
+        if not (there or update):
             return
         seen = golden_text(await self.host.invoices())
         if update and all(verdict.ok for verdict in self.judge.verdicts):

@@ -61,6 +61,7 @@ class StoryResult:
         page: its card of the report, HTML; "" when none was wanted.
         folder: where its evidence is kept; "" when none is.
         files: what is in it.
+        differs: how this run differs from the first of the same story; "" when it does not.
     """
 
     story: Story
@@ -74,11 +75,23 @@ class StoryResult:
     page: str = ""
     folder: str = ""
     files: tuple[str, ...] = ()
+    differs: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether everything held, and there was something to hold."""
-        return any(verdict.applies for verdict in self.verdicts) and not self.failures()
+        """Whether everything held, as in each earlier run, and there was something to hold."""
+        judged = any(verdict.applies for verdict in self.verdicts)
+        return judged and not self.failures() and not self.differs
+
+    @property
+    def reason(self) -> str:
+        """Why it is no success, in a line: what failed first; "" when it is one."""
+        if self.ok:
+            return ""
+        first = next(iter(self.failures()), None)
+        if first is not None:
+            return f"line {first.line}: {first.name}: {first.observed}"
+        return self.differs or "nothing was evaluated"
 
     def failures(self) -> list[Verdict]:
         """Return what did not hold."""
@@ -86,7 +99,10 @@ class StoryResult:
 
 
 def unequal(results: Sequence[StoryResult]) -> list[str]:
-    """Return how runs of the same story differ: in a verdict, or in anything of a bill."""
+    """Return how runs of the same story differ: in a verdict, or in anything of a bill.
+
+    Each run that differs from the first knows it from then on, for all reports.
+    """
     first: dict[str, StoryResult] = {}
     found = []
     for result in results:
@@ -96,9 +112,18 @@ def unequal(results: Sequence[StoryResult]) -> list[str]:
             continue
         for one, two in itertools.zip_longest(_repeatable(other), _repeatable(result)):
             if one != two:
-                found.append(f"{file}: runs differ: {one} and {two}")
+                result.differs = f"runs differ: {_shown(one)}, and now {_shown(two)}"
+                found.append(f"{file}: {result.differs}")
                 break
     return found
+
+
+def _shown(one: tuple[int, str, bool, str] | None) -> str:
+    if one is None:
+        return "no such verdict"
+    line, name, ok, observed = one
+    how = "held" if ok else "did not hold"
+    return f"line {line}: {name} {how}" + (f" ({observed})" if observed else "")
 
 
 def _repeatable(result: StoryResult) -> list[tuple[int, str, bool, str]]:

@@ -61,12 +61,15 @@ class Summary:
         rate: calls a second that were made while any were.
         setup_ms: p50, p95, p99, max of INVITE to 200.
         packets: received by all; `pps_mean`, `pps_min`: a second of a caller, all seconds and
-            the worst one; `pps_least`: the caller who had least, over all his seconds.
+            the worst one; `pps_least`: the caller who had least, over all his seconds, None when
+            that is not known.
         loss, late, gaps, gap_ms_max, jitter_ms: of what callers received.
         judged, holed, voices: ears examined, ears with too many holes, voices due in them.
         missing, wrong, own: faults in them, and some `examples`.
         silent_seconds: a caller who received nothing for a second; `unheard`: callers whom no
             listener heard in a turn though he talked: one-way audio, either way.
+        unsettled: callers who were connected and never settled for a second: nobody listened to
+            them, nor they to anybody. Whose organizer's call failed are such.
         heard_talkers, listeners: how many different callers the sample covered.
         delay_ms: p50, p95, max of a voice through the bridge.
         mos, mos_min: mean of the seconds, and the worst caller's.
@@ -84,7 +87,7 @@ class Summary:
     packets: int = 0
     pps_mean: float = 0.0
     pps_min: int = 0
-    pps_least: float = 0.0
+    pps_least: float | None = None
     loss: float = 0.0
     late: float = 0.0
     gaps: int = 0
@@ -97,6 +100,7 @@ class Summary:
     wrong: int = 0
     own: int = 0
     examples: list[Fault] = field(default_factory=list)
+    unsettled: int = 0
     listeners: int = 0
     heard_talkers: int = 0
     silent_seconds: int = 0
@@ -220,7 +224,21 @@ def _callers(result: Summary, totals: dict[str, Any]) -> None:
             rates.append(packets / seconds)
     result.mos_min = round(min(scores, default=0.0), 2)
     result.mos = round(statistics.fmean(scores), 2) if scores else 0.0
-    result.pps_least = round(min(rates, default=0.0), 2)
+    result.pps_least = round(min(rates), 2) if rates else None
+
+
+def never_settled(book: Book, steady_seconds: Sequence[int], before_ns: int) -> int:
+    """Return how many callers were connected before a moment and never settled for a second.
+
+    Calls that ended though nobody had asked for it are counted as dropped.
+    """
+    connected = {call.caller: call.connected_ns for call in book.calls if call.connected_ns}
+    dropped = {one.caller for one in book.lost}
+    return sum(
+        not steady_seconds[caller]
+        for caller, at_ns in connected.items()
+        if at_ns < before_ns and caller not in dropped
+    )
 
 
 def percent(part: float, whole: float) -> float:

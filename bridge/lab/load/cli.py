@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import math
 import signal
 import sys
 from collections.abc import Mapping
@@ -82,6 +83,7 @@ def load(
 
     Exit code 0: everything held; 1: a limit broke; 2: bad input, or nothing to load.
     """
+    _are_numbers(context.params)
     plan, limits = _plan(context.params), _limits(context.params)
     _can_write("--json", json_file)
     _can_write("--html", html)
@@ -139,6 +141,13 @@ def _limits(given: Mapping[str, Any]) -> Limits:
         mos_min=given["min_mos"],
         pps_min=pps,
     )
+
+
+def _are_numbers(given: Mapping[str, Any]) -> None:
+    """Refuse what is no number: nothing is above it or below, so no limit of it ever breaks."""
+    for name, value in given.items():
+        if isinstance(value, float) and math.isnan(value):
+            raise InputError(f"--{name.replace('_', '-')}", "nan", "a number")
 
 
 def _profile(word: str) -> Profile:

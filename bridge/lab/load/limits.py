@@ -31,7 +31,7 @@ class Limits:
 
     def broken(self, summary: Summary) -> list[str]:
         """Return what a run broke, a sentence each; nothing when it passed."""
-        return [*self._counts(summary), *self._measures(summary), *_known(summary)]
+        return [*self._counts(summary), *self._measures(summary), *self._known(summary)]
 
     def _counts(self, s: Summary) -> Iterator[str]:
         failed = s.calls - s.connected
@@ -52,19 +52,18 @@ class Limits:
         yield from _over("delay p95 [ms]", p95, self.delay_p95_ms_max)
         if self.mos_min is not None and s.mos_min < self.mos_min:
             yield f"MOS {s.mos_min:g}: at least {self.mos_min:g} was asked for"
-        least = s.pps_least or s.pps_mean
+        least = s.pps_mean if s.pps_least is None else s.pps_least
         if self.pps_min is not None and least < self.pps_min:
             yield f"packets a second {least:g}: at least {self.pps_min:g} was asked for"
 
-
-def _known(s: Summary) -> Iterator[str]:
-    """Yield what keeps a run from saying anything."""
-    if not s.judged and s.failures:
-        return
-    if not s.judged:
-        yield "no listener could be judged: nobody stayed in for long enough"
-    elif percent(s.holed, s.judged + s.holed) > HOLED_MAX_PERCENT:
-        yield f"{s.holed} of {s.judged + s.holed} ears had too many holes to be judged"
+    def _known(self, s: Summary) -> Iterator[str]:
+        """Yield what keeps a run from saying anything, unless more calls failed than may."""
+        yield from _over("connected callers nobody listened to", s.unsettled, self.failures_max)
+        if s.judged:
+            if percent(s.holed, s.judged + s.holed) > HOLED_MAX_PERCENT:
+                yield f"{s.holed} of {s.judged + s.holed} ears had too many holes to be judged"
+        elif s.calls - s.connected <= self.failures_max:
+            yield "no listener could be judged: nobody stayed in for long enough"
 
 
 def _over(what: str, value: float, most: float | None, more: str = "") -> Iterator[str]:

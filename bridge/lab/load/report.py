@@ -80,13 +80,14 @@ def rows(summary: Summary) -> Iterator[tuple[str, str]]:
     if s.dropped:
         yield "dropped", _by(s.dropped)
     yield "set-up (INVITE to 200)", _times(s.setup_ms)
-    least = f", least of a caller {s.pps_least:g}" if s.pps_least else ""
+    least = "" if s.pps_least is None else f", least of a caller {s.pps_least:g}"
     yield "packets a second", f"{s.pps_mean:g}{least}, worst second of one {s.pps_min}"
     yield "received", f"{s.packets} packets, lost {s.loss:g} %, late {s.late:g} %"
     longest = f"longest {s.gap_ms_max:g} ms, jitter {s.jitter_ms:g} ms"
     yield "gaps", f"{s.gaps} of 60 ms or more, {longest}"
     ears = f"{s.judged} turns heard by {s.listeners} listeners: {s.voices} voices due"
     holed = f"; {s.holed} turns had too many holes to tell" if s.holed else ""
+    holed += f"; nobody listened to {s.unsettled} connected callers" if s.unsettled else ""
     yield "who hears whom", f"{ears}, {s.missing} missing, {s.wrong} wrong, {s.own} own{holed}"
     silent = f"{s.silent_seconds} seconds of a caller without a packet"
     yield "one-way audio", f"{silent}, {s.unheard} callers heard by nobody"

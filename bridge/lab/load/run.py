@@ -9,9 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from bridge.errors import OperatingTrouble
-from bridge.lab.load.book import Book, Summary, summarise
+from bridge.lab.load.book import Book, Summary, never_settled, summarise
 from bridge.lab.load.calls import Calls, number_of
 from bridge.lab.load.engine import EngineSettings
 from bridge.lab.load.host import OwnBridge, plan_for
@@ -24,6 +25,9 @@ from bridge.lab.load.worst import WorstLeg, worst_legs
 from bridge.lab.phones import Phone
 from bridge.legstory.build import Story
 from bridge.units import NS_PER_S
+
+KEYED_S: Final = 5.0
+"""Until a caller has keyed, and has been in for a whole second after he settled."""
 
 Watcher = Callable[["Load", str], None]
 """Told each second, and at each change of stage ("calling", "load", "hanging up")."""
@@ -189,6 +193,7 @@ async def _whole(load: Load, limits: Limits) -> Result:
     load.enter("hanging up")
     await load.calls.hang_up()
     summary = summarise(load.book, began_ns, ended_ns, totals=totals)
+    summary.unsettled = _unsettled(load, totals, ended_ns)
     return Result(
         plan=plan,
         summary=summary,
@@ -219,6 +224,9 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
             break
         await load.listening.done()
         summary = summarise(load.book, since_ns, time.monotonic_ns())
+        if summary.failures:  # an organizer's may be among them
+            totals = await load.engine.totals()
+            summary.unsettled = _unsettled(load, totals, time.monotonic_ns())
         steps.append(Step(inside, summary, tuple(limits.broken(summary))))
         if steps[-1].broken:
             break
@@ -228,6 +236,7 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
     load.enter("hanging up")
     await load.calls.hang_up()
     summary = summarise(load.book, began_ns, ended_ns, totals=totals)
+    summary.unsettled = _unsettled(load, totals, ended_ns)
     return Result(
         plan=plan,
         summary=summary,
@@ -241,6 +250,12 @@ async def _search(load: Load, limits: Limits, step: int) -> Result:
         searched=True,
         worst=worst_legs(load.book, totals, plan),
     )
+
+
+def _unsettled(load: Load, totals: dict[str, Any], until_ns: int) -> int:
+    """Return how many callers nobody listened to though they were connected for long enough."""
+    before_ns = until_ns - int((load.plan.settle_s + KEYED_S) * NS_PER_S)
+    return never_settled(load.book, totals["steady_seconds"], before_ns)
 
 
 def engine_settings(plan: LoadPlan, host: str) -> EngineSettings:

@@ -5,14 +5,16 @@ import os
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
 from bridge.errors import InputError
-from bridge.lab import crew
+from bridge.lab import crew, reports
 from bridge.lab.cli import TEMPLATE, app
 from bridge.lab.golden import difference, golden_file
+from bridge.lab.report_page import report
 from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.selection import load_checked, with_tags
 from bridge.lab.story import Story
@@ -82,6 +84,27 @@ def test_runs_of_one_story_must_have_equal_verdicts_and_bills(tmp_path: Path) ->
     assert unequal([first, StoryResult(story, [heard])])
 
 
+def test_a_run_that_differs_fails_in_every_report(tmp_path: Path) -> None:
+    story = load_checked(written(tmp_path, "a.yaml", TEMPLATE))
+    runs = [
+        StoryResult(story, [Verdict(9, "bill.lines", True, "x", seen)], page="<p>card</p>")
+        for seen in ("x", "y", "x")
+    ]
+    said = "runs differ: line 9: bill.lines held (x), and now line 9: bill.lines held (y)"
+    assert unequal(runs) == [f"{story.file}: {said}"]
+    assert [one.ok for one in runs] == [True, False, True]
+    assert runs[1].reason == said
+    suite = ElementTree.fromstring(reports.junit(runs)).find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "1"
+    assert [one.get("message") for one in suite.iter("failure")] == [said]
+    rows = [json.loads(line) for line in reports.json_lines(runs).splitlines()]
+    assert [(row["ok"], row["differs"]) for row in rows] == [(True, ""), (False, said), (True, "")]
+    page = report(runs, beside=tmp_path)
+    assert "2 of 3 stories held, 1 failed." in page
+    assert page.count(said) == 2, "among all stories, and above its card"
+
+
 async def test_a_bill_is_kept_beside_the_story_and_compared(tmp_path: Path) -> None:
     story = load_checked(written(tmp_path, "a.yaml", TEMPLATE))
     golden = golden_file(story.file)
@@ -103,6 +126,24 @@ async def test_a_bill_is_kept_beside_the_story_and_compared(tmp_path: Path) -> N
     assert failure.name == "bill.golden"
     assert '-        "amount": "0.66",' in failure.observed
     assert '+        "amount": "0.60",' in failure.observed
+
+
+async def test_a_bill_that_is_kept_is_compared_whatever_the_story_expects(tmp_path: Path) -> None:
+    text = TEMPLATE[: TEMPLATE.index("  bill:")]
+    story = load_checked(written(tmp_path, "a.yaml", text))
+    golden = golden_file(story.file)
+    lab = Lab.open(LabOptions(update_golden=True))
+    try:
+        first = await lab.run(story)
+        golden.write_text("[]\n")
+        lab.options = LabOptions()
+        second = await lab.run(story)
+    finally:
+        await lab.close()
+    assert first.ok
+    assert first.notes == ("no a.bill.json is kept: it expects no bill at its end",)
+    assert [verdict.name for verdict in second.failures()] == ["bill.golden"]
+    assert second.notes == ()
 
 
 async def test_a_story_that_fails_gives_no_bill_to_keep(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bills as stories compare them with invoices."""
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -42,3 +43,22 @@ def test_lines_that_are_left_over_or_missing_do_not_match() -> None:
     assert not lines([US], {"country": "US"}, {"minutes": 10}).ok
     assert not lines([US, US], {"country": "US"}, {"country": "FR"}).ok
     assert lines([US] * 400, *[{"country": "US"}] * 400).ok
+
+
+def test_what_is_shown_of_a_bill_does_not_depend_on_the_order_of_lines() -> None:
+    """Two runs of one story are compared by it."""
+    wanted = {"lines": [{}, {}], "minutes": {}, "reasons": {"billable": 1}, "seller": "A"}
+    bill = Bill.model_validate(wanted)
+    one = BillSeen(lines=[US, FR], reasons=Counter(["billable", "included"]))
+    one.minutes.update(toll_free=Decimal(1), call_me=Decimal(2))
+    one.sellers.update(["A", "B"])
+    other = BillSeen(lines=[FR, US], reasons=Counter(["included", "billable"]))
+    other.minutes.update(call_me=Decimal(2), toll_free=Decimal(1))
+    other.sellers.update(["B", "A"])
+    assert [each.observed for each in compare(bill, one)] == [
+        "toll_free FR 10 min 0.90; toll_free US 10 min 0.60",
+        "2 min call_me, 1 min toll_free",
+        "billable, included",
+        "A, B",
+    ]
+    assert list(compare(bill, one)) == list(compare(bill, other))

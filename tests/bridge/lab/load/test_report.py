@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from bridge.lab.load import report
-from bridge.lab.load.book import Book, CallLost, CallMade, Summary, percentiles, summarise
+from bridge.lab.load.book import (
+    Book,
+    CallLost,
+    CallMade,
+    Summary,
+    never_settled,
+    percentiles,
+    summarise,
+)
 from bridge.lab.load.ears import Fault, Heard
 from bridge.lab.load.limits import Limits
 from bridge.lab.load.mos import MOS_BEST, mos, r_factor
@@ -168,7 +176,21 @@ GOOD = Summary(
         ({"delay_ms": {"p95": 90.0}}, {"delay_p95_ms_max": 60.0}, "delay p95"),
         ({"mos_min": 3.9}, {"mos_min": 4.0}, "MOS 3.9: at least 4"),
         ({"pps_least": 48.0}, {"pps_min": 49.0}, "packets a second 48"),
+        ({"pps_least": 0.0}, {"pps_min": 49.0}, "packets a second 0: at least 49"),
+        ({"pps_least": None}, {"pps_min": 49.0}, ""),
+        ({"pps_least": None, "pps_mean": 48.0}, {"pps_min": 49.0}, "packets a second 48"),
         ({"judged": 0}, {}, "no listener could be judged"),
+        (
+            {"judged": 0, "calls": 4, "connected": 0, "failures": {"503": 4}},
+            {"failures_max": 4},
+            "no listener could be judged",
+        ),
+        (
+            {"connected": 8, "failures": {"503": 2}, "unsettled": 9},
+            {"failures_max": 2},
+            "connected callers nobody listened to 9: at most 2 allowed",
+        ),
+        ({"unsettled": 2}, {"failures_max": 2}, ""),
         ({"holed": 2}, {}, "2 of 7 ears had too many holes"),
         ({}, {"loss_max": 0.0, "mos_min": 4.4, "pps_min": 49.0}, ""),
     ],
@@ -184,6 +206,35 @@ def test_each_limit_breaks_by_itself(
 def test_a_run_in_which_no_call_came_through_fails_by_its_calls() -> None:
     broken = Limits().broken(Summary(calls=3, failures={"404": 3}))
     assert broken == ["calls failed 3 (404: 3): at most 0 allowed"]
+
+
+def test_who_is_connected_for_long_and_never_settles_is_counted() -> None:
+    """Caller 0 was refused, so nobody opened his conference: the others wait in it unheard."""
+    calls = [
+        CallMade(0, 0, None, "503"),
+        CallMade(0, 1, 5.0, connected_ns=1 * S),
+        CallMade(0, 2, 5.0, connected_ns=1 * S),
+        CallMade(0, 3, 5.0, connected_ns=9 * S),
+        CallMade(0, 4, 5.0, connected_ns=1 * S),
+        CallMade(0, 5, 5.0, connected_ns=1 * S),
+        CallMade(8 * S, 5, 5.0, connected_ns=9 * S),
+    ]
+    made = Book(calls=calls, lost=[CallLost(2 * S, 2, "bye")])
+    assert never_settled(made, [0, 0, 0, 0, 7, 0], 8 * S) == 1, "3 and 5 came late, 2 was dropped"
+    found = replace(summarise(made, 0, 9 * S), unsettled=1)
+    assert dict(report.rows(found))["who hears whom"].endswith(
+        "nobody listened to 1 connected callers"
+    )
+
+
+def test_a_worst_caller_without_any_packet_is_told() -> None:
+    totals = {**TOTALS, "steady_packets": [0] + [1_000] * 19}
+    summary = summarise(book(), 0, 8 * S, totals=totals)
+    assert summary.pps_least == 0.0
+    assert "least of a caller 0," in dict(report.rows(summary))["packets a second"]
+    assert Limits(pps_min=49.0).broken(replace(GOOD, pps_least=0.0))
+    nobody: dict[str, list[int]] = {key: [] for key in TOTALS}
+    assert summarise(book(), 0, 8 * S, totals=nobody).pps_least is None
 
 
 def test_text_json_and_page_say_the_same() -> None:

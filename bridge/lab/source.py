@@ -17,6 +17,10 @@ from bridge.errors import InputError
 FILE_BYTES_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 30
 NODES_MAX: Final = 100_000
+DIGITS_MAX: Final = 19
+"""What is longer is no number in any story, and is kept as text."""
+
+TOO_DEEP: Final = f"nested too deep or too long: at most {DEPTH_MAX} levels, {NODES_MAX} values"
 
 KeyPath = tuple[str | int, ...]
 """Keys and indexes from the root of a file to one value."""
@@ -82,6 +86,26 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]!r}?" if near else ""
 
 
+class _TooDeep(Exception):
+    def __init__(self, line: int) -> None:
+        super().__init__(TOO_DEEP)
+        self.line = line
+
+
+class _Shallow(yaml.SafeLoader):
+    """Composes no deeper than a story can be: PyYAML itself goes on until the stack is full."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if parent is not None and self.depth > DEPTH_MAX:
+            raise _TooDeep(parent.start_mark.line + 1)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def read_source(file: Path) -> Source:
     """Read a YAML file, or raise StoryRefused with the line of the fault."""
     source = Source(file)
@@ -92,9 +116,11 @@ def read_source(file: Path) -> Source:
     if len(data) > FILE_BYTES_MAX:
         raise StoryRefused(file, [Problem(1, f"larger than {FILE_BYTES_MAX} bytes")])
     try:
-        root = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+        root = yaml.compose(data.decode(), Loader=_Shallow)
     except UnicodeDecodeError as error:
         raise StoryRefused(file, [Problem(1, f"is not UTF-8: {error.reason}")]) from error
+    except _TooDeep as error:
+        raise StoryRefused(file, [Problem(error.line, TOO_DEEP)]) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         message = f"is not YAML: {error.problem or error.context}"
@@ -112,7 +138,7 @@ def read_source(file: Path) -> Source:
 def _value(node: yaml.Node, path: KeyPath, source: Source) -> Any:
     source.lines.setdefault(path, node.start_mark.line + 1)
     if len(path) > DEPTH_MAX or len(source.lines) > NODES_MAX:  # aliases may refer to themselves
-        raise StoryRefused(source.file, [Problem(source.line_of(path), "nested too deep")])
+        raise StoryRefused(source.file, [Problem(source.line_of(path), TOO_DEEP)])
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, source)
     if isinstance(node, yaml.SequenceNode):
@@ -127,7 +153,8 @@ def _scalar(node: yaml.Node) -> Any:
         return None
     if text.lower() in {"true", "false"} and tag == "bool":
         return text.lower() == "true"
-    if tag == "int" and text.isdigit() and not (len(text) > 1 and text[0] == "0"):
+    digits = text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+    if tag == "int" and digits and not (len(text) > 1 and text[0] == "0"):
         return int(text)
     return text
 

@@ -37,6 +37,8 @@ def samples_said(voice: Voice) -> Pcm:
         pcm = read_wav(file)
     except OSError as error:
         raise InputError("voice", voice.sound, f"a WAV file: {error.strerror}") from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError("voice", voice.sound, f"a WAV file: {error}") from None
     if not SAMPLE_RATE_HZ <= len(pcm) <= SECONDS_MAX * SAMPLE_RATE_HZ:
         length = f"{len(pcm) / SAMPLE_RATE_HZ:.1f} s"
         raise InputError(f"voice {voice.sound}", length, f"from 1 to {SECONDS_MAX} s")

@@ -62,6 +62,8 @@ def test_files_that_cannot_be_said_are_refused(
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="No such file"):
         samples_said(Voice(sound="nowhere.wav"))
+    with pytest.raises(InputError, match="null byte"):
+        samples_said(Voice(sound="a\0.wav"))
 
 
 def test_what_was_heard_is_scored_against_what_was_said_at_that_place() -> None:

@@ -318,6 +318,12 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ("scenario: no steps\ncallers: {ann: {via: voip}}\n", "1: steps must be a list"),
         ("a: &a [*a]\n", "1: "),
         (f"a: [{'x,' * (NODES_MAX + 1)}]\n", "1: nested too deep"),
+        (f"a: 1\nb: {'[' * 3_000}{']' * 3_000}\n", "2: nested too deep"),
+        (f"a: 1\nb: {'{a: ' * 3_000}1{'}' * 3_000}\n", "2: nested too deep"),
+        (changed("start: on_command", f"access_code: {'9' * 5_000}"), "3: session.access_code: "),
+        (changed("start: on_command", f"participants_max: {'9' * 5_000}"), "3: session.partici"),
+        (changed("start: on_command", "participants_max: !!int ²"), "3: session.participants_max"),
+        (changed("tone 440", '"a\\0.wav"'), "7: voice: "),
     ],
 )
 def test_what_is_no_story_is_refused_with_its_line(

@@ -221,7 +221,8 @@ class Judge:
         for bill in bills:
             seller = (bill.seller or "") if len(bills) > 1 else ""
             meant = [one for one in invoices if seller in {"", one.seller.name}]
-            for one in compare(bill, bill_of(meant)):
+            running = self.host.clock_running
+            for one in compare(bill, bill_of(meant), clock_running=running):
                 name = bill_name(month, seller, one.name)
                 self.note(line, name, one.ok, one.expected, one.observed)
 

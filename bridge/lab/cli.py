@@ -129,6 +129,8 @@ def run(
     ] = None,
 ) -> None:
     """Run stories; exit 0 when all held, 1 when one failed, 2 when a file is wrong."""
+    if target_keys is not None and target is None:
+        raise InputError("--target-keys", target_keys, "--target, whose callers key them")
     stories = _stories(paths, expression, tag or ()) * repeat
     if seed is not None:
         random.Random(seed).shuffle(stories)

@@ -24,8 +24,9 @@ from bridge.logs import set_up_logs
 
 JOBS_MAX: Final = 8
 PORTS_FIRST: Final = 40_000
-PORTS_PER_JOB: Final = 600
-"""Each job's bridge takes its RTP ports from a range of its own."""
+PORTS_END: Final = 64_000
+PORTS_PER_JOB: Final = (PORTS_END - PORTS_FIRST) // JOBS_MAX
+"""Each job's bridge takes its RTP ports, two a leg, from a range of its own."""
 
 END_S: Final = 10.0
 

@@ -19,10 +19,11 @@ from bridge.lab.callers import Caller, Target
 from bridge.lab.cast import Cast
 from bridge.lab.checks import shown_audio
 from bridge.lab.doing import StepFailed, all_of, do_alone, refusal
-from bridge.lab.expectations import Expect
+from bridge.lab.expectations import Audio, Expect
 from bridge.lab.hearing import Listened
+from bridge.lab.ladders import Ladder, keys_of
 from bridge.lab.steps import AdvanceStep, CallerStep, ExpectStep, Step, TogetherStep, WaitStep, acts
-from bridge.lab.story import CallerSpec, Story
+from bridge.lab.story import CallerSpec, Story, entry_keys
 from bridge.lab.verdicts import StoryResult, Verdict, checks_of_expect, final_line
 from bridge.sip.api import Address
 from bridge.units import MS_PER_S
@@ -73,15 +74,18 @@ class Foreign:
 
     def target(self, story: Story, caller: CallerSpec, plan: NumberPlan) -> Target:
         """Return whom a caller dials and what he keys."""
-        code, pin = story.session.access_code, story.session.organizer_pin
-        organizer = caller.role == "organizer"
-        if caller.via == "voip":
-            user, keys = code, f"*0{pin}#" if organizer else ""
-        else:
+        session = story.session
+        keys = entry_keys(
+            caller,
+            code=session.access_code,
+            security_code=session.security_code,
+            pin=session.organizer_pin,
+        )
+        user = session.access_code
+        if caller.via != "voip":
             kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
             did = plan.did(caller.country or "", kind)
             user = did.e164 if did else ""
-            keys = f"{code}#*{pin}#" if organizer else f"{code}#"
         user = caller.dials or self.user or user
         if self.keys is not None:
             keys = self.keys
@@ -148,7 +152,17 @@ class ForeignRun:
             case _:
                 self._skip(step.line, step.text)
 
+    @property
+    def _called(self) -> frozenset[str]:
+        """Who is called by the bridge: one that is not ours calls nobody (R14)."""
+        callers = self.story.callers.items()
+        return frozenset(name for name, spec in callers if spec.via == "call-me")
+
     async def _callers_do(self, step: CallerStep) -> None:
+        who = [name for name in step.who if name not in self._called]
+        if len(who) < len(step.who):
+            self._skip(step.line, step.text)
+
         async def one(caller: Caller) -> None:
             if step.verb == "is refused":
                 status, observed = await refusal(caller)
@@ -159,11 +173,11 @@ class ForeignRun:
             elif not await do_alone(caller, step):
                 raise StepFailed(f"{step.verb}: not against a bridge that is not ours")
 
-        await all_of([one(caller) for name in step.who for caller in self.cast.callers[name]])
+        await all_of([one(caller) for name in who for caller in self.cast.callers[name]])
 
     async def _listen(self, step: ExpectStep) -> None:
         """Judge what is heard; the rest does not apply."""
-        audio = step.expect.audio
+        audio, _ = self._judged(step.expect)
         listening = await observing.listen(self.cast, audio, self.acted_ns)
         for name, heard in (await listening.judged()).items():
             self.listened.append(Listened(step.line, name, audio[name], heard))
@@ -172,13 +186,32 @@ class ForeignRun:
         self._not_applicable(step.line, step.expect)
 
     async def _sip(self, line: int, expect: Expect) -> None:
-        for name, one in await observing.sip(self.cast, expect.sip):
+        _, ladders = self._judged(expect)
+        for name, one in await observing.sip(self.cast, ladders):
             self._note(line, f"sip.{name}.{one.key}", one.ok, one.expected, one.observed)
 
     def _not_applicable(self, line: int, expect: Expect) -> None:
+        audio, ladders = self._judged(expect)
+        judged = [
+            *audio,
+            *(f"sip.{name}.{key}" for name in ladders for key in keys_of(ladders[name])),
+        ]
         for check in checks_of_expect(expect, line):
-            if check.name not in expect.audio and not check.name.startswith("sip."):
+            if check.name not in judged:
                 self._skip(line, check.name)
+
+    def _judged(self, expect: Expect) -> tuple[dict[str, Audio], dict[str, Ladder]]:
+        """Return what is heard, and the SIP, of those who are not called by the bridge.
+
+        Nor is what others hear of whom it would have called.
+        """
+        called = self._called
+        audio = {
+            name: one
+            for name, one in expect.audio.items()
+            if name not in called and not called & {*one.hears}
+        }
+        return audio, {name: one for name, one in expect.sip.items() if name not in called}
 
     def _skip(self, line: int, name: str) -> None:
         verdict = Verdict(line, name, True, "", NOT_APPLICABLE, applies=False)

@@ -34,7 +34,7 @@ from bridge.lab.account import CONTRACTS
 from bridge.lab.callers import Target
 from bridge.lab.gauges import Series, parsed
 from bridge.lab.invoices import BillSeen, bill_of
-from bridge.lab.story import CallerSpec, Story
+from bridge.lab.story import CallerSpec, Story, entry_keys
 from bridge.lab.times import months_between
 from bridge.net.sip_udp import Tap
 from bridge.server import Bridge
@@ -222,21 +222,21 @@ class Host:
         Raises:
             OperatingTrouble: the number plan has no such number.
         """
-        code, pin = self.spec.access_code, self.spec.organizer_pin
-        security = f"{self.spec.security_code}#" if self.spec.security_code else ""
-        organizer = caller.role == "organizer"
         if caller.via == "call-me":
             return Target("", self.bridge.sip_address)
-        if caller.dials:
-            return Target(caller.dials, self.bridge.sip_address, f"{code}#")
-        if caller.via == "voip":
-            keys = f"{security}*0{pin}#" if organizer else security
-            return Target(code, self.bridge.sip_address, keys)
+        spec = self.spec
+        keys = entry_keys(
+            caller,
+            code=spec.access_code,
+            security_code=spec.security_code,
+            pin=spec.organizer_pin,
+        )
+        if caller.dials or caller.via == "voip":
+            return Target(caller.dials or spec.access_code, self.bridge.sip_address, keys)
         kind = LegKind.TOLL if caller.via == "toll" else LegKind.TOLL_FREE
         did = self.bridge.plan.did(caller.country or "", kind)
         if did is None:
             raise OperatingTrouble(f"{caller.country}: no {caller.via} number in the plan")
-        keys = f"{code}#{security}*{pin}#" if organizer else f"{code}#{security}"
         return Target(did.e164, self.bridge.sip_address, keys)
 
     @property

@@ -7,7 +7,8 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
+from typing import Self
 
 from billing import Invoice
 from bridge.lab.bills import Bill, BillLine
@@ -24,6 +25,9 @@ class LineSeen:
     amount: Decimal
     jurisdiction: str = ""
     working: str = ""
+    leg: str = ""
+    increment: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    """Minutes of one increment of its contract (D7), and what they cost, in whole cents."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.country} {self.minutes} min {self.amount}"
@@ -80,8 +84,8 @@ def _add(seen: BillSeen, document: Mapping[str, object]) -> None:
     for line in read.rows("lines"):
         minutes, amount = Decimal(str(line["minutes"])), Decimal(str(line["amount"]))
         kind, country = str(line["kind"]), str(line["country"])
-        about = str(line["jurisdiction"] or ""), str(line["working"])
-        seen.lines.append(LineSeen(kind, country, minutes, amount, *about))
+        about = str(line["jurisdiction"] or ""), str(line["working"]), str(line["leg"])
+        seen.lines.append(LineSeen(kind, country, minutes, amount, *about, _increment(line)))
         seen.minutes[kind] += minutes
         if line["leg"] not in seen.charged:  # a leg over a month's end has two lines
             seen.charged.add(str(line["leg"]))
@@ -90,6 +94,14 @@ def _add(seen: BillSeen, document: Mapping[str, object]) -> None:
         seen.taxes[str(tax["tax"])] += Decimal(str(tax["amount"]))
     for group in read.rows("free"):
         seen.reasons[str(group["reason"])] += int(str(group["legs"]))
+
+
+def _increment(line: Mapping[str, object]) -> tuple[Decimal, Decimal]:
+    """Return minutes and price of one increment more; the contract says "60/60"."""
+    minutes = Decimal(str(line["increment"]).partition("/")[2] or 0) / 60
+    rates = [Decimal(rate) for rate in str(line["rate"]).split(" / ") if rate]  # of its tiers
+    amount, rate = Decimal(str(line["amount"])), max(rates, default=Decimal(0))
+    return minutes, (minutes * rate).quantize(amount, ROUND_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +117,53 @@ class _Reader:
         return rows
 
 
-def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
-    """Yield one comparison for each thing that a bill says."""
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What may be on a bill beyond what a story says: an increment a leg, where the clock runs.
+
+    Attributes:
+        minutes: by kind.
+        money: by "total", "usf" and "vat"; of taxes the share that they are of the charges.
+    """
+
+    minutes: Mapping[str, Decimal]
+    money: Mapping[str, Decimal]
+
+    @classmethod
+    def of(cls, seen: BillSeen) -> Self:
+        legs: dict[str, LineSeen] = {}
+        for line in seen.lines:  # of a leg with several lines the one whose increment costs most
+            if line.leg not in legs or line.increment > legs[line.leg].increment:
+                legs[line.leg] = line
+        minutes: dict[str, Decimal] = defaultdict(Decimal)
+        for line in legs.values():
+            minutes[line.kind] += line.increment[0]
+        usage = sum((line.increment[1] for line in legs.values()), Decimal(0))
+        charges = sum((line.amount for line in seen.lines), Decimal(0))
+        money = {
+            tax: (usage * amount / charges).quantize(amount, ROUND_UP) if charges else Decimal(0)
+            for tax, amount in seen.taxes.items()
+        }
+        return cls(minutes, {**money, "total": usage + sum(money.values(), Decimal(0))})
+
+
+def compare(bill: Bill, seen: BillSeen, *, clock_running: bool = False) -> Iterator[Difference]:
+    """Yield one comparison for each thing that a bill says.
+
+    Where the clock runs, minutes and amounts may be one increment a leg higher: steps take time.
+    """
+    more = _More.of(seen) if clock_running else _More({}, {})
     if bill.lines is not None:
         wanted = "; ".join(_shown_line(one) for one in bill.lines) or "none"
         shown = "; ".join(sorted(map(str, seen.lines))) or "none"
-        yield Difference("lines", _lines_match(bill.lines, seen.lines), wanted, shown)
+        ok = _lines_match(bill.lines, seen.lines, higher=clock_running)
+        yield Difference("lines", ok, wanted, shown)
     if bill.minutes is not None:
         minutes = bill.minutes.model_dump()
-        ok = {kind: seen.minutes[kind] for kind in minutes} == minutes
+        ok = all(
+            0 <= seen.minutes[kind] - wanted_ <= more.minutes.get(kind, 0)
+            for kind, wanted_ in minutes.items()
+        )
         yield Difference("minutes", ok, _shown_minutes(minutes), _shown_minutes(seen.minutes))
     if "reasons" in bill.model_fields_set:
         ok = {reason: seen.reasons[reason] for reason in bill.reasons} == bill.reasons
@@ -125,7 +175,9 @@ def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
         ("adjusted", bill.adjusted, seen.adjusted),
     ):
         if one is not None:
-            yield _same_money(name, one, amount, seen.currency)
+            yield _same_money(
+                name, one, amount, currency=seen.currency, more=more.money.get(name, Decimal(0))
+            )
     for name, word, words in (
         ("seller", bill.seller, seen.sellers),
         ("label", bill.label, seen.labels),
@@ -137,9 +189,12 @@ def compare(bill: Bill, seen: BillSeen) -> Iterator[Difference]:
             )
 
 
-def _same_money(name: str, wanted: Money, amount: Decimal, currency: str) -> Difference:
-    ok = amount == wanted.amount and currency == wanted.currency
-    return Difference(name, ok, str(wanted), f"{amount} {currency}")
+def _same_money(
+    name: str, wanted: Money, amount: Decimal, *, currency: str, more: Decimal
+) -> Difference:
+    ok = 0 <= amount - wanted.amount <= more and currency == wanted.currency
+    expected = f"{wanted}, or up to {more} more" if more else str(wanted)
+    return Difference(name, ok, expected, f"{amount} {currency}")
 
 
 def shown_counts(counts: Mapping[str, int] | Mapping[str, Decimal]) -> str:
@@ -167,18 +222,24 @@ def _shown_line(line: BillLine) -> str:
     return " ".join(str(value) for value in line.model_dump(exclude_none=True).values())
 
 
-def _fits(wanted: BillLine, seen: LineSeen) -> bool:
+def _fits(wanted: BillLine, seen: LineSeen, *, higher: bool) -> bool:
     given = wanted.model_dump(exclude_none=True)
-    return all(getattr(seen, key) == value for key, value in given.items())
+    most = dict(zip(("minutes", "amount"), seen.increment, strict=True)) if higher else {}
+    return all(
+        0 <= getattr(seen, key) - value <= most[key] if key in most else getattr(seen, key) == value
+        for key, value in given.items()
+    )
 
 
-def _lines_match(wanted: Sequence[BillLine], seen: Sequence[LineSeen]) -> bool:
+def _lines_match(wanted: Sequence[BillLine], seen: Sequence[LineSeen], *, higher: bool) -> bool:
     """Return whether each wanted line is one of the invoice's, and none is left over.
 
     Who takes a line that another fits too may have to give it up for one that he fits as well:
     so it does not matter in which order lines stand, nor how loosely they are told.
     """
-    fits = [[at for at, line in enumerate(seen) if _fits(one, line)] for one in wanted]
+    fits = [
+        [at for at, line in enumerate(seen) if _fits(one, line, higher=higher)] for one in wanted
+    ]
     holder: dict[int, int] = {}
 
     def placed(one: int, asked: set[int]) -> bool:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".scenario.yaml", ".scenario.yml")
 EVIDENCE = "out/evidence"
 PORTS_FIRST = 40_000
-PORTS_PER_WORKER = 600
+PORTS_END = 64_000
+PORTS_MAX = 5_000
+"""For 2,500 legs: as many as a bridge has by default."""
 
 
 class StudioOfSession:
@@ -86,9 +88,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _ports() -> tuple[int, int]:
     """Return the RTP ports of this process: each process of pytest-xdist has its own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    first = PORTS_FIRST + int(worker) * PORTS_PER_WORKER
-    return first, first + PORTS_PER_WORKER - 1
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = max(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), worker + 1)
+    ports = min((PORTS_END - PORTS_FIRST) // workers, PORTS_MAX) // 2 * 2
+    first = PORTS_FIRST + worker * ports
+    return first, first + ports - 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -300,3 +300,13 @@ def shared_numbers(callers: Mapping[str, CallerSpec]) -> Iterator[tuple[str, str
                 text = f"{name} calls from {number}, as {owner} does: they could not be told apart"
                 yield name, f"{text}; give one of them another number: from"
                 break
+
+
+def entry_keys(caller: CallerSpec, *, code: str, security_code: str | None, pin: str) -> str:
+    """Return what a caller keys to be let in: session's code, security code, PIN (R18, D20)."""
+    security = f"{security_code}#" if security_code else ""
+    if caller.dials:
+        return f"{code}#{security}"
+    if caller.via == "voip":
+        return f"{security}*0{pin}#" if caller.role == "organizer" else security
+    return f"{code}#{security}*{pin}#" if caller.role == "organizer" else f"{code}#{security}"

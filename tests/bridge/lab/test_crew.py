@@ -49,6 +49,12 @@ def test_two_jobs_report_every_story_in_order_and_fail_the_run_for_one(tmp_path:
     assert rows[0]["sip"]["ann"]
 
 
+def test_each_job_has_ports_of_its_own_for_a_crowd_of_five_hundred() -> None:
+    assert crew.PORTS_PER_JOB >= 2 * 1_000
+    assert crew.PORTS_PER_JOB % 2 == 0
+    assert crew.PORTS_FIRST + crew.JOBS_MAX * crew.PORTS_PER_JOB <= crew.PORTS_END < 65_536
+
+
 def test_a_job_that_dies_fails_its_story_and_another_takes_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

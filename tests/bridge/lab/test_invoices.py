@@ -1,11 +1,13 @@
 """Bills as stories compare them with invoices."""
 
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from bridge.lab import invoices
 from bridge.lab.bills import Bill
 from bridge.lab.invoices import BillSeen, Difference, LineSeen, compare
 
@@ -62,3 +64,56 @@ def test_what_is_shown_of_a_bill_does_not_depend_on_the_order_of_lines() -> None
         "A, B",
     ]
     assert list(compare(bill, one)) == list(compare(bill, other))
+
+
+SLACK = (Decimal(1), Decimal("0.06"))
+ANN = replace(US, leg="ann", increment=SLACK)
+BEN = replace(US, leg="ben", increment=SLACK)
+
+
+def running(seen: BillSeen, **wanted: Any) -> dict[str, bool]:
+    bill = Bill.model_validate(wanted)
+    assert not all(one.ok for one in compare(bill, seen)), "on a clock that stands still"
+    return {one.name: one.ok for one in compare(bill, seen, clock_running=True)}
+
+
+def test_where_the_clock_runs_a_bill_may_be_an_increment_a_leg_higher() -> None:
+    seen = BillSeen(Decimal("1.50"), "USD", lines=[ANN, BEN])
+    seen.minutes["toll_free"] = Decimal(20)
+    seen.taxes["usf"] = Decimal("0.30")
+    assert all(
+        running(
+            seen,
+            minutes={"toll_free": 18},
+            total="1.35 USD",
+            usf="0.27 USD",
+            lines=[{"minutes": 9, "amount": "0.54"}, {"country": "US", "minutes": 10}],
+        ).values()
+    )
+    assert running(seen, minutes={"toll_free": 17}, total="1.34 USD", usf="0.26 USD") == {
+        "minutes": False,
+        "total": False,
+        "usf": False,
+    }
+    assert running(seen, total="1.51 USD", lines=[{"minutes": 11}, {"minutes": 8}]) == {
+        "lines": False,
+        "total": False,
+    }
+
+
+def test_a_leg_with_two_lines_has_one_increment_and_who_pays_nothing_none() -> None:
+    dear = replace(ANN, amount=Decimal("0.80"), increment=(Decimal(1), Decimal("0.08")))
+    seen = BillSeen(Decimal("1.40"), "USD", lines=[ANN, dear])
+    (total,) = compare(Bill.model_validate({"total": "1.32 USD"}), seen, clock_running=True)
+    assert (total.ok, total.expected) == (True, "1.32 USD, or up to 0.08 more")
+    (free,) = compare(
+        Bill.model_validate({"total": "0.00 USD"}), BillSeen(currency="USD"), clock_running=True
+    )
+    assert (free.ok, free.expected) == (True, "0.00 USD")
+
+
+def test_an_increment_is_read_from_the_line_of_an_invoice() -> None:
+    line = {"increment": "30/6", "amount": "0.60", "rate": "0.06"}
+    assert invoices._increment(line) == (Decimal("0.1"), Decimal("0.01"))
+    assert invoices._increment({**line, "rate": "0.06 / 0.50"}) == (Decimal("0.1"), Decimal("0.05"))
+    assert invoices._increment({**line, "increment": "", "rate": ""})[1] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import InputError
+from bridge.lab import pytest_plugin
 from bridge.lab.stage import Stage, Studio
 from bridge.lab.story import CallerSpec
 
@@ -160,6 +161,20 @@ def test_a_bad_file_is_told_with_its_line_when_it_is_collected(tmp_path: Path) -
     code, output = pytest_in(tmp_path, "--collect-only")
     assert code == 2
     assert "bad.scenario.yaml:6: unknown step or caller 'an', did you mean 'ann'?" in output
+
+
+@pytest.mark.parametrize(("workers", "legs"), [(1, 2_500), (2, 2_500), (8, 1_500), (40, 300)])
+def test_each_process_has_ports_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, workers: int, legs: int
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", str(workers))
+    last = pytest_plugin.PORTS_FIRST - 1
+    for worker in range(workers):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{worker}")
+        first, end = pytest_plugin._ports()
+        assert (first, end - first + 1) == (last + 1, 2 * legs)
+        last = end
+    assert last < pytest_plugin.PORTS_END
 
 
 @pytest.fixture

@@ -65,6 +65,8 @@ class Framer:
     fault: str = ""
     _bytes: bytearray = field(default_factory=bytearray)
     _searched: int = 0
+    _wanted: int = 0
+    """Bytes of a message whose head was read already: it is read once, however its body comes."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes and return the messages they complete.
@@ -85,6 +87,9 @@ class Framer:
 
     def _next(self) -> bytes | None:
         buffer = self._bytes
+        if len(buffer) < self._wanted:
+            return None
+        self._wanted = 0
         while buffer[:2] == b"\r\n" and not _END.startswith(buffer[:4]):
             del buffer[:2]
         while buffer[:4] == _END:
@@ -105,7 +110,7 @@ class Framer:
             return head
         total = len(head) + length
         if len(buffer) < total:
-            self._searched = end
+            self._wanted = total
             return None
         message = bytes(buffer[:total])
         del buffer[:total]

@@ -1,6 +1,7 @@
 """SIP over TCP: cutting messages out of a stream, and the shell over real loopback sockets."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -63,6 +64,17 @@ def test_a_folded_length_is_a_length(length: bytes) -> None:
 def test_a_length_within_a_folded_line_is_none() -> None:
     message = OPTIONS.replace(b"Call-ID", b"Subject: a\r\n l: 7\r\nCall-ID", 1)
     assert Framer().feed(message) == [message]
+
+
+def test_a_head_is_read_once_however_its_body_comes() -> None:
+    head = b"INVITE x SIP/2.0\r\nl: 3000\r\n" + b"l\r\n " * 10_000 + b"\r\nx: y\r\n\r\n"
+    framer = Framer()
+    before_s = time.process_time()
+    assert framer.feed(head) == []
+    for _ in range(2_999):
+        assert framer.feed(b"x") == []
+    assert framer.feed(b"x" + OPTIONS) == [head + b"x" * 3_000, OPTIONS]
+    assert time.process_time() - before_s < 0.5, "it took 1.5 ms a segment"
 
 
 def test_a_single_line_break_is_no_message_that_has_begun() -> None:

@@ -105,6 +105,7 @@ class SipCore:
             "legs": len(self._exchange.legs),
             "dialogs": len(self._exchange.dialogs),
             "server_transactions": len(self._transactions.servers),
+            "server_chars": self._transactions.chars,
             "client_transactions": len(self._transactions.clients),
             "unanswered": self._transactions.unanswered,
             "merges": len(self._transactions.merges),

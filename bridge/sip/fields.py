@@ -63,13 +63,13 @@ def required(headers: Headers, name: str) -> str:
 
 
 def read_via(headers: Headers) -> Via:
-    """Read the topmost Via; all of them together are limited."""
+    """Read the topmost Via."""
     lines = headers.get("via", [])
     if len(lines) + "".join(lines).count(",") > limits.VIAS_MAX:
         raise Fault("too_many_vias")
     top = required(headers, "via")
-    if sum(map(len, lines)) > limits.VALUE_CHARS_MAX:
-        raise Fault("vias_too_long")  # every answer that is kept repeats them
+    if sum(map(len, lines)) > limits.VIAS_CHARS_MAX:
+        raise Fault("vias_too_long")
     try:
         return parse_via(split_list(top)[0])
     except ValueError as fault:

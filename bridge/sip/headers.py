@@ -17,6 +17,7 @@ from sipmessage import URI
 from bridge.sip.limits import (
     BRANCH_COOKIE,
     CSEQ_MAX,
+    KEPT_CHARS_MAX,
     LIST_VALUES_MAX,
     NAME_CACHE_SIZE,
     URI_CACHE_SIZE,
@@ -25,6 +26,8 @@ from bridge.sip.limits import (
 )
 
 PORT_MAX: Final = 65_535
+SENT_BY_CHARS_MAX: Final = 512
+"""What a Via says before its parameters, with any blanks; a host name has 253 characters."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ \t\u0080-\U0010ffff]*")
@@ -107,11 +110,16 @@ class Via(NamedTuple):
         return cookie and len(branch) > len(BRANCH_COOKIE)
 
 
-@lru_cache(maxsize=URI_CACHE_SIZE)
 def parse_uri(text: str) -> Uri:
     """Read a URI; ValueError when it is none."""
+    if len(text) <= KEPT_CHARS_MAX:
+        return _kept_uri(text)
     if len(text) > URI_CHARS_MAX:
         raise ValueError("URI too long")
+    return _read_uri(text)
+
+
+def _read_uri(text: str) -> Uri:
     scheme_match = _SCHEME.match(text)
     if scheme_match is None or text[scheme_match.end() : scheme_match.end() + 1] != ":":
         raise ValueError("URI without scheme")
@@ -123,6 +131,9 @@ def parse_uri(text: str) -> Uri:
             raise ValueError("malformed URI")
         return Uri(scheme, "", "", None, {})
     return _parse_sip_uri(scheme, text[len(scheme) + 1 :])
+
+
+_kept_uri: Final = lru_cache(maxsize=URI_CACHE_SIZE)(_read_uri)
 
 
 def _parse_tel_uri(text: str) -> Uri:
@@ -164,11 +175,16 @@ def _lower(params: Mapping[str, str | None]) -> Mapping[str, str | None]:
     return {name.lower(): value for name, value in params.items()}
 
 
-@lru_cache(maxsize=URI_CACHE_SIZE)
 def parse_name_addr(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with header parameters."""
+    if len(text) <= KEPT_CHARS_MAX:
+        return _kept_name_addr(text)
     if len(text) > VALUE_CHARS_MAX:
         raise ValueError("value too long")
+    return _read_name_addr(text)
+
+
+def _read_name_addr(text: str) -> NameAddr:
     text = text.strip()
     if text.startswith('"'):
         end = _closing_quote(text)
@@ -187,6 +203,9 @@ def parse_name_addr(text: str) -> NameAddr:
         raise ValueError("unclosed address")
     parse_uri(uri)
     return NameAddr(uri, display, _tail_params(tail))
+
+
+_kept_name_addr: Final = lru_cache(maxsize=URI_CACHE_SIZE)(_read_name_addr)
 
 
 def _parse_addr_spec(text: str) -> NameAddr:
@@ -299,7 +318,7 @@ def parse_via(text: str) -> Via:
     if len(text) > VALUE_CHARS_MAX:
         raise ValueError("value too long")
     sent_by, semicolon, params = text.partition(";")
-    if "\n" in params:
+    if "\n" in params or len(sent_by) > SENT_BY_CHARS_MAX:
         raise ValueError("malformed Via")
     return Via(*_sent_by(sent_by), parse_params(params) if semicolon else {})
 

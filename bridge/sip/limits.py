@@ -19,6 +19,15 @@ VIAS_MAX: Final = 70
 VALUE_CHARS_MAX: Final = 8_192
 """Characters of one header value that the core has to read."""
 
+VIAS_CHARS_MAX: Final = 8_192
+"""Characters of all Via values of one message together."""
+
+ECHO_CHARS_MAX: Final = 12_288
+"""Via, From, To, Call-ID and CSeq of one request together: an answer repeats them, and is kept."""
+
+KEPT_CHARS_MAX: Final = 256
+"""Characters of a value whose parse is remembered; longer ones are of who wants to fill tables."""
+
 URI_CHARS_MAX: Final = 2_048
 """Characters of one URI."""
 
@@ -56,6 +65,9 @@ PTIME_MS: Final = 20
 
 TRANSACTIONS_MAX: Final = 400_000
 """Server transactions kept; beyond it a request is answered 503 without being remembered."""
+
+TRANSACTIONS_CHARS_MAX: Final = 200_000_000
+"""What their answers repeat, together; beyond it likewise. Usual ones have 500 characters each."""
 
 DEAD_TIMERS_MAX: Final = 2_048
 """Disarmed timers that may lie in the heap before it is swept, unless it is larger still."""

@@ -68,6 +68,12 @@ class Echo(NamedTuple):
     call_id: str
     cseq: str
 
+    @property
+    def chars(self) -> int:
+        """How many characters that is."""
+        vias, from_, to, call_id, cseq = self
+        return sum(map(len, vias)) + len(from_) + len(to) + len(call_id) + len(cseq)
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -247,6 +253,8 @@ def _read_request(start: str, headers: Headers, body: bytes) -> Request:
     request = _read_common(headers, body, Request)
     if request.method != method:
         raise Fault("cseq_method_mismatch")
+    if request.echo.chars > limits.ECHO_CHARS_MAX:
+        raise Fault("echo_too_long")
     if len(uri) > limits.URI_CHARS_MAX:
         raise Fault("request_uri_too_long", 414)
     request.max_forwards = optional_number(headers, "max-forwards", limits.MAX_FORWARDS_MAX)

@@ -175,6 +175,7 @@ class ServerTx(TimerOwner):
         # What is kept for 32 s is kept small: under load the collector walks over all of it.
         request = self.request
         request.headers, request.body, request.record_route = {}, b"", ()
+        request.require = request.supported = frozenset()
         if self._table is NON_INVITE_SERVER:
             desk.arm(self, Timer.J, 0 if self.flow.reliable else desk.give_up_ns)
         elif self.state is ServerState.ACCEPTED:

@@ -41,17 +41,23 @@ def _may_merge(request: Request) -> bool:
 
 @dataclass(slots=True)
 class Transactions:
-    """All running transactions of one core."""
+    """All running transactions of one core.
+
+    Attributes:
+        chars: what the answers of server transactions repeat, together.
+    """
 
     desk: Desk
     servers: dict[ServerKey, ServerTx] = field(default_factory=dict)
     clients: dict[ClientKey, ClientTx] = field(default_factory=dict)
     merges: dict[MergeKey, ServerKey] = field(default_factory=dict)
+    chars: int = 0
 
     @property
     def full(self) -> bool:
         """True when no further server transaction may be kept."""
-        return len(self.servers) >= limits.TRANSACTIONS_MAX
+        many = len(self.servers) >= limits.TRANSACTIONS_MAX
+        return many or self.chars >= limits.TRANSACTIONS_CHARS_MAX
 
     @property
     def unanswered(self) -> int:
@@ -66,6 +72,7 @@ class Transactions:
         vias = compose.stamped_vias(request, source)
         tx = ServerTx(self.desk, key, request, flow, vias)
         self.servers[key] = tx
+        self.chars += request.echo.chars
         if _may_merge(request) and request.from_tag:
             self.merges.setdefault(_merge_key(request), key)
         return tx
@@ -78,6 +85,7 @@ class Transactions:
         """Forget a server transaction."""
         self.desk.timers.disarm_all(tx)
         del self.servers[tx.key]
+        self.chars -= tx.request.echo.chars
         merge = _merge_key(tx.request)
         if self.merges.get(merge) == tx.key:
             del self.merges[merge]

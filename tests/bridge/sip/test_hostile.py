@@ -5,7 +5,7 @@ import time
 import pytest
 
 from bridge.sip import shed
-from bridge.sip.headers import parse_uri, parse_via
+from bridge.sip.headers import parse_name_addr, parse_uri, parse_via
 from bridge.sip.limits import VALUE_CHARS_MAX
 from bridge.sip.sdp import BadSdp, parse_sdp
 from tests.bridge.sip.bench import PEER, Bench, invite, request
@@ -76,6 +76,17 @@ def test_a_via_that_is_too_long_is_not_read_for_its_answer_and_not_remembered() 
     text = f"SIP/2.0/UDP{' ' * VALUE_CHARS_MAX}192.0.2.20"
     with pytest.raises(ValueError, match="value too long"):
         parse_via(text)
+
+
+def test_long_values_are_read_but_not_remembered() -> None:
+    """4,096 URIs of 2,000 characters, each with 600 parameters, would take 400 MB."""
+    long = f"sip:a@h{''.join(f';p{number}' for number in range(100))}"
+    assert parse_uri(long) == parse_uri(long)
+    assert parse_uri(long) is not parse_uri(long)
+    assert parse_name_addr(f"<{long}>") is not parse_name_addr(f"<{long}>")
+    assert parse_uri("sip:a@h") is parse_uri("sip:a@h")
+    with pytest.raises(ValueError, match="malformed Via"):
+        parse_via(f"SIP/2.0/UDP {'h' * 600}")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def wire(old: str, new: str, method: str = "OPTIONS", **changes: str) -> bytes:
         (wire("Call-ID", f"{VIA}\r\n" * 100 + "Call-ID"), "too_many_vias", 400),
         (wire(";rport", ";rport" + ", SIP/2.0/UDP h" * 100), "too_many_vias", 400),
         (wire("Call-ID", f"Via: SIP/2.0/UDP {'h' * 8_192}\r\nCall-ID"), "vias_too_long", 400),
+        (wire("Ann", "n" * 8_000, call_id="c" * 8_000), "echo_too_long", 400),
         (wire("Call-ID", f"Require: {'r,' * 4_097}\r\nCall-ID"), "require_too_long", 400),
         (wire("join@", "jo\0in@"), "nul_in_headers", 400),
         (wire("Call-ID: c1", "Call-ID: \udcff"), "not_utf8", 400),

@@ -212,6 +212,20 @@ def test_a_full_table_answers_503_without_remembering(monkeypatch: pytest.Monkey
     assert bench.dropped == ["overload"] * 3
 
 
+def test_transactions_are_limited_by_what_they_keep_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or 400,000 refused requests with long names would fill the memory for 32 s."""
+    monkeypatch.setattr("bridge.sip.limits.TRANSACTIONS_CHARS_MAX", 3_000)
+    bench = Bench()
+    for number in "12":
+        long = request("OPTIONS", branch=number, call_id=number * 2_000)
+        assert bench.hear(long)[0].status == 200
+    assert bench.hear(request("OPTIONS", branch="3", call_id="3"))[0].status == 503
+    bench.wait(32 * S)
+    assert bench.hear(request("OPTIONS", branch="4", call_id="4"))[0].status == 200
+    bench.wait(32 * S)
+    bench.assert_empty()
+
+
 @pytest.mark.parametrize(
     ("via", "expected", "stamped"),
     [

@@ -50,6 +50,7 @@ def sip_config(settings: Settings, bound: Address) -> SipConfig:
         contact=Address(told_host(bound.host, host), port or bound.port),
         tls_contact=Address(host, 0),
         codecs=codecs_of(settings),
+        rtp_six=":" in told_host(settings.rtp.address, settings.rtp.advertise),
         calls_max=settings.sip.calls_max,
         trying_after_ns=TRYING_AFTER_NS,
         users=tuple(user.sip_user() for user in settings.user),

@@ -394,6 +394,8 @@ class SipConfig:
         codecs: offered and accepted, in order of preference (the remote's order wins in answers).
         dtmf_payload_type: offered for telephone-event at 8 kHz; the next ones stand for the other
             clock rates of the codecs (RFC 4733 §2.1).
+        rtp_six: RTP goes over IPv6 (true) or IPv4 (false), and a description that wants it over
+            the other is refused; None: not known, any is taken.
         user_agent: Server and User-Agent header.
         calls_max: beyond it an INVITE is answered 503 with Retry-After before any work.
         session_expires_s: RFC 4028 interval asked for when the other side supports timers.
@@ -411,6 +413,7 @@ class SipConfig:
     tcp: bool = False
     codecs: tuple[Codec, ...] = (Codec("PCMU", 0), Codec("PCMA", 8))
     dtmf_payload_type: int = 101
+    rtp_six: bool | None = None
     user_agent: str = "tollbridge"
     calls_max: int = 10_000
     session_expires_s: int = 1_800

@@ -125,8 +125,10 @@ def _blocked(call: Call, message: Request, *, with_offer: bool) -> tuple[int, st
 
 def _choose(exchange: Exchange, call: Call, offer: Sdp) -> Chosen:
     assert call.remote is not None
-    codecs = exchange.desk.config.codecs
-    return choose_again(offer, codecs, index=call.stream, before=call.remote)
+    config = exchange.desk.config
+    return choose_again(
+        offer, config.codecs, index=call.stream, before=call.remote, six=config.rtp_six
+    )
 
 
 def _refresh_target(call: Call, message: Request, tx: ServerTx, source: Address) -> None:

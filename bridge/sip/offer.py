@@ -41,6 +41,15 @@ class NoCommonCodec(SipRemoteError):
         super().__init__(488, reason)
 
 
+class NoCommonAddress(SipRemoteError):
+    """The streams that could be used are where our RTP cannot go: over IPv6, or over IPv4."""
+
+    code = "no_common_address"
+
+    def __init__(self) -> None:
+        super().__init__(488, "Incompatible network address format")
+
+
 @frozen
 class Chosen:
     """What was taken from a description of the other side.
@@ -67,26 +76,42 @@ def layout_of(sdp: Sdp) -> Layout:
     return tuple((media.kind, media.protocol, media.raw_formats) for media in sdp.media)
 
 
-def choose(sdp: Sdp, codecs: tuple[Codec, ...]) -> Chosen:
-    """Take the first usable audio stream of an offer and, in its order, its first known codec."""
+def choose(sdp: Sdp, codecs: tuple[Codec, ...], *, six: bool | None = None) -> Chosen:
+    """Take the first usable audio stream of an offer and, in its order, its first known codec.
+
+    `six`, here and below: see `SipConfig.rtp_six`.
+    """
     for index, media in enumerate(sdp.media):
-        chosen = _usable(index, media, codecs)
+        chosen = _usable(index, media, codecs, six)
         if chosen is not None:
             return chosen
-    raise NoCommonCodec
+    raise _why_none(sdp.media, codecs)
 
 
-def choose_again(sdp: Sdp, codecs: tuple[Codec, ...], *, index: int, before: RemoteMedia) -> Chosen:
+def _why_none(streams: tuple[Media, ...], codecs: tuple[Codec, ...]) -> SipRemoteError:
+    """Return what is wrong with streams none of which is usable."""
+    elsewhere = any(_usable(0, media, codecs, None) for media in streams)
+    return NoCommonAddress() if elsewhere else NoCommonCodec()
+
+
+def choose_again(
+    sdp: Sdp,
+    codecs: tuple[Codec, ...],
+    *,
+    index: int,
+    before: RemoteMedia,
+    six: bool | None = None,
+) -> Chosen:
     """Take the stream of a later offer, which is at the same place; it may be switched off."""
     if index >= len(sdp.media):
         raise BadSdp("m= line was removed")
     if sdp.media[index].port:
-        chosen = _usable(index, sdp.media[index], codecs)
+        chosen = _usable(index, sdp.media[index], codecs, six)
         if chosen is None:
-            raise NoCommonCodec
+            raise _why_none((sdp.media[index],), codecs)
         return _as_before(chosen, before)
     for other, media in enumerate(sdp.media):
-        chosen = _usable(other, media, codecs)
+        chosen = _usable(other, media, codecs, six)
         if chosen is not None:
             return chosen
     return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
@@ -107,6 +132,7 @@ def read_answer(
     index: int,
     before: RemoteMedia | None,
     ours: tuple[Format, ...],
+    six: bool | None = None,
 ) -> Chosen:
     """Take what the other side answered to our offer, whose audio is the m= line `index`.
 
@@ -117,9 +143,9 @@ def read_answer(
     media = sdp.media[index]
     if media.port == 0 and before is not None:
         return Chosen(index, _switched_off(before), Direction.INACTIVE, refused=True)
-    chosen = _usable(index, media, codecs)
+    chosen = _usable(index, media, codecs, six)
     if chosen is None:
-        raise NoCommonCodec
+        raise _why_none((media,), codecs)
     also = _also(chosen.remote, ours, media.formats)
     return replace(chosen, remote=replace(chosen.remote, also=also))
 
@@ -146,7 +172,7 @@ def _also(
     return tuple(pair for pair in may_come.items() if pair not in known)
 
 
-def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | None:
+def _usable(index: int, media: Media, codecs: tuple[Codec, ...], six: bool | None) -> Chosen | None:
     if media.kind != "audio" or media.port == 0 or media.protocol.upper() != PROTOCOL:
         return None
     codec = _first_known(media, codecs)
@@ -154,6 +180,8 @@ def _usable(index: int, media: Media, codecs: tuple[Codec, ...]) -> Chosen | Non
         return None
     literal = literal_ip(media.host)
     nowhere = literal is not None and is_unspecified(literal)
+    if literal is not None and not nowhere and six not in (None, ":" in literal):
+        return None
     event = _event(media, codec)
     remote = RemoteMedia(
         # A name cannot be looked up here: RTP then shows where the other side is.

@@ -282,9 +282,9 @@ def _read_answer(
 
 def _agree(exchange: Exchange, call: Call, body: bytes) -> RemoteMedia:
     sdp = parse_sdp(body)
-    codecs = exchange.desk.config.codecs
+    config, ours = exchange.desk.config, call.own_formats()
     chosen = read_answer(
-        sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
+        sdp, config.codecs, index=call.stream, before=call.remote, ours=ours, six=config.rtp_six
     )
     call.layout = call.layout or layout_of(sdp)
     call.take(chosen)

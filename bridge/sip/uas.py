@@ -3,6 +3,8 @@
 What a caller sends is never a surprise here: each fault has its answer and its named reason.
 """
 
+from collections.abc import Mapping
+
 from bridge.errors import SipRemoteError
 from bridge.sip import compose, limits, session_timer
 from bridge.sip.api import (
@@ -32,6 +34,7 @@ from bridge.sip.headers import (
 from bridge.sip.messages import Message, Request, Response
 from bridge.sip.offer import (
     Chosen,
+    NoCommonAddress,
     NoCommonCodec,
     answer_text,
     choose,
@@ -39,10 +42,14 @@ from bridge.sip.offer import (
     offer_text,
     read_answer,
 )
-from bridge.sip.sdp import parse_sdp
+from bridge.sip.sdp import Sdp, parse_sdp
 from bridge.sip.server_tx import ServerTx
 from bridge.sip.timers import Timer
 from bridge.units import NS_PER_S, LegId
+
+OTHER_WARNING = 399
+_WARNINGS: Mapping[type[SipRemoteError], int] = {NoCommonAddress: 301, NoCommonCodec: 305}
+"""Codes of Warning headers (RFC 3261 §20.43)."""
 
 ANONYMOUS_HOST = "anonymous.invalid"
 _UNACKNOWLEDGED = (CallState.ANSWERED, CallState.LEAVING)
@@ -67,7 +74,7 @@ def invite(
         session_timer.check_interval(request)
         body = session_body(request)
         offer = None if body is None else parse_sdp(body)
-        chosen = None if offer is None else choose(offer, exchange.desk.config.codecs)
+        chosen = None if offer is None else _choose(exchange, offer)
     except SipRemoteError as fault:
         refuse_for(exchange, tx, fault, source)
         return
@@ -87,6 +94,11 @@ def invite(
     exchange.desk.notify(_incoming(call, request, source, remote, authenticated))
 
 
+def _choose(exchange: Exchange, offer: Sdp) -> Chosen:
+    config = exchange.desk.config
+    return choose(offer, config.codecs, six=config.rtp_six)
+
+
 def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: Address) -> None:
     """Answer with the status of a fault and the headers that explain it."""
     headers: Pairs
@@ -95,7 +107,7 @@ def refuse_for(exchange: Exchange, tx: ServerTx, fault: SipRemoteError, source: 
     elif isinstance(fault, session_timer.IntervalTooSmall):
         headers = (("Min-SE", str(limits.MIN_SE_S)),)
     else:
-        code = 305 if isinstance(fault, NoCommonCodec) else 399
+        code = _WARNINGS.get(type(fault), OTHER_WARNING)
         host, port = exchange.desk.config.contact
         headers = (("Warning", f'{code} {bracketed(host)}:{port} "{fault.reason}"'),)
     exchange.refuse(tx, fault.status, fault.code, source=source, headers=headers)
@@ -312,9 +324,9 @@ def _answer_in_ack(exchange: Exchange, call: Call, request: Request) -> Chosen:
     if body is None:
         raise NoCommonCodec("ACK without an answer")
     sdp = parse_sdp(body)
-    codecs = exchange.desk.config.codecs
+    config, ours = exchange.desk.config, call.own_formats()
     chosen = read_answer(
-        sdp, codecs, index=call.stream, before=call.remote, ours=call.own_formats()
+        sdp, config.codecs, index=call.stream, before=call.remote, ours=ours, six=config.rtp_six
     )
     call.layout = call.layout or layout_of(sdp)
     return chosen

@@ -73,6 +73,19 @@ def test_a_fault_of_a_user_shows_no_password() -> None:
     assert "771144" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("rtp", "six"),
+    [
+        ({"address": "127.0.0.1"}, False),
+        ({"address": "::1"}, True),
+        ({"address": "::", "advertise": "203.0.113.5"}, False),
+        ({"address": "0.0.0.0"}, False),
+    ],
+)
+def test_the_core_knows_what_rtp_goes_over(rtp: dict[str, str], six: bool) -> None:
+    assert sip_config(parse_settings({"rtp": rtp}), BOUND).rtp_six is six
+
+
 def test_users_and_trunks_are_told_to_the_core() -> None:
     settings = parse_settings(
         {

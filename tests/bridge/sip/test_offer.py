@@ -8,6 +8,7 @@ import pytest
 from bridge.sip.api import Address, Codec, Direction, LocalMedia
 from bridge.sip.offer import (
     Chosen,
+    NoCommonAddress,
     NoCommonCodec,
     answer_text,
     choose,
@@ -147,6 +148,28 @@ def test_ipv6_both_ways() -> None:
     assert chosen.remote.address == Address("2001:db8::20", 30_000)
     text = answer_text(sdp, chosen, LocalMedia("2001:db8::10", 40_000))
     assert "c=IN IP6 2001:db8::10\r\n" in text
+
+
+@pytest.mark.parametrize(("host", "six"), [("2001:db8::20", False), ("192.0.2.20", True)])
+def test_rtp_of_the_other_family_is_no_common_address(host: str, six: bool) -> None:
+    """RFC 3261 §20.43, 301; a later line of ours will do, a hold by address has no family."""
+    sdp = offer("m=audio 30000 RTP/AVP 0", host=host)
+    with pytest.raises(NoCommonAddress) as caught:
+        choose(sdp, CODECS, six=six)
+    assert caught.value.status == 488
+    assert choose(sdp, CODECS, six=not six).remote.address == Address(host, 30_000)
+    before = choose(sdp, CODECS).remote
+    with pytest.raises(NoCommonAddress):
+        choose_again(sdp, CODECS, index=0, before=before, six=six)
+    with pytest.raises(NoCommonAddress):
+        read_answer(sdp, CODECS, index=0, before=None, ours=OURS, six=six)
+    with pytest.raises(NoCommonCodec):
+        choose(offer("m=audio 30000 RTP/AVP 18", host=host), CODECS, six=six)
+    ours = "c=IN IP6 2001:db8::21" if six else "c=IN IP4 192.0.2.21"
+    both = offer("m=audio 30000 RTP/AVP 0", "m=audio 30002 RTP/AVP 0", ours, host=host)
+    assert choose(both, CODECS, six=six).index == 1
+    for nowhere in ("0.0.0.0", "::", "media.example"):
+        assert choose(offer("m=audio 3 RTP/AVP 0", host=nowhere), CODECS, six=six).remote
 
 
 def test_a_later_offer_stays_at_its_line_or_switches_it_off() -> None:

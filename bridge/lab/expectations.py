@@ -18,9 +18,11 @@ from bridge.lab.words import (
     LeftReason,
     Names,
     Part,
+    RangeSpelt,
     RangeText,
     duration_ms,
     fault,
+    like,
 )
 
 GAUGED: Final = ("level", "gap", "delay", "echo", "clipped", "packets")
@@ -74,13 +76,18 @@ class Audio(Claim):
 
     level: Annotated[
         dict[str, RangeText],
-        BeforeValidator(_levels, json_schema_input_type=dict[str, str | int]),
+        BeforeValidator(_levels, json_schema_input_type=dict[str, RangeSpelt]),
     ] = Field(default_factory=dict)
     gap: Duration | None = None
     delay: Duration | None = None
-    echo: Annotated[int, BeforeValidator(_decibels, json_schema_input_type=str)] | None = None
+    echo: (
+        Annotated[int, BeforeValidator(_decibels, json_schema_input_type=like(r"[1-9]\d ?dB"))]
+        | None
+    ) = None
     clipped: bool | None = None
-    packets: Annotated[int, BeforeValidator(_packets, json_schema_input_type=str)] | None = None
+    packets: (
+        Annotated[int, BeforeValidator(_packets, json_schema_input_type=like(r"[1-6]0ms"))] | None
+    ) = None
 
     @property
     def gauged(self) -> bool:
@@ -141,7 +148,9 @@ class Recording(Claim):
 
     length: Duration | None = None
     voices: Names | None = None
-    silent: tuple[Annotated[Span, BeforeValidator(_span, json_schema_input_type=str)], ...] = ()
+    silent: tuple[
+        Annotated[Span, BeforeValidator(_span, json_schema_input_type=like(r".+\.\..+"))], ...
+    ] = ()
 
 
 class Expect(Claim):
@@ -163,7 +172,7 @@ class Expect(Claim):
     sip: dict[str, LadderText] = Field(default_factory=dict)
     metrics: Annotated[
         dict[str, RangeText],
-        BeforeValidator(read_metrics, json_schema_input_type=dict[str, str | int]),
+        BeforeValidator(read_metrics, json_schema_input_type=dict[str, RangeSpelt]),
     ] = Field(default_factory=dict)
     bill: dict[str, tuple[Bill, ...]] = Field(default_factory=dict)
     recording: Recording | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from bridge.lab.capture import Packet
-from bridge.lab.words import Claim, fault, known_word
+from bridge.lab.words import Claim, either, fault, known_word, like
 from bridge.legstory.sipline import line_of
 
 METHODS: Final = (
@@ -28,6 +28,12 @@ _STATIC: Final = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "18": "G729
 CODEC_NAMES: Final = (*_STATIC.values(), "L16", "OPUS")
 
 
+_METHOD: Final = f"(?:{'|'.join(METHODS)})"
+WordSpelt = Annotated[int, Field(ge=100, le=699)] | like(
+    rf"(?:(?:sends|gets) )?(?:{_METHOD}|[1-6](?:\d\d|xx)(?: to {_METHOD})?)"
+)
+
+
 def _word(value: Any) -> str:
     text = " ".join(str(value).split())
     match = _WORD.fullmatch(text)
@@ -39,7 +45,7 @@ def _word(value: Any) -> str:
     return text
 
 
-Word = Annotated[str, BeforeValidator(_word, json_schema_input_type=str | int)]
+Word = Annotated[str, BeforeValidator(_word, json_schema_input_type=WordSpelt)]
 """A message as stories write it: `INVITE`, `200`, `4xx`, `gets 200 to BYE`."""
 
 
@@ -79,8 +85,13 @@ class Ladder(Claim):
         BeforeValidator(_times, json_schema_input_type=dict[str, int]),
     ] = Field(default_factory=dict)
     status: Annotated[int, Field(ge=200, le=699)] | None = None
-    codec: Annotated[str, BeforeValidator(_codec_name)] | None = None
-    ptime: Annotated[int, BeforeValidator(_ptime_ms, json_schema_input_type=str)] | None = None
+    codec: (
+        Annotated[str, BeforeValidator(_codec_name, json_schema_input_type=either(CODEC_NAMES))]
+        | None
+    ) = None
+    ptime: (
+        Annotated[int, BeforeValidator(_ptime_ms, json_schema_input_type=like(r"\d{2}ms"))] | None
+    ) = None
     reason: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bridge.lab.words import Duration, Part, fault
+from bridge.lab.words import Duration, Part, fault, like
 from bridge.units import FRAME_NS, NS_PER_MS, NS_PER_S
 
 HELD_BACK_NS: Final = 5 * FRAME_NS // 2
@@ -48,7 +48,7 @@ def _kbit(value: Any) -> Any:
     return int(match[1])
 
 
-Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=str)]
+Share = Annotated[float, BeforeValidator(_share, json_schema_input_type=like(r"[\d.]+%"))]
 
 
 class Impairment(Part):
@@ -70,8 +70,15 @@ class Impairment(Part):
     reorder: Share = 0.0
     delay: Duration = 0
     jitter: Duration = 0
-    drift: Annotated[int, BeforeValidator(_ppm, json_schema_input_type=str)] = 0
-    bandwidth: Annotated[int, BeforeValidator(_kbit, json_schema_input_type=str)] | None = None
+    drift: Annotated[
+        int, BeforeValidator(_ppm, json_schema_input_type=int | like(r"[+-]?\d{1,5}(?: ?ppm)?"))
+    ] = 0
+    bandwidth: (
+        Annotated[
+            int, BeforeValidator(_kbit, json_schema_input_type=int | like(r"[1-9]\d{0,5}(?:kbit)?"))
+        ]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _possible(self) -> "Impairment":

@@ -29,13 +29,18 @@ from bridge.lab.words import (
     Part,
     Voice,
     VoiceText,
+    either,
     fault,
     known_word,
+    like,
 )
 from bridge.media.codecs import WIDE, missing_library
 from bridge.units import FRAME_MS, ConfMs, conf_ms_of
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
+RULE: Final = r"[RDB][1-9]\d?"
+NUMBER: Final = r"\+[1-9]\d{6,14}|anonymous"
+INSTANT: Final = r"\d{4}-\d{2}-\d{2}T.*(?:Z|[+-]\d{2}:\d{2})"
 CALLERS_MAX: Final = 5_000
 STARTS_AT: Final = datetime(2026, 2, 10, 14, 0, tzinfo=UTC)
 FIRST_TONE_HZ: Final = 440
@@ -51,11 +56,13 @@ SPOKEN_CODECS: Final = ("PCMU", "PCMA", "G722", "L16", "OPUS")
 CALL_ME_CODEC: Final = "PCMU"
 REFUSED_CODECS: Final = ("G729", "GSM")
 """Codecs that a caller may offer to be refused with 488: nobody here speaks them."""
+CODECS: Final = (*SPOKEN_CODECS, *REFUSED_CODECS)
+AGENTS: Final = ("vector", "pjsip")
 
 
 def _rule(value: Any) -> str:
     text = str(value)
-    if not re.fullmatch(r"[RDB][1-9]\d?", text):
+    if not re.fullmatch(RULE, text):
         raise fault(f"{text!r} is no rule: R, D or B and a number, as in domain.md")
     return text
 
@@ -68,7 +75,7 @@ def _starts_at(value: Any) -> datetime:
 
 
 def _codec(value: Any) -> str:
-    name = known_word(str(value), (*SPOKEN_CODECS, *REFUSED_CODECS), "codec")
+    name = known_word(str(value), CODECS, "codec")
     if missing := missing_library(name):
         raise fault(f"codec {name} needs the module {missing}: pip install 'tollbridge[wideband]'")
     return name
@@ -91,7 +98,7 @@ def _via(value: Any) -> str:
 
 
 def _agent(value: Any) -> str:
-    return known_word(str(value), ("vector", "pjsip"), "agent")
+    return known_word(str(value), AGENTS, "agent")
 
 
 def _invite(value: Any) -> str:
@@ -100,7 +107,7 @@ def _invite(value: Any) -> str:
 
 def _number(value: Any) -> str:
     text = str(value)
-    if not re.fullmatch(r"\+[1-9]\d{6,14}|anonymous", text):
+    if not re.fullmatch(NUMBER, text):
         raise fault(f"{text!r} is no number: write +12125550111, in quotes, or anonymous")
     return text
 
@@ -133,16 +140,18 @@ class CallerSpec(Part):
     via: Annotated[Kind, BeforeValidator(_via)]
     country: Country | None = None
     role: Literal["participant", "organizer"] = "participant"
-    number: Annotated[str, BeforeValidator(_number)] | None = Field(default=None, alias="from")
+    number: Annotated[str, BeforeValidator(_number, json_schema_input_type=like(NUMBER))] | None = (
+        Field(default=None, alias="from")
+    )
     dials: str | None = Field(default=None, pattern=r"^[A-Za-z0-9+*#_.-]{1,64}$")
-    codec: Annotated[str, BeforeValidator(_codec)] = "PCMU"
-    invite: Annotated[str, BeforeValidator(_invite, json_schema_input_type=Literal[INVITES])] = (
+    codec: Annotated[str, BeforeValidator(_codec, json_schema_input_type=either(CODECS))] = "PCMU"
+    invite: Annotated[str, BeforeValidator(_invite, json_schema_input_type=either(INVITES))] = (
         "once"
     )
     ptime: Annotated[int, BeforeValidator(_ptime, json_schema_input_type=PtimeText)] = FRAME_MS
     voice: VoiceText | None = None
     count: int = Field(default=1, ge=1, le=CALLERS_MAX)
-    agent: Annotated[str, BeforeValidator(_agent)] = "vector"
+    agent: Annotated[str, BeforeValidator(_agent, json_schema_input_type=either(AGENTS))] = "vector"
 
     @model_validator(mode="after")
     def _possible(self) -> "CallerSpec":
@@ -203,14 +212,16 @@ class Story(Part):
     """One scenario file."""
 
     scenario: str = Field(min_length=3)
-    rules: tuple[Annotated[str, BeforeValidator(_rule, json_schema_input_type=str)], ...] = ()
+    rules: tuple[
+        Annotated[str, BeforeValidator(_rule, json_schema_input_type=like(RULE))], ...
+    ] = ()
     tags: tuple[str, ...] = ()
     account: Account = Account()
     contracts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     session: Session = Session()
-    starts_at: Annotated[datetime, BeforeValidator(_starts_at, json_schema_input_type=str)] = (
-        STARTS_AT
-    )
+    starts_at: Annotated[
+        datetime, BeforeValidator(_starts_at, json_schema_input_type=like(INSTANT))
+    ] = STARTS_AT
     settings: dict[str, Any] = Field(default_factory=dict)
     callers: dict[str, CallerSpec] = Field(min_length=1)
     network: dict[str, Impairment] = Field(default_factory=dict)

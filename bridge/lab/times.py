@@ -16,6 +16,9 @@ YEAR_FIRST: Final = 2001
 YEAR_LAST: Final = 2098
 """A year within those of which invoices know the months, so that a story's clock stays in them."""
 
+DURATION: Final = r"(?:\d+(?:\.\d+)?(?:ms|d|h|m|s))+|(?:\d+:)?\d+:\d{2}(?:\.\d+)?"
+"""The form of a time, for editors; `parse_duration` says whether it is one."""
+
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:\.\d+)?)")

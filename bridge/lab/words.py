@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from bridge.lab.source import suggestion
-from bridge.lab.times import parse_duration
+from bridge.lab.times import DURATION, parse_duration
 from bridge.lab.voice import TONE_DBFS
 
 LEFT_REASONS: Final = (
@@ -54,6 +54,7 @@ FACT_TYPES: Final = (
     "session.ended",
     "session.cancelled",
 )
+COUNTRIES: Final = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 TONE_HZ_MIN: Final = 300
 TONE_HZ_MAX: Final = 3_400
 TONE_HZ_WIDE_MAX: Final = 7_000
@@ -130,8 +131,24 @@ def known_word(word: str, known: Iterable[str], what: str) -> str:
     return word
 
 
+def either(words: Iterable[str]) -> Any:
+    """Return the type of one of some words, for the schema."""
+    return Literal[tuple(words)]
+
+
+def like(pattern: str) -> Any:
+    """Return the type of a text of a form, for the schema."""
+    return Annotated[str, Field(pattern=f"^(?:{pattern})$")]
+
+
+def _spelt(words: Iterable[str]) -> list[str]:
+    """Return words as stories may spell them, with `_` or `-`."""
+    known = list(words)
+    return list(dict.fromkeys([*known, *(word.replace("_", "-") for word in known)]))
+
+
 def _country(value: Any) -> str:
-    return known_word(str(value), phonenumbers.SUPPORTED_REGIONS, "country")
+    return known_word(str(value), COUNTRIES, "country")
 
 
 def _reason(value: Any) -> str:
@@ -158,11 +175,17 @@ def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Country = Annotated[str, BeforeValidator(_country)]
-LeftReason = Annotated[str, BeforeValidator(_reason)]
-SettledReason = Annotated[str, BeforeValidator(_settled)]
-FactType = Annotated[str, BeforeValidator(_fact_type)]
-Duration = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=str)]
+Country = Annotated[str, BeforeValidator(_country, json_schema_input_type=either(COUNTRIES))]
+LeftReason = Annotated[
+    str,
+    BeforeValidator(_reason, json_schema_input_type=either(_spelt(LEFT_REASONS))),
+]
+SettledReason = Annotated[
+    str,
+    BeforeValidator(_settled, json_schema_input_type=either(_spelt(SETTLED_REASONS))),
+]
+FactType = Annotated[str, BeforeValidator(_fact_type, json_schema_input_type=either(FACT_TYPES))]
+Duration = Annotated[int, BeforeValidator(duration_ms, json_schema_input_type=like(DURATION))]
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])
 ]
@@ -207,7 +230,13 @@ def parse_range(value: Any) -> Range:
     return Range(low=low, high=high)
 
 
-RangeText = Annotated[Range, BeforeValidator(parse_range, json_schema_input_type=str | int)]
+RangeSpelt = int | float | like(r"-?\d.*|\.\.-?\d.*")
+"""A range as the schema knows it: editors read `-16.5` as a number."""
+
+RangeText = Annotated[Range, BeforeValidator(parse_range, json_schema_input_type=RangeSpelt)]
+
+
+MONEY: Final = r"(\d+(?:\.\d{1,6})?) ([A-Z]{3})"
 
 
 class Money(BaseModel):
@@ -228,13 +257,13 @@ def parse_money(value: Any) -> Money:
     >>> parse_money("0.42 USD")
     Money(amount=Decimal('0.42'), currency='USD')
     """
-    match = re.fullmatch(r"(\d+(?:\.\d{1,6})?) ([A-Z]{3})", str(value))
+    match = re.fullmatch(MONEY, str(value))
     if not match:
         raise fault(f"{value!r} is no amount: write 0.42 USD")
     return Money(amount=Decimal(match[1]), currency=match[2])
 
 
-Amount = Annotated[Money, BeforeValidator(parse_money, json_schema_input_type=str)]
+Amount = Annotated[Money, BeforeValidator(parse_money, json_schema_input_type=like(MONEY))]
 
 
 def _decimal(value: Any) -> Decimal:
@@ -244,7 +273,10 @@ def _decimal(value: Any) -> Decimal:
         raise fault(f"{value!r} is no amount: write 0.90") from None
 
 
-PlainAmount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=str)]
+PlainAmount = Annotated[
+    Decimal,
+    BeforeValidator(_decimal, json_schema_input_type=int | float | like(r"-?\d+(?:\.\d+)?")),
+]
 
 
 class Voice(BaseModel):
@@ -281,6 +313,8 @@ class Voice(BaseModel):
         return Voice(sound=str(folder / self.sound))
 
 
+TONE: Final = r"tone (\d{1,5})(?: at ([+-]?\d{1,3}) ?dBFS)?"
+VOICE: Final = rf"{TONE}|speech|silence|nothing|.+\.wav"
 SPEECH: Final = "speech"
 SILENT: Final = Voice()
 NOTHING: Final = Voice(sends=False)
@@ -295,7 +329,7 @@ def parse_voice(value: Any) -> Voice:
     if isinstance(value, Voice):
         return value
     text = str(value)
-    match = re.fullmatch(r"tone (\d{1,5})(?: at ([+-]?\d{1,3}) ?dBFS)?", text)
+    match = re.fullmatch(TONE, text)
     if match:
         tone_hz, dbfs = int(match[1]), SAID_DBFS if match[2] is None else int(match[2])
         if not TONE_HZ_MIN <= tone_hz <= TONE_HZ_WIDE_MAX:
@@ -312,4 +346,4 @@ def parse_voice(value: Any) -> Voice:
     raise fault(f"unknown voice {text!r}: write {known}")
 
 
-VoiceText = Annotated[Voice, BeforeValidator(parse_voice, json_schema_input_type=str)]
+VoiceText = Annotated[Voice, BeforeValidator(parse_voice, json_schema_input_type=like(VOICE))]

@@ -14,6 +14,7 @@ from bridge.sip.api import (
     Codec,
     EndCause,
     HangUp,
+    Received,
     Reinvite,
     Reject,
     RemoteMedia,
@@ -191,6 +192,9 @@ def test_an_answer_to_a_fault_goes_to_the_port_of_its_via() -> None:
     fault = request("OPTIONS", via=via).replace("CSeq: 1", "CSeq: one")
     (bad,) = Bench().hear(fault, Address(PEER.host, 40_000))
     assert (bad.status, bad.destination) == (400, Address(PEER.host, 5_070))
+    stream = Received(fault.encode(), Address(PEER.host, 40_000), CORE, "TCP")
+    (back,) = Bench().step(stream)
+    assert back.destination == Address(PEER.host, 40_000), "on the connection it came by"
 
 
 def test_beyond_calls_max_an_invite_gets_503_before_any_work() -> None:

@@ -21,8 +21,8 @@ $(STAMP): lock/dev.txt pyproject.toml $(wildcard bridge/media/_*.[ch])
 demo: setup
 	$(BIN)/tollbridge demo
 
-# What keeps no real time: run by two processes; the one that installs first, as it takes longest.
-CORES := tests/test_docker.py tests/billing tests/bridge/conference tests/bridge/media tests/bridge/sip tests/bridge/drawing \
+# What keeps no real time: run by two processes.
+CORES := tests/billing tests/bridge/conference tests/bridge/media tests/bridge/sip tests/bridge/drawing \
   tests/bridge/legstory tests/bridge/lab/test_audibility.py tests/bridge/lab/test_clips.py \
   tests/bridge/lab/test_story.py tests/bridge/lab/load/test_ears.py tests/test_tidy.py
 # Stories, and calls that nobody listens to closely: they wait more than they compute. A file, or a
@@ -31,9 +31,10 @@ CALLS := tests/bridge/net tests/bridge/web tests/bridge/lab/test_stories.py \
   tests/bridge/test_invoicing.py tests/bridge/test_server_callme.py \
   tests/bridge/test_server_controls.py tests/bridge/test_session_cli.py \
   tests/peers/test_sip_probe_calls.py tests/peers/test_sip_probes.py tests/test_cli.py
-# What measures, loads, kills or runs jobs of its own: it has the machine alone.
+# What measures, loads, kills, runs jobs of its own or installs, which takes a network that leads
+# somewhere: it has the machine alone.
 ALONE := tests/bridge/bench tests/bridge/lab/load/test_run.py tests/bridge/lab/test_crew.py \
-  tests/peers/test_crash.py tests/peers/test_sipp_conference.py
+  tests/peers/test_crash.py tests/peers/test_sipp_conference.py tests/test_docker.py
 # Side by side only where each process may have a network, and so all ports, of its own.
 beside = -n $(shell unshare --net true 2>/dev/null && echo $(1) || echo 0) --dist loadfile
 TESTS := $(BIN)/pytest -m "not long"

@@ -163,8 +163,9 @@ def test_beyond_calls_max_is_503_until_somebody_leaves(tmp_path: Path) -> None:
         first.up()
         second.up()
         refused(third)
-        assert third.ask("OPTIONS").status == 200
+        assert third.ask("OPTIONS").status == 503  # what an INVITE would get (RFC 3261 §11.2)
         first.bye()
+        assert third.ask("OPTIONS").status == 200
         fourth.up()
         assert not story(bridge, third)
         second.bye()

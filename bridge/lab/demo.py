@@ -8,7 +8,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -25,7 +25,7 @@ from bridge.errors import TollbridgeError
 from bridge.lab.audibility import Hearing, analyse
 from bridge.lab.cast import Cast
 from bridge.lab.clips import sound_pcm
-from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE
+from bridge.lab.hearing import HOLD_MUSIC, MUSIC_SHARE, PATIENCE_S
 from bridge.lab.host import ACCOUNT, Host
 from bridge.lab.pjsip_callers import Agents
 from bridge.lab.rtp import RtpEngine
@@ -45,7 +45,6 @@ TURN_S: Final = 2.0
 """How long each talks alone, for who listens to the recording; the voices make a chord."""
 
 TOGETHER_S: Final = 3.0
-PATIENCE_S: Final = 15.0
 REFRESH_S: Final = 0.2
 STORY: Final[Mapping[str, Any]] = {
     "scenario": "Three callers wait for the organizer, meet for ten minutes, and are billed",
@@ -169,6 +168,14 @@ def _shown_number(user: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
+def _hear_music(hearing: Mapping[str, Hearing]) -> bool:
+    return all(one.sounds[HOLD_MUSIC].share >= MUSIC_SHARE for one in hearing.values())
+
+
+def _hear_all_others(hearing: Mapping[str, Hearing]) -> bool:
+    return all({name, *one.heard()} == set(hearing) for name, one in hearing.items())
+
+
 async def run(out: Path, console: Console | None = None) -> Summary:
     """Run the demo and write `recording.wav`, `invoice.json`, `invoice.txt`, `summary.json`.
 
@@ -221,7 +228,7 @@ class _Demo:
         await asyncio.sleep(LISTEN_S / 2)
         await self._advance(WAIT_MS)
         hearing = await self._until_music(began_ns)
-        music = all(one.sounds[HOLD_MUSIC].share >= MUSIC_SHARE for one in hearing.values())
+        music = _hear_music(hearing)
         alone = not any(one.heard() for one in hearing.values())
         if not (music and alone):
             raise DemoFailed(f"waiting callers must hear hold music alone: {hearing}")
@@ -231,11 +238,7 @@ class _Demo:
 
     async def _until_music(self, began_ns: int) -> dict[str, Hearing]:
         """Listen until the prompt is over and the music plays; return the last second."""
-        while True:
-            hearing = await self._listen(CALLERS)
-            music = all(one.sounds[HOLD_MUSIC].share >= MUSIC_SHARE for one in hearing.values())
-            if music or time.monotonic_ns() - began_ns > PATIENCE_S * NS_PER_S:
-                return hearing
+        return await self._until(CALLERS, _hear_music, began_ns)
 
     async def _meet(self) -> None:
         self.screen.say("The organizer joins by VoIP and keys her PIN: the session starts.")
@@ -257,13 +260,17 @@ class _Demo:
 
         A machine that has much else to do may hold callers and bridge for a while.
         """
-        until_ns = time.monotonic_ns() + int(PATIENCE_S * NS_PER_S)
+        hearing = await self._until(names, _hear_all_others, time.monotonic_ns())
+        return {name: one.heard() for name, one in hearing.items()}
+
+    async def _until(
+        self, names: tuple[str, ...], enough: Callable[[Mapping[str, Hearing]], bool], began_ns: int
+    ) -> dict[str, Hearing]:
+        """Listen, a second at a time, until it is enough or patience ends; return the last one."""
         while True:
             hearing = await self._listen(names)
-            heard = {name: one.heard() for name, one in hearing.items()}
-            all_heard = all({name, *whom} == set(names) for name, whom in heard.items())
-            if all_heard or time.monotonic_ns() > until_ns:
-                return heard
+            if enough(hearing) or time.monotonic_ns() - began_ns > PATIENCE_S * NS_PER_S:
+                return hearing
 
     async def _in_turn(self, names: tuple[str, ...]) -> None:
         """Let each talk while the others are silent, then all begin."""

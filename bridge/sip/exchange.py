@@ -15,6 +15,8 @@ from bridge.sip.desk import Desk, Flow
 from bridge.sip.dialog import Dialog, DialogKey
 from bridge.sip.headers import bracketed
 from bridge.sip.messages import Echo
+from bridge.sip.offer import layout_of, read_answer
+from bridge.sip.sdp import parse_sdp
 from bridge.sip.server_tx import ServerTx
 from bridge.sip.session_timer import SessionTimer
 from bridge.sip.timers import Timer
@@ -44,6 +46,24 @@ class Exchange:
         registers = ("REGISTER",) if self.desk.config.users else ()
         self.allowed = (*limits.ALLOWED, *registers)
         self.allow = ("Allow", ", ".join(self.allowed))
+
+    def agree(self, call: Call, body: bytes) -> bool:
+        """Take an answer to our offer; return whether it changes what was agreed.
+
+        Raises:
+            SipRemoteError: it cannot be read, or nothing in it can be used.
+        """
+        sdp, config = parse_sdp(body), self.desk.config
+        chosen = read_answer(
+            sdp,
+            config.codecs,
+            index=call.stream,
+            before=call.remote,
+            ours=call.own_formats(),
+            six=config.rtp_six,
+        )
+        call.layout = call.layout or layout_of(sdp)
+        return call.take(chosen)
 
     # --- answers --------------------------------------------------------------------------
 

@@ -29,8 +29,7 @@ from bridge.sip.exchange import Exchange
 from bridge.sip.headers import parse_uri
 from bridge.sip.indialog import own_offer
 from bridge.sip.messages import Response
-from bridge.sip.offer import NoCommonCodec, layout_of, offer_text, read_answer
-from bridge.sip.sdp import parse_sdp
+from bridge.sip.offer import NoCommonCodec, offer_text
 from bridge.sip.timers import Timer
 from bridge.units import NS_PER_MS
 
@@ -270,7 +269,7 @@ def _read_answer(
         body = session_body(response)
         if body is None:
             raise NoCommonCodec("answer without SDP")
-        return _agree(exchange, call, body)
+        exchange.agree(call, body)
     except SipRemoteError as fault:
         exchange.desk.drop(fault.code, source)
         call.go(CallEvent.BAD_ANSWER)
@@ -278,17 +277,7 @@ def _read_answer(
         exchange.bye(call)
         exchange.retire(call)
         return None
-
-
-def _agree(exchange: Exchange, call: Call, body: bytes) -> RemoteMedia:
-    sdp = parse_sdp(body)
-    config, ours = exchange.desk.config, call.own_formats()
-    chosen = read_answer(
-        sdp, config.codecs, index=call.stream, before=call.remote, ours=ours, six=config.rtp_six
-    )
-    call.layout = call.layout or layout_of(sdp)
-    call.take(chosen)
-    return chosen.remote
+    return call.remote
 
 
 def _prack(exchange: Exchange, tx: ClientTx, response: Response, source: Address) -> bool:
@@ -311,7 +300,7 @@ def _prack(exchange: Exchange, tx: ClientTx, response: Response, source: Address
     try:
         body = session_body(response)
         if body is not None and call.remote is None:
-            _agree(exchange, call, body)
+            exchange.agree(call, body)
     except SipRemoteError as fault:
         exchange.desk.drop(fault.code, source)  # the 200 may bring a better one
     rack = f"{response.rseq} {tx.request.cseq} INVITE"

@@ -40,7 +40,6 @@ from bridge.sip.offer import (
     choose,
     layout_of,
     offer_text,
-    read_answer,
 )
 from bridge.sip.sdp import Sdp, parse_sdp
 from bridge.sip.server_tx import ServerTx
@@ -306,7 +305,7 @@ def acknowledged(exchange: Exchange, call: Call, request: Request, source: Addre
     changed = False
     if answered.offered:
         try:
-            changed = call.take(_answer_in_ack(exchange, call, request))
+            changed = _answer_in_ack(exchange, call, request)
         except SipRemoteError as fault:
             exchange.desk.drop(fault.code, source)
             fail(exchange, call, EndCause.BAD_ANSWER, CallEvent.BAD_ANSWER)
@@ -319,17 +318,11 @@ def acknowledged(exchange: Exchange, call: Call, request: Request, source: Addre
         exchange.desk.notify(CallMedia(call.leg, call.remote, call.is_proven(call.remote)))
 
 
-def _answer_in_ack(exchange: Exchange, call: Call, request: Request) -> Chosen:
+def _answer_in_ack(exchange: Exchange, call: Call, request: Request) -> bool:
     body = session_body(request)
     if body is None:
         raise NoCommonCodec("ACK without an answer")
-    sdp = parse_sdp(body)
-    config, ours = exchange.desk.config, call.own_formats()
-    chosen = read_answer(
-        sdp, config.codecs, index=call.stream, before=call.remote, ours=ours, six=config.rtp_six
-    )
-    call.layout = call.layout or layout_of(sdp)
-    return chosen
+    return exchange.agree(call, body)
 
 
 def fail(exchange: Exchange, call: Call, cause: EndCause, event: CallEvent) -> None:

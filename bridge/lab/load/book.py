@@ -116,6 +116,11 @@ class Summary:
     sip_cores: float = 0.0
     bridge_cores: float = 0.0
 
+    @property
+    def least_pps(self) -> float:
+        """Packets a second of the caller who had least; the mean where that is not known."""
+        return self.pps_mean if self.pps_least is None else self.pps_least
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         return asdict(self)

@@ -52,9 +52,8 @@ class Limits:
         yield from _over("delay p95 [ms]", p95, self.delay_p95_ms_max)
         if self.mos_min is not None and s.mos_min < self.mos_min:
             yield f"MOS {s.mos_min:g}: at least {self.mos_min:g} was asked for"
-        least = s.pps_mean if s.pps_least is None else s.pps_least
-        if self.pps_min is not None and least < self.pps_min:
-            yield f"packets a second {least:g}: at least {self.pps_min:g} was asked for"
+        if self.pps_min is not None and s.least_pps < self.pps_min:
+            yield f"packets a second {s.least_pps:g}: at least {self.pps_min:g} was asked for"
 
     def _known(self, s: Summary) -> Iterator[str]:
         """Yield what keeps a run from saying anything, unless more calls failed than may."""

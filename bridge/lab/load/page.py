@@ -56,10 +56,7 @@ def _verdict(result: Result) -> Markup:
     facts = [
         ("calls connected", f"{s.connected} of {s.calls}"),
         ("set-up p99", f"{s.setup_ms.get('p99', 0):g} ms"),
-        (
-            "packets a second, least of a caller",
-            f"{s.pps_mean if s.pps_least is None else s.pps_least:g}",
-        ),
+        ("packets a second, least of a caller", f"{s.least_pps:g}"),
         ("lost", f"{s.loss:g} %"),
         ("voices due", f"{s.voices}"),
         ("missing, wrong, own", f"{s.missing}, {s.wrong}, {s.own}"),

@@ -18,6 +18,7 @@ from bridge.net.sip_tls import valid_until
 from bridge.priority import NICE, may_go_first
 from bridge.prompts import check
 from bridge.sip_side import tls_of
+from bridge.store_lock import StoreLock
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -126,6 +127,7 @@ def _bind(host: str, port: int, *, tcp: bool = False) -> str:
 
 def _store(settings: Settings) -> str:
     try:
+        StoreLock(settings.store.outbox_url).release()
         Outbox(settings.store.outbox_url, "doctor").close()
     except StoreUnavailable as fault:
         return str(fault)

@@ -6,6 +6,7 @@ committed before the commands beside them are carried out; commands wait in one 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -74,6 +75,7 @@ from bridge.sip.api import (
 )
 from bridge.sip_side import HANG_UP_CAUSES, open_sip
 from bridge.stepper import Stepper, Watcher, conf_ms_now, now_ns
+from bridge.store_lock import StoreLock
 from bridge.units import ConfMs, LegId, OccurrenceId
 from bridge.voices import Voices
 from bridge.worker_link import MediaWorker
@@ -134,11 +136,20 @@ class Bridge:
         """Open the store, recover what a kill left open, start the worker, listen.
 
         Raises:
-            OperatingTrouble: what could not be opened, by name.
+            OperatingTrouble: what could not be opened, by name; a store that another bridge has.
             InputError: an operator's own prompt that cannot be played.
         """
         source = f"/tollbridge/{self.settings.cluster.id}"
-        self._outbox = Outbox(self.settings.store.outbox_url, source)
+        async with AsyncExitStack() as opened:  # what has to be undone when the rest fails
+            opened.push_async_callback(self._media.pool.stop)
+            self._store_lock = StoreLock(self.settings.store.outbox_url)
+            opened.callback(self._store_lock.release)
+            self._outbox = Outbox(self.settings.store.outbox_url, source)
+            opened.callback(self._outbox.close)
+            await self._open()
+            opened.pop_all()
+
+    async def _open(self) -> None:
         recovered = self._outbox.recover()
         if recovered:
             log.warning("recovered", facts=len(recovered))
@@ -154,7 +165,6 @@ class Bridge:
         try:
             self._sip = await open_sip(self.settings, self._on_sip, self.stories.on_sip)
         except (OperatingTrouble, InputError):
-            await self._media.pool.stop()
             await self._stepper.close()
             raise
         self._dispatch = Dispatcher(self._sip, self.media.send, self._legs)
@@ -176,6 +186,7 @@ class Bridge:
             self._checkpoint_timer.cancel()
         await self._stepper.close()
         self._outbox.close()
+        self._store_lock.release()
         await self._await_byes()
         self._sip.close()
         await self.stories.close()
@@ -192,6 +203,7 @@ class Bridge:
         self._sip.close()
         await self._stepper.vanish()
         self._outbox.close()
+        self._store_lock.release()
         await self.stories.close()
         await self._media.pool.stop()
 

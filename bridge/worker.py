@@ -161,7 +161,7 @@ class Worker:
             flags=self._rx.flags[:count],
             source=self._addresses.sources(self._rx, 0, count),
             port=self._rx_port[:count],
-            arrived_ns=self._rx.stamps(0, count),
+            stamp=self._rx.stamp[:count],
             due_ns=wall_ns - (begun - self._grid.begun_ns),
             spill=None if self._spill is None else self._spill[:count],
         )

@@ -41,7 +41,7 @@ class RtcpLink:
                         flags=self._rx.flags[:got],
                         source=self._addresses.sources(self._rx, 0, got),
                         port=np.full(got, port.index),
-                        arrived_ns=self._rx.stamps(0, got),
+                        stamp=self._rx.stamp[:got],
                     )
                 )
         written = self._plane.write_reports(wall_ns, self._tx.data)

@@ -63,7 +63,7 @@ def through(said: Payloads, case: Case, seed: int, codec: str = "PCMU") -> NDArr
         now_ms = tick * FRAME_MS + phase_ms
         until = int(np.searchsorted(arrival[order], now_ms, side="right"))
         packets = _packets(said, order[taken:until])
-        packets.arrived_ns = (arrival[order[taken:until]] * NS_PER_MS).astype(np.int64)
+        packets.stamp = rtp.stamps_of((arrival[order[taken:until]] * NS_PER_MS).astype(np.int64))
         packets.due_ns = int(now_ms * NS_PER_MS)
         plane.tick(packets, packets.due_ns)
         taken = until

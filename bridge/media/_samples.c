@@ -1,4 +1,4 @@
-/* The media plane's loops over samples: decode, frames by conference, sums, encode.
+/* The media plane's loops over samples, and over legs: G.711, what plays next, packets to send.
  *
  * `samples_numpy.py` says the same with numpy and is the reference; `samples_c.py` calls this and
  * checks types and lengths. Indices are checked here, one comparison a frame: a function returns
@@ -13,14 +13,11 @@
 #include "_clones.h"
 #include "_samples.h"
 
-enum { VERSION = 7, AHEAD = 4 };
+enum { VERSION = 8, AHEAD = 4 };
 enum { BIAS = 132, CLIP = 32635 }; /* of mu-law: 33 and 8159 in the standard, which has 14 bits */
 
 /* The bits of 128.0, where a code's exponent is 0; and a code's place among the bits of a float. */
 enum { ORIGIN = (127 + 7) << 23, PLACE = 19, HALF_A_STEP = 1 << 18 };
-
-/* Of whom to subtract where nobody is: see tb_encode. */
-static const int16_t nobody[FRAME];
 
 int64_t tb_version(void) { return VERSION << 16 | FRAME; }
 
@@ -61,8 +58,8 @@ CLONES void tb_from_alaw(const uint8_t *restrict codes, int16_t *restrict sample
 }
 
 /* Sums less what a leg says itself; unsigned, where the difference may go round. */
-CLONES static void to_ulaw(const int32_t *restrict total, const int16_t *restrict own,
-                           uint8_t *restrict codes) {
+CLONES void tb_to_ulaw(const int32_t *restrict total, const int16_t *restrict own,
+                       uint8_t *restrict codes) {
     for (int j = 0; j < FRAME; j++) {
         int32_t sum = within((int32_t)((uint32_t)total[j] - (uint32_t)own[j]), -CLIP, CLIP);
         int32_t minus = sum < 0 ? 0x80 : 0, size = sum < 0 ? -sum : sum;
@@ -70,31 +67,13 @@ CLONES static void to_ulaw(const int32_t *restrict total, const int16_t *restric
     }
 }
 
-CLONES static void to_alaw(const int32_t *restrict total, const int16_t *restrict own,
-                           uint8_t *restrict codes) {
+CLONES void tb_to_alaw(const int32_t *restrict total, const int16_t *restrict own,
+                       uint8_t *restrict codes) {
     for (int j = 0; j < FRAME; j++) {
         int32_t sum = within((int32_t)((uint32_t)total[j] - (uint32_t)own[j]), -32768, 32767);
         int32_t minus = sum < 0 ? 0x80 : 0, size = sum < 0 ? ~sum : sum;
         codes[j] = (uint8_t)((size < 256 ? size >> 4 : code_of(size)) ^ minus ^ 0xD5);
     }
-}
-
-CLONES static void add(const int16_t *restrict frame, int32_t *restrict total) {
-    for (int j = 0; j < FRAME; j++) total[j] = (int32_t)((uint32_t)total[j] + (uint32_t)frame[j]);
-}
-
-/* Among several voices a negative zero is a zero. */
-CLONES static void clean(int16_t *frame) {
-    for (int j = 0; j < FRAME; j++) frame[j] = (int16_t)(frame[j] + (frame[j] == -1));
-}
-
-static int silent(const int16_t *frame) {
-    uint64_t word, any = 0;
-    for (int j = 0; j < FRAME && !any; j += 4) { /* mostly one turn */
-        memcpy(&word, frame + j, sizeof word);
-        any |= word;
-    }
-    return !any;
 }
 
 /* ring[cell[i]] = the payload at data[row[i]], by codec[i]; codec NULL: all mu-law. */
@@ -108,64 +87,6 @@ int64_t tb_decode(const uint8_t *data, int64_t stride, int64_t rows, const int64
             expect(ring + cell[next] * FRAME, FRAME * sizeof *ring);
         }
         (codec && codec[i] ? tb_from_alaw : tb_from_ulaw)(data + row[i] * stride, ring + cell[i] * FRAME);
-    }
-    return n;
-}
-
-/* talk[i] = ring[cell[order[i]]]. */
-int64_t tb_take(const int16_t *ring, int64_t cells, const int64_t *cell, int64_t slots,
-                const int64_t *order, int64_t n, int16_t *talk) {
-    for (int64_t i = 0, next = AHEAD; i < n; i++, next++) {
-        if (outside(order[i], slots) || outside(cell[order[i]], cells)) return i;
-        if (next < n && !outside(order[next], slots) && !outside(cell[order[next]], cells))
-            expect(ring + cell[order[next]] * FRAME, FRAME * sizeof *ring);
-        memcpy(talk + i * FRAME, ring + cell[order[i]] * FRAME, FRAME * sizeof *talk);
-    }
-    return n;
-}
-
-/* total[group[i]] += talk[i] of who says something and is not quiet; other frames become zero.
- * voices: how many speak in each group. */
-int64_t tb_sum(int16_t *talk, int64_t n, const int64_t *order, const uint8_t *quiet, int64_t slots,
-               const int64_t *group, int64_t groups, int32_t *total, int32_t *voices,
-               uint8_t *speaks) {
-    memset(total, 0, (size_t)groups * FRAME * sizeof *total);
-    memset(voices, 0, (size_t)groups * sizeof *voices);
-    for (int64_t i = 0; i < n; i++) {
-        int16_t *frame = talk + i * FRAME;
-        if (outside(order[i], slots) || outside(group[i], groups)) return i;
-        speaks[i] = !silent(frame) && !quiet[order[i]];
-        if (!speaks[i]) memset(frame, 0, FRAME * sizeof *frame);
-        voices[group[i]] += speaks[i];
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (!speaks[i]) continue;
-        if (voices[group[i]] > 1) clean(talk + i * FRAME);
-        add(talk + i * FRAME, total + group[i] * FRAME);
-    }
-    return n;
-}
-
-/* codes[i] = total[group[i]] less talk[own[i]]; own NULL: less talk[i]; talk NULL: as it is. */
-int64_t tb_encode(const int32_t *total, int64_t groups, const int64_t *group, const int16_t *talk,
-                  int64_t rows, const int64_t *own, const uint8_t *codec, int64_t n,
-                  uint8_t *codes) {
-    for (int64_t i = 0; i < n; i++) {
-        int64_t mine = own ? own[i] : i;
-        if (outside(group[i], groups) || (talk && outside(mine, rows))) return i;
-        (codec && codec[i] ? to_alaw : to_ulaw)(
-            total + group[i] * FRAME, talk ? talk + mine * FRAME : nobody, codes + i * FRAME);
-    }
-    return n;
-}
-
-/* The mean square of each frame of `size` samples: sums are whole, and exact in any order. */
-CLONES int64_t tb_power(const int16_t *restrict frames, int64_t n, int64_t size,
-                        double *restrict power) {
-    for (int64_t i = 0; i < n; i++, frames += size) {
-        int64_t sum = 0;
-        for (int64_t j = 0; j < size; j++) sum += (int32_t)frames[j] * frames[j];
-        power[i] = (double)sum / (double)size;
     }
     return n;
 }
@@ -185,5 +106,35 @@ int64_t tb_lay(uint8_t *data, int64_t stride, const int64_t *slots, const uint32
         sent[leg]++;
         octets[leg] += FRAME;
     }
+    return n;
+}
+
+/* cell[i] = the row of the ring that slot i plays next, and good[i], whether it holds that frame.
+ * Returns how many do, or -1 where something points outside. */
+int64_t tb_due(const int64_t *play_cell, const uint32_t *play_ts, const uint8_t *started,
+               const uint32_t *stamp, int64_t cells, int64_t legs, int64_t n, int64_t *cell,
+               uint8_t *good) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (outside(play_cell[i], cells / legs)) return -1;
+        cell[i] = play_cell[i] * legs + i;
+        good[i] = started[i] && stamp[cell[i]] == play_ts[i];
+        count += good[i];
+    }
+    return count;
+}
+
+/* Each of n legs plays the next frame of its ring of `cells`, a power of two. */
+int64_t tb_step(uint32_t *restrict play_ts, int64_t *restrict play_cell, int64_t n, int64_t cells) {
+    for (int64_t i = 0; i < n; i++) {
+        play_ts[i] += FRAME;
+        play_cell[i] = (play_cell[i] + 1) & (cells - 1);
+    }
+    return n;
+}
+
+/* The clocks of n legs go on by `samples` of 1/8,000 s, each at its own rate. */
+int64_t tb_clock(uint32_t *restrict ts, const uint32_t *restrict rate, int64_t n, int64_t samples) {
+    for (int64_t i = 0; i < n; i++) ts[i] += (uint32_t)samples * rate[i];
     return n;
 }

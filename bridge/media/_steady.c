@@ -7,7 +7,7 @@
 
 #include "_samples.h"
 
-enum { CELLS = 32, AHEAD = 6, TRANSIT_JUMP = 5 * 8000, NS_PER_SAMPLE = 125000, STOPPED = 255 };
+enum { CELLS = 32, AHEAD = 6, TRANSIT_JUMP = 5 * 8000, NS_PER_SAMPLE = 125000, NS_PER_S = 1000000000, STOPPED = 255 };
 
 /* One row, or one number, a leg slot: as `Plane`, `Steady`, `Jitter` and `Reception` have them. */
 typedef struct {
@@ -50,9 +50,10 @@ typedef struct {
     int64_t length_step;
     const uint8_t *source;
     int64_t source_step;
-    const int64_t *port, *arrived; /* arrived NULL: now */
-    int64_t now_ns, due_ns;        /* due_ns below 0: not known */
-    int64_t ragged;                /* whether some cell may be */
+    const int64_t *port, *stamp; /* stamp: seconds and nanoseconds; NULL: now */
+    int64_t stamp_step;
+    int64_t now_ns, due_ns; /* due_ns below 0: not known */
+    int64_t ragged;         /* whether some cell may be */
 } Packets;
 
 static inline uint32_t word(const uint8_t *at) {
@@ -65,6 +66,15 @@ static inline uint64_t source_of(const Packets *packets, int64_t i) {
     uint64_t value;
     memcpy(&value, packets->source + i * packets->source_step, sizeof value);
     return value;
+}
+
+static int64_t arrived_at(const Packets *packets, int64_t i) {
+    const char *stamp = (const char *)packets->stamp + i * packets->stamp_step;
+    int64_t seconds, nanos;
+    if (!packets->stamp) return packets->now_ns;
+    memcpy(&seconds, stamp, sizeof seconds);
+    memcpy(&nanos, stamp + sizeof seconds, sizeof nanos);
+    return seconds * NS_PER_S + nanos;
 }
 
 static uint32_t clock_of(int64_t ns) {
@@ -143,7 +153,7 @@ static void follow(const Legs *legs, int64_t one) {
 int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, int64_t *slot,
                   uint8_t *same) {
     int64_t n = packets->count, taken = 0;
-    uint32_t now = clock_of(packets->now_ns), due = clock_of(packets->due_ns);
+    uint32_t due = clock_of(packets->due_ns);
     memset(legs->here, 0, (size_t)legs->slots);
     memset(legs->seen, 0, (size_t)legs->slots);
     if (find(legs, table, packets, slot) < n) return -1;
@@ -158,7 +168,7 @@ int64_t tb_steady(const Legs *legs, const Table *table, const Packets *packets, 
             if (one >= 0) legs->seen[one] = STOPPED; /* what follows goes the same way */
             continue;
         }
-        uint32_t arrived = packets->arrived ? clock_of(packets->arrived[i]) : now;
+        uint32_t arrived = clock_of(arrived_at(packets, i));
         int32_t waits = packets->due_ns < 0 ? 0 : within((int32_t)(due - arrived));
         int64_t cell = cell_of(legs, one), slack = (legs->ts[one] - legs->play_ts[one]) / FRAME;
         if (slack * FRAME + waits < legs->low[one]) legs->low[one] = (int32_t)(slack * FRAME + waits);

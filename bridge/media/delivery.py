@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from bridge.media import g711, mix, outgoing, samples, voice
 from bridge.media.linked import Exchange, Links
-from bridge.media.masks import any_of
 from bridge.media.plays import Plays
 from bridge.media.recording import Taps
 from bridge.media.rtp import Counters
@@ -88,7 +87,7 @@ class Delivery:
             codes=self.codes,
             pick=pick,
             used=2,
-            gain=said.gain if any_of(said.gain[:count] != 1) else None,
+            gain=said.gain,
             linked=exchange,
         )
         tracks = None
@@ -135,9 +134,8 @@ class Delivery:
 
     def _levels(self, groups: mix.Groups, said: Said) -> NDArray[np.float64]:
         """Return the power of what each of the first legs says, 0 outside any group."""
-        level = np.zeros(said.count)
-        order = groups.order
-        level[order] = samples.power_of(self._mix.talk[: len(order)])
+        level, order, buffers = np.empty(said.count), groups.order, self._mix
+        samples.levels(buffers.talk[: len(order)], order, level, buffers.known)
         if self._wide:
             heard = np.zeros(said.count, np.bool_)
             heard[order] = True

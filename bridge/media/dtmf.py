@@ -65,6 +65,8 @@ class Events:
     pending: NDArray[np.bool_]
     last_tick: NDArray[np.int64]
     mute_until: NDArray[np.int64]
+    any_pending: bool = False
+    muted_until: int = 0
 
     @classmethod
     def of(cls, legs_max: int) -> "Events":
@@ -88,6 +90,11 @@ class Events:
     def keying(self, count: int, *, tick: int) -> NDArray[np.bool_]:
         """Return which of the first `count` slots have a key down, or had one just now."""
         return np.asarray(self.mute_until[:count] > tick)
+
+    def keep_out(self, slot: NDArray[np.int64], until: NDArray[np.signedinteger] | int) -> None:
+        """Say that these slots have a key down until a tick at least, one each or one for all."""
+        self.mute_until[slot] = np.maximum(self.mute_until[slot], until)
+        self.muted_until = max(self.muted_until, int(np.max(until, initial=0)))
 
 
 def take(
@@ -173,7 +180,7 @@ def _one_each(
     events.before[fresh] = np.where(goes_on[newer], lasted, 0)
     events.ts[fresh], events.code[fresh] = ts[newer], code[newer]
     events.duration[fresh] = 0
-    events.heard[fresh] = events.pending[fresh] = True
+    events.heard[fresh] = events.pending[fresh] = events.any_pending = True
     same = events.ts[legs] == ts
     here = legs[same]
     events.duration[here] = np.maximum(events.duration[here], duration[same])
@@ -183,8 +190,9 @@ def _one_each(
 
 def time_out(events: Events, count: int, *, tick: int) -> list[Key]:
     """Return the keys whose end packets never came."""
-    if not any_of(events.pending[:count]):
+    if not events.any_pending:
         return []
+    events.any_pending = bool(any_of(events.pending))
     over = events.pending[:count] & (tick - events.last_tick[:count] > LOST_END_TICKS)
     return _report(events, where(over))
 
@@ -211,4 +219,4 @@ def mute(
     end = events.ts[slot] + events.duration[slot]
     ahead = (end - play_ts[slot]).view(np.int32) // FRAME
     until = tick + np.clip(ahead, 0, 50) + MUTE_TICKS
-    events.mute_until[slot] = np.maximum(events.mute_until[slot], until)
+    events.keep_out(slot, until)

@@ -11,11 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.media.known import Known
 from bridge.media.masks import all_of
 from bridge.media.shape import FRAME
 
 RANKS: Final = 64
 """Legs up to which a group is summed member by member beside the others."""
+
+NEARLY_ALL: Final = (4, 5)
+"""Share of legs that say something from which shared frames for the rest save nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,20 @@ class MixBuffers:
     Attributes:
         talk: (L, S) int16, frame of each leg, zero for one that says nothing.
         total: (L, S) int32, the sum of each group, everybody in.
+        speaks: (L,) bool, who says something.
+        voices: (L,) int32, how many do in each group; scratch of `samples_c`.
+        shares: (2 * L,) int64, scratch of `samples_c`.
+        known: where arrays lie that stay, by name; of `samples_c`.
         each: (L,) int64, row numbers. Constant.
         mask, raised, sums: scratch of `samples_numpy`, (L, S) bool, int32 and int32.
     """
 
     talk: NDArray[np.int16]
     total: NDArray[np.int32]
+    speaks: NDArray[np.bool_]
+    voices: NDArray[np.int32]
+    shares: NDArray[np.int64]
+    known: Known
     each: NDArray[np.int64]
     mask: NDArray[np.bool_]
     raised: NDArray[np.int32]
@@ -122,6 +134,10 @@ class MixBuffers:
         return cls(
             talk=np.zeros((legs_max, FRAME), np.int16),
             total=np.zeros((legs_max, FRAME), np.int32),
+            speaks=np.zeros(legs_max, np.bool_),
+            voices=np.zeros(legs_max, np.int32),
+            shares=np.zeros(2 * legs_max, np.int64),
+            known={},
             each=np.arange(legs_max),
             mask=np.zeros((legs_max, FRAME), np.bool_),
             raised=np.zeros((legs_max, FRAME), np.int32),

@@ -13,13 +13,14 @@ taken out; next to nothing, and one is put in while the leg is silent. Between t
 than a frame, so that neither leads to the other. Clock drift is absorbed in the same way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711, samples
+from bridge.media.known import Known
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.played import Played
 from bridge.media.rtp import Counters, Headers
@@ -105,8 +106,9 @@ class Jitter:
         wish_age: (L,) int32, ticks since a frame was to be taken out.
         legs: L.
         cell_now: the cell that streams which start now play next: legs keep step with one another.
-        any_ragged, any_change, any_run, any_gap: `ragged`, `late_by` or `wish`, `run`, `gap` may
-            hold something other than nothing.
+        any_ragged, any_late, any_wish, any_run, any_gap: `ragged`, `late_by`, `wish`, `run`, `gap`
+            may hold something other than nothing.
+        known: where arrays lie that stay; of `samples_c`.
         decoded: (BLOCK, S) int16, scratch of `samples`.
         each: (L,) int64, the slots' numbers. Constant.
     """
@@ -130,9 +132,11 @@ class Jitter:
     legs: int
     cell_now: int = 0
     any_ragged: bool = False
-    any_change: bool = False
+    any_late: bool = False
+    any_wish: bool = False
     any_run: bool = True
     any_gap: bool = True
+    known: Known = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, legs_max: int) -> "Jitter":
@@ -279,7 +283,7 @@ def _late(
         state.late += np.bincount(rows, minlength=state.legs)
     wanted = np.minimum(-slack[lost], WAIT_MAX).astype(np.int16)
     state.late_by[rows] = np.maximum(state.late_by[rows], wanted)
-    state.any_change = True
+    state.any_late = state.any_late or len(rows) > 0
     return ~lost | (size > -ahead)
 
 
@@ -344,16 +348,17 @@ def playout(state: Jitter, count: int) -> Played:
     Legs that are silent, or need a made-up frame, say the row of silence. Nothing advances yet:
     see `advance`.
     """
-    cell = state.play_cell[:count] * state.legs
-    cell += state.each[:count]
-    good = state.stamp.take(cell, mode="clip") == state.play_ts[:count]
-    good &= state.started[:count]
+    cell, good, whole = samples.due(
+        state.play_cell, state.play_ts, state.started, state.stamp, state.known, count
+    )
     holds = merged = _NONE
-    if state.any_change:
-        holds, merged = _adjust(state, count, cell, good)
+    looks = state.cell_now % WISH_EVERY == 0
+    if state.any_late or (looks and state.any_wish):
+        holds, merged = _adjust(state, count, cell, good, looks=looks)
         good[holds] = False
+        whole = whole and not len(holds)
     patched = where(good & state.ragged[cell]) if state.any_ragged else _NONE
-    if not state.any_run and good.all():
+    if not state.any_run and whole:
         return Played(cell, _NONE, _NONE, patched, _NONE, _NONE_32, merged)
     bad = ~good
     cell[bad] = len(state.stamp)
@@ -369,20 +374,22 @@ def playout(state: Jitter, count: int) -> Played:
 
 
 def _adjust(
-    state: Jitter, count: int, cell: NDArray[np.int64], good: NDArray[np.bool_]
+    state: Jitter, count: int, cell: NDArray[np.int64], good: NDArray[np.bool_], *, looks: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Decide which legs wait a frame longer and which take one out, this tick.
 
     Waiting longer because a packet came late is done at once, a mere wish for more slack only in
     silence. Frames are taken out in silence, or by force after `FORCE_AFTER`. Silence is looked
-    for every `WISH_EVERY` ticks: who never falls silent is looked at for ever.
+    for when it `looks`, every `WISH_EVERY` ticks: who never falls silent is looked at for ever.
     """
-    wanted, looks = state.late_by[:count] > 0, state.cell_now % WISH_EVERY == 0
+    wanted = state.late_by[:count] > 0
     if looks:
         wanted |= state.wish[:count] != 0
     rows = where(wanted)
+    state.any_late = False
+    if looks:
+        state.any_wish = False
     if not len(rows):
-        state.any_change = not looks
         return _NONE, _NONE
     urgent = state.late_by[rows] > 0
     quiet = ~good[rows] | _quiet(state.ring, cell[rows])
@@ -397,7 +404,8 @@ def _adjust(
     state.wish[rows[grow | shrink]] = 0
     state.waits_low[:, rows[grow]] += FRAME
     state.waits_low[:, rows[shrink]] -= FRAME
-    state.any_change = not looks or bool(state.late_by[rows].any() or state.wish[rows].any())
+    state.any_late = bool(state.late_by[rows].any())
+    state.any_wish = state.any_wish or bool(state.wish[rows].any())
     return rows[grow], rows[shrink]
 
 
@@ -419,10 +427,8 @@ def skip(state: Jitter, count: int, frames: int) -> None:
 
 def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
     """Go on by one tick, and judge the slack of the slots whose turn it is."""
-    state.play_ts[:count] += np.uint32(FRAME)
-    cells = state.play_cell[:count]
-    np.add(cells, 1, out=cells)
-    gap = state.gap[:count]
+    samples.step(state.play_ts, state.play_cell, state.known, count)
+    gap, cells = state.gap[:count], state.play_cell[:count]
     if state.any_run or state.any_gap:
         np.add(gap, 1, out=gap)
         gap *= state.run[:count] > 0
@@ -430,12 +436,11 @@ def advance(state: Jitter, count: int, played: Played, *, tick: int) -> None:
         state.any_gap = state.any_run
     if len(played.holds):
         state.play_ts[played.holds] -= np.uint32(FRAME)
-        cells[played.holds] -= 1
+        cells[played.holds] = cells[played.holds] - 1 & CELLS - 1
         gap[played.holds] -= 1
     if len(played.merged):
         state.play_ts[played.merged] += np.uint32(FRAME)
-        cells[played.merged] += 1
-    np.bitwise_and(cells, CELLS - 1, out=cells)
+        cells[played.merged] = cells[played.merged] + 1 & CELLS - 1
     state.cell_now = state.cell_now + 1 & CELLS - 1
     turn, rest = divmod(tick % WINDOW, JUDGE_EVERY)
     if not rest:
@@ -450,7 +455,7 @@ def _judge(state: Jitter, due: slice) -> None:
     wish = np.where(least >= WAITS_END, -1, np.where(least < WAITS_MIN, 1, 0)) * seen
     state.wish_age[due] *= (state.wish[due] < 0) & (wish < 0)
     state.wish[due] = wish
-    state.any_change = state.any_change or bool(any_of(wish))
+    state.any_wish = state.any_wish or bool(any_of(wish))
     state.waits_low[1, due] = low[0]
     state.waits_low[0, due] = _UNSEEN
 

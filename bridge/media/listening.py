@@ -46,5 +46,4 @@ class Listening:
         keys, beeps = tones.hear(self.tones, self.beeping, frames)
         result.keys += keys
         # The tick after as well: the last window may hold less tone than it takes to be a hit.
-        until, legs = self._events.mute_until, self.beeping[beeps]
-        until[legs] = np.maximum(until[legs], tick + 2)
+        self._events.keep_out(self.beeping[beeps], tick + 2)

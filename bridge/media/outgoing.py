@@ -141,9 +141,9 @@ class Outgoing:
             self.size[slot], self.held[slot] = size, 0
 
 
-def advance(out: Outgoing, ticks: int) -> None:
-    """Let the clocks go on: timestamps are true to the tick."""
-    out.ts += np.uint32(ticks * FRAME) * out.rate
+def advance(out: Outgoing, count: int, ticks: int) -> None:
+    """Let the clocks of the first `count` slots go on: timestamps are true to the tick."""
+    samples.clock(out.ts, out.rate, out.senders.known, count, ticks * FRAME)
 
 
 def arrange(out: Outgoing, sends: NDArray[np.bool_], port: NDArray[np.int64]) -> None:

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media import mix
+from bridge.media import mix, samples
 from bridge.media.ears import Ears
+from bridge.media.masks import where
 from bridge.media.shape import FRAME
 
 BLOCK: Final = 50
@@ -43,53 +44,54 @@ def _no_index() -> NDArray[np.int64]:
 
 @dataclass(slots=True)
 class _Tap:
-    """One recording: frames gathered in its block, and where the block starts.
+    """One recording: which block is its mix's, and where that starts.
 
     T = tracks that have a row in this block.
 
     Attributes:
-        block: (BLOCK, S) int16, the mix.
+        at: its row of `Taps`'s blocks.
+        frame: frame of the recording at which the block starts.
         voices: (T, BLOCK, S) int16, what each leg said; None when legs have no tracks.
         names: the track of each row of `voices`.
         said: (T,) bool, the row holds something.
         row, place: (M,) int64, for each leg that is there: its row in the mix, and in `voices`.
     """
 
-    block: NDArray[np.int16]
+    at: int
+    frame: int
     voices: NDArray[np.int16] | None = None
     names: list[str] = field(default_factory=list)
     said: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     row: NDArray[np.int64] = field(default_factory=_no_index)
     place: NDArray[np.int64] = field(default_factory=_no_index)
-    filled: int = 0
-    frame: int = 0
 
-    def take_voices(self, talk: NDArray[np.int16]) -> None:
-        """Take what the legs said in a frame, (rows, S)."""
+    def take_voices(self, talk: NDArray[np.int16], filled: int) -> None:
+        """Take what the legs said in a frame, (rows, S), behind those that are there."""
         assert self.voices is not None
         if len(self.row):
             said = talk[self.row]
-            self.voices[self.place, self.filled] = said
+            self.voices[self.place, filled] = said
             self.said[self.place] |= said.any(axis=1)
 
-    def cut(self, group: int) -> list[Piece]:
-        """Return what was gathered, and begin a new block. A track's silent block is left out."""
-        kept = self.block[: self.filled].ravel().copy()
-        pieces = [Piece(group, self.frame, kept)]
+    def cut(self, group: int, mix: NDArray[np.int16]) -> list[Piece]:
+        """Return what was gathered, and begin a new block; `mix`, (frames, S), is the mix's.
+
+        A track's silent block is left out.
+        """
+        pieces = [Piece(group, self.frame, mix.ravel().copy())]
         if self.voices is not None:
             pieces += [
                 Piece(
                     group,
                     self.frame,
-                    self.voices[at, : self.filled].ravel().copy(),
+                    self.voices[at, : len(mix)].ravel().copy(),
                     self.names[at],
                 )
                 for at in np.flatnonzero(self.said).tolist()  # bounded by who spoke in a second
             ]
             self.voices[self.said] = 0
             self.said[:] = False
-        self.frame += self.filled
-        self.filled = 0
+        self.frame += len(mix)
         return pieces
 
     def seat(self, names: list[str], rows: NDArray[np.int64]) -> None:
@@ -113,14 +115,21 @@ class _Tap:
 class Taps:
     """The groups being recorded. Pieces are copies: the caller may keep them.
 
+    N = recordings there was room for so far; the running ones have the first rows.
+
     Attributes:
         ears: the groups being listened to.
     """
 
     def __init__(self) -> None:
         self.ears = Ears()
-        self._taps: dict[int, _Tap] = {}
-        self._rows: tuple[Mapping[int, int], list[int]] | None = None  # of the mixes, by `dense`
+        self._taps: dict[int, _Tap] = {}  # by group
+        self._order: list[int] = []  # the group of each row
+        self._blocks: NDArray[np.int16] = np.zeros((1, BLOCK, FRAME), np.int16)  # (N, BLOCK, S)
+        self._filled: NDArray[np.int64] = np.zeros(1, np.int64)  # frames gathered, (N,)
+        self._voiced: list[_Tap] = []  # those with tracks
+        self._dense: Mapping[int, int] | None = None  # by which `_row` was made
+        self._row: NDArray[np.int64] = np.zeros(0, np.int64)  # of the mixes
         self._names: dict[int, str] = {}  # of the tracks, by slot
 
     def name(self, slot: int, track: str) -> None:
@@ -136,10 +145,17 @@ class Taps:
         """
         if group in self._taps:
             return False
-        tap = self._taps[group] = _Tap(np.zeros((BLOCK, FRAME), np.int16), frame=frame)
-        self._rows = None
+        at = len(self._order)
+        if at == len(self._blocks):
+            more = np.zeros_like(self._blocks)
+            self._blocks = np.concatenate([self._blocks, more])
+            self._filled = np.concatenate([self._filled, np.zeros_like(self._filled)])
+        tap = self._taps[group] = _Tap(at, frame)
+        self._order.append(group)
+        self._filled[at], self._dense = 0, None
         if tracks:
             tap.voices = np.zeros((0, BLOCK, FRAME), np.int16)
+            self._voiced.append(tap)
         return True
 
     def stop(self, group: int) -> tuple[list[Piece], int] | None:
@@ -147,8 +163,21 @@ class Taps:
         tap = self._taps.pop(group, None)
         if tap is None:
             return None
-        self._rows = None
-        return tap.cut(group), tap.frame
+        pieces = self._cut(group, tap)
+        if tap.voices is not None:
+            self._voiced.remove(tap)
+        last = self._order.pop()
+        if last != group:  # the last row moves up
+            was = self._taps[last].at
+            self._blocks[tap.at], self._filled[tap.at] = self._blocks[was], self._filled[was]
+            self._order[tap.at], self._taps[last].at = last, tap.at
+        self._dense = None
+        return pieces, tap.frame
+
+    def _cut(self, group: int, tap: _Tap) -> list[Piece]:
+        pieces = tap.cut(group, self._blocks[tap.at, : self._filled[tap.at]])
+        self._filled[tap.at] = 0
+        return pieces
 
     def arrange(self, groups: mix.Groups) -> None:
         """Take in who is where. Between ticks only."""
@@ -189,21 +218,21 @@ class Taps:
         what each leg gave to them. A group without legs records silence.
         """
         full: list[Piece] = []
-        if not self._taps:
+        count = len(self._order)
+        if not count:
             return full
-        if self._rows is None or self._rows[0] is not dense:
-            self._rows = dense, [dense.get(group, -1) for group in self._taps]
-        row = self._rows[1]
-        mixes = mix.saturated(total[row])  # at once: a call for each took ten times as long
-        for (group, tap), at, mixed in zip(self._taps.items(), row, mixes, strict=True):
-            if skipped:
-                full += tap.cut(group) if tap.filled else []
+        if self._dense is not dense:
+            self._dense = dense
+            self._row = np.array([dense.get(group, -1) for group in self._order])
+        filled = self._filled[:count]
+        if skipped:
+            for group, tap in self._taps.items():  # bounded by the recordings running
+                full += self._cut(group, tap) if filled[tap.at] else []
                 tap.frame += skipped
-            filled = tap.filled
-            tap.block[filled] = mixed if at >= 0 else 0
-            if tap.voices is not None:
-                tap.take_voices(talk)
-            tap.filled = filled + 1
-            if filled + 1 == BLOCK:
-                full += tap.cut(group)
+        over = samples.tap(total, self._row, self._blocks[:count], filled)
+        for tap in self._voiced:  # the same
+            tap.take_voices(talk, int(filled[tap.at]) - 1)
+        if over:
+            for at in where(filled == BLOCK).tolist():  # the same
+                full += self._cut(self._order[at], self._taps[self._order[at]])
         return full

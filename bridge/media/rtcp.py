@@ -245,7 +245,8 @@ def take(
     slot = _legs_of(packets, sources, received, latched)
     counters.add("rtcp_bad", np.count_nonzero(~sound))
     counters.add("rtcp_unknown", np.count_nonzero(sound & (slot < 0)))
-    assert packets.arrived_ns is not None, "RTCP is nothing without the time it came"
+    assert packets.stamp is not None, "RTCP is nothing without the time it came"
+    came_ns = packets.arrived(0)
     for turn in range(SUBPACKETS_MAX):
         rows = np.flatnonzero(sound & (slot >= 0) & (start[:, turn] >= 0))
         if not len(rows):
@@ -253,7 +254,7 @@ def take(
         at = start[rows, turn]
         kind = packets.data[rows, at + 1]
         size = 4 * (_word(packets, rows, at) & 0xFFFF) + 4
-        legs, arrived = slot[rows], packets.arrived_ns[rows]
+        legs, arrived = slot[rows], came_ns[rows]
         report = (kind == _SR) & (size >= 28)
         state.sr_stamp[legs[report]] = _middle(packets, rows[report], at[report])
         state.sr_ns[legs[report]] = arrived[report]

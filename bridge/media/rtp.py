@@ -19,6 +19,7 @@ from bridge.media.shape import (
     ROW_BYTES,
     SPILL_BYTES,
 )
+from bridge.units import NS_PER_S
 
 ROUNDS_MAX: Final = 24
 """Packets of one leg taken in one tick; a longer burst is counted and left out."""
@@ -37,7 +38,8 @@ class Packets:
         flags: (N,) int32, receive flags; `MSG_TRUNC` marks one that did not fit.
         source: (N,) uint64, the first 8 bytes of its sockaddr_in: see `sources.source_of`.
         port: (N,) int64, index of the local port it came in on.
-        arrived_ns: (N,) int64, when the kernel took it, of any steady clock; None: all now.
+        stamp: (N, 2) int64, seconds and nanoseconds of any steady clock, when the kernel took it;
+            None: all now.
         due_ns: when the tick was due, of the same clock; None: how early packets came is unknown.
         spill: (N, SPILL_BYTES) uint8, what `data` does not hold of each; None: nothing is kept.
     """
@@ -47,7 +49,7 @@ class Packets:
     flags: NDArray[np.int32]
     source: NDArray[np.uint64]
     port: NDArray[np.int64]
-    arrived_ns: NDArray[np.int64] | None = None
+    stamp: NDArray[np.int64] | None = None
     due_ns: int | None = None
     spill: NDArray[np.uint8] | None = None
 
@@ -58,7 +60,10 @@ class Packets:
 
     def arrived(self, now_ns: int) -> NDArray[np.int64]:
         """Return when each packet came: at `now_ns` when the kernel did not say."""
-        return np.full(len(self.length), now_ns) if self.arrived_ns is None else self.arrived_ns
+        stamp = self.stamp
+        if stamp is None:
+            return np.full(len(self.length), now_ns)
+        return np.asarray(stamp[:, 0] * NS_PER_S + stamp[:, 1])
 
     def pick(self, index: NDArray[np.intp]) -> "Packets":
         """Return the packets at an index array."""
@@ -68,10 +73,19 @@ class Packets:
             self.flags[index],
             self.source[index],
             self.port[index],
-            None if self.arrived_ns is None else self.arrived_ns[index],
+            None if self.stamp is None else self.stamp[index],
             self.due_ns,
             None if self.spill is None else self.spill[index],
         )
+
+
+def stamps_of(ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return times, (N,) nanoseconds, as the kernel gives them: see `Packets.stamp`.
+
+    >>> stamps_of(np.array([1_500_000_000])).tolist()
+    [[1, 500000000]]
+    """
+    return np.stack(np.divmod(ns, NS_PER_S), axis=1)
 
 
 @dataclass(slots=True)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.media import g711
-from bridge.media.groups import Groups, MixBuffers
+from bridge.media.groups import NEARLY_ALL, Groups, MixBuffers
+from bridge.media.known import Known
 from bridge.media.masks import all_of, any_of, where
 from bridge.media.senders import Senders
-from bridge.media.shape import FRAME, HEADER_AT, PAYLOAD_AT
+from bridge.media.shape import CELLS, FRAME, HEADER_AT, PAYLOAD_AT
 
 BLOCK: Final = 256
 """Rows subtracted and encoded at a time: all at once drives the rest out of the core's cache."""
@@ -51,19 +52,21 @@ def decode(
             frames[cell[at:to]] = out.view(_SAMPLES)[:, 0]
 
 
-def take(
-    order: NDArray[np.int64],
+def sum_up(
+    groups: Groups,
     cell: NDArray[np.int64],
     ring: NDArray[np.int16],
-    talk: NDArray[np.int16],
-) -> None:
-    """Fill `talk` with rows of the ring."""
-    ring.take(cell[order], 0, talk, "clip")
-
-
-def sum_up(groups: Groups, quiet: NDArray[np.bool_], buffers: MixBuffers) -> NDArray[np.bool_]:
-    """Fill `buffers.total` of every group; return who says something."""
+    gain: NDArray[np.float32],
+    quiet: NDArray[np.bool_],
+    buffers: MixBuffers,
+) -> NDArray[np.bool_]:
+    """Fill `buffers.talk`, and `buffers.total` of every group; return who says something."""
     talk = buffers.talk[: len(groups.order)]
+    ring.take(cell[groups.order], 0, talk, "clip")
+    factor = gain[groups.order]
+    changed = where(factor != 1)
+    if len(changed):
+        talk[changed] = np.clip(talk[changed] * factor[changed, None], -32_768, 32_767)
     speaks = _speaking(groups, quiet, talk)
     alone = _alone(groups, speaks)
     kept = talk[alone] if len(alone) else None
@@ -111,7 +114,39 @@ def _alone(groups: Groups, speaks: NDArray[np.bool_]) -> NDArray[np.intp]:
     return where(speaks & (speaking == 1)[groups.group])
 
 
-def encode_each(
+def deliver(
+    groups: Groups,
+    speaks: NDArray[np.bool_],
+    codec: NDArray[np.uint8],
+    buffers: MixBuffers,
+    codes: NDArray[np.uint8],
+    pick: NDArray[np.int64],
+    used: int,
+) -> int:
+    """Encode what each leg hears into `codes`, from row `used` on; return the rows used then."""
+    kinds, talkers = codec[groups.order], where(speaks)
+    if len(talkers) * NEARLY_ALL[1] >= len(speaks) * NEARLY_ALL[0]:
+        end = used + len(speaks)
+        _encode_each(groups, kinds if any_of(kinds) else None, buffers, codes[used:end])
+        pick[groups.order] = np.arange(used, end)
+        return end
+    for at in range(0, len(talkers), BLOCK):  # bounded by the legs, divided by BLOCK
+        own = talkers[at : at + BLOCK]
+        end = used + len(own)
+        _encode_some(groups.group[own], own, kinds[own], buffers, codes[used:end])
+        pick[groups.order[own]] = np.arange(used, end)
+        used = end
+    listener = where(~speaks)
+    share = groups.group[listener] * 2 + kinds[listener]
+    wanted = np.bincount(share, minlength=2 * len(groups.dense)) > 0
+    shared = where(wanted)
+    end = used + len(shared)
+    _encode_some(shared >> 1, None, (shared & 1).astype(np.uint8), buffers, codes[used:end])
+    pick[groups.order[listener]] = (used + np.cumsum(wanted) - 1)[share]
+    return end
+
+
+def _encode_each(
     groups: Groups,
     codec: NDArray[np.uint8] | None,
     buffers: MixBuffers,
@@ -136,7 +171,7 @@ def _parts(groups: Groups) -> Iterator[tuple[int, int, int, int]]:
             yield at, min(at + step, end), group, last
 
 
-def encode_some(
+def _encode_some(
     group: NDArray[np.int64],
     own: NDArray[np.int64] | None,
     codec: NDArray[np.uint8],
@@ -159,6 +194,93 @@ def power_of(frames: NDArray[np.int16]) -> NDArray[np.float64]:
         part = frames[at : at + BLOCK].astype(np.float64)
         np.vecdot(part, part, out=power[at : at + BLOCK])
     return np.asarray(power / frames.shape[1])
+
+
+def levels(
+    talk: NDArray[np.int16], order: NDArray[np.int64], level: NDArray[np.float64], known: Known
+) -> None:
+    """Fill `level` with the powers of `talk`, 0 for slots in no order."""
+    del known
+    level[:] = 0
+    level[order] = power_of(talk)
+
+
+def follow(
+    level: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    talking: NDArray[np.bool_],
+    streak: NDArray[np.int32],
+    rules: NDArray[np.float64],
+    known: Known,
+) -> NDArray[np.int64]:
+    """Take in the levels of the first slots; return who begins or ends to talk."""
+    del known
+    count = len(level)
+    times, start, fall, rise, low, high, starts, stops = rules.tolist()
+    noise, talking, streak = noise[:count], talking[:count], streak[:count]
+    ease = np.where(talking, 0.5, 1.0)
+    talk = level > np.maximum(noise * times, start) * ease
+    streak += 1
+    streak *= talk != talking
+    changed = where(streak >= np.where(talking, stops, starts))
+    talking[changed] = ~talking[changed]
+    streak[changed] = 0
+    lower = level < noise
+    noise[:] = np.where(lower, noise + (level - noise) * fall, noise * rise)
+    np.minimum(np.maximum(noise, low, out=noise), high, out=noise)
+    return changed
+
+
+def tap(
+    total: NDArray[np.int32],
+    row: NDArray[np.int64],
+    blocks: NDArray[np.int16],
+    filled: NDArray[np.int64],
+) -> int:
+    """Append a frame to each block; return how many are full then."""
+    each = np.arange(len(row))
+    mixes = np.minimum(np.maximum(total[row], -32_768), 32_767)
+    mixes[row < 0] = 0
+    blocks[each, filled] = mixes
+    filled += 1
+    return int(np.count_nonzero(filled == blocks.shape[1]))
+
+
+def due(
+    play_cell: NDArray[np.int64],
+    play_ts: NDArray[np.uint32],
+    started: NDArray[np.bool_],
+    stamp: NDArray[np.uint32],
+    known: Known,
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], bool]:
+    """Return the rows that the first slots play, which of them hold their frame, whether all."""
+    del known
+    legs = len(play_cell)
+    cell = play_cell[:count] * legs
+    cell += np.arange(count)
+    good = stamp.take(cell, mode="clip") == play_ts[:count]
+    good &= started[:count]
+    return cell, good, bool(all_of(good))
+
+
+def step(
+    play_ts: NDArray[np.uint32], play_cell: NDArray[np.int64], known: Known, count: int
+) -> None:
+    """Have the first slots play the next frame of their rings."""
+    del known
+    play_ts[:count] += np.uint32(FRAME)
+    cells = play_cell[:count]
+    np.add(cells, 1, out=cells)
+    np.bitwise_and(cells, CELLS - 1, out=cells)
+
+
+def clock(
+    ts: NDArray[np.uint32], rate: NDArray[np.uint32], known: Known, count: int, samples: int
+) -> None:
+    """Let the clocks of the first slots go on."""
+    del known
+    ts[:count] += np.uint32(samples) * rate[:count]
 
 
 def lay(

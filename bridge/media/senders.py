@@ -1,9 +1,11 @@
 """Whose packets lie in the rows to send, and what is next of each; knows no payload, no socket."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bridge.media.known import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Senders:
         ts: (L,) uint32, of the next tick's frame.
         sent: (L,) uint32, packets sent.
         octets: (L,) uint32, payload bytes sent.
+        known: where arrays lie that stay; of `samples_c`.
     """
 
     slots: NDArray[np.int64]
@@ -25,3 +28,4 @@ class Senders:
     ts: NDArray[np.uint32]
     sent: NDArray[np.uint32]
     octets: NDArray[np.uint32]
+    known: Known = field(default_factory=dict, compare=False, repr=False)

@@ -68,7 +68,8 @@ class _Packets(ctypes.Structure):
         ("source", _ADDRESS),
         ("source_step", _NUMBER),
         ("port", _ADDRESS),
-        ("arrived", _ADDRESS),
+        ("stamp", _ADDRESS),
+        ("stamp_step", _NUMBER),
         ("now_ns", _NUMBER),
         ("due_ns", _NUMBER),
         ("ragged", _NUMBER),
@@ -188,8 +189,13 @@ class OneByOne:
         noted.length, noted.length_step = _spread(packets.length, _WORDS, number)
         noted.source, noted.source_step = _spread(packets.source, _KEYS, number)
         noted.port = samples_c.at(packets.port, _INDEX, (number,))
-        arrived = packets.arrived_ns
-        noted.arrived = 0 if arrived is None else samples_c.at(arrived, _INDEX, (number,))
+        stamp = packets.stamp
+        if stamp is None:
+            noted.stamp = 0
+        else:
+            if stamp.shape != (number, 2) or stamp.strides[1] != stamp.itemsize:
+                raise TypeError(f"stamps of shape {stamp.shape}, {stamp.strides} apart")
+            noted.stamp, noted.stamp_step = _spread(stamp[:, 0], _INDEX, number)
         noted.due_ns = -1 if packets.due_ns is None else packets.due_ns
         noted.ragged = self._legs.buffers.any_ragged
 

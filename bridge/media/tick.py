@@ -263,7 +263,7 @@ class Plane:
         outgoing.fill(self.out, self._delivery.codes, self._delivery.pick)
         self.counters.add("tx", len(self.out.slots) + len(self.out.odd_slots))
         jitter.advance(self.jitter, self._count, played, tick=self.tick_no)
-        outgoing.advance(self.out, 1)
+        outgoing.advance(self.out, self._count, 1)
         self.tick_no += 1
         return result
 
@@ -426,7 +426,7 @@ class Plane:
             result.rearranged = True
         if skipped:
             jitter.skip(self.jitter, self._count, skipped)
-            outgoing.advance(self.out, skipped)
+            outgoing.advance(self.out, self._count, skipped)
         result.keys += dtmf.time_out(self.events, self._count, tick=self.tick_no)
         if self.tick_no % SILENCE_EVERY == 0:
             result.silent = self._fallen_silent(now_ns)
@@ -456,12 +456,14 @@ class Plane:
     def _mix_and_encode(self, played: Played, skipped: int, result: TickResult) -> None:
         """Sum the groups, encode what each leg hears, and give recordings their sums."""
         count = self._count
-        keying = self.events.keying(count, tick=self.tick_no)
+        quiet = self.muted[:count]
+        if self.events.muted_until > self.tick_no and not self.hear_keys:
+            quiet = quiet | self.events.keying(count, tick=self.tick_no)
         said = delivery.Said(
             count=count,
             ring=self.jitter.ring,
             cell=played.cell,
-            quiet=self.muted[:count] | (keying & (not self.hear_keys)),
+            quiet=quiet,
             narrow=self.narrow,
             gain=self.gain,
             port=self.port,

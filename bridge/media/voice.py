@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.masks import where
+from bridge.media import samples
+from bridge.media.known import Known
 
 LOOK_TICKS: Final = 2
 """Ticks between looks: 40 ms."""
@@ -35,6 +36,11 @@ FALL: Final = 0.25
 RISE: Final = 1.01
 """Factor by which the noise rises in one look: 1 dB a second."""
 
+RULES: Final = np.array(
+    [START_TIMES, START_POWER, FALL, RISE, NOISE_MIN, NOISE_MAX, START_LOOKS, STOP_LOOKS]
+)
+"""(8,) float64, all of that, in the order in which `samples.follow` wants it."""
+
 
 @dataclass(slots=True)
 class Voice:
@@ -45,12 +51,14 @@ class Voice:
         streak: (L,) int32, looks in a row that speak for a change of `talking`.
         talking: (L,) bool. False in idle rows and outside any group.
         level: (L,) float64, power of the frame looked at last; 0 in idle rows.
+        known: where arrays lie that stay; of `samples_c`.
     """
 
     noise: NDArray[np.float64]
     streak: NDArray[np.int32]
     talking: NDArray[np.bool_]
     level: NDArray[np.float64]
+    known: Known
 
     @classmethod
     def of(cls, legs_max: int) -> "Voice":
@@ -60,6 +68,7 @@ class Voice:
             streak=np.zeros(legs_max, np.int32),
             talking=np.zeros(legs_max, np.bool_),
             level=np.zeros(legs_max),
+            known={},
         )
 
     def open_leg(self, slot: int) -> None:
@@ -79,17 +88,5 @@ def dbfs(power: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def look(state: Voice, level: NDArray[np.float64]) -> NDArray[np.intp]:
     """Take in the power of a frame of each of the first slots, (count,); return which changed."""
-    count = len(level)
-    state.level[:count] = level
-    noise, talking, streak = state.noise[:count], state.talking[:count], state.streak[:count]
-    ease = np.where(talking, 0.5, 1.0)
-    talk = level > np.maximum(noise * START_TIMES, START_POWER) * ease
-    streak += 1
-    streak *= talk != talking
-    changed = where(streak >= np.where(talking, STOP_LOOKS, START_LOOKS))
-    talking[changed] = ~talking[changed]
-    streak[changed] = 0
-    lower = level < noise
-    noise[:] = np.where(lower, noise + (level - noise) * FALL, noise * RISE)
-    np.minimum(np.maximum(noise, NOISE_MIN, out=noise), NOISE_MAX, out=noise)
-    return changed
+    state.level[: len(level)] = level
+    return samples.follow(level, state.noise, state.talking, state.streak, RULES, state.known)

@@ -110,6 +110,7 @@ class Batch:
         length: (N,) uint32 view, bytes received.
         flags: (N,) int32 view, receive flags.
         source: (N,) uint64 view, first 8 bytes of an IPv4 address: family, port, host.
+        stamp: (N, 2) int64 view, seconds and nanoseconds of `stamped` batches; else of no rows.
         port: (N,) uint16 view of big-endian ports; `host_6`, (N, 16) uint8 view of IPv6 hosts.
         count: N.
     """
@@ -140,8 +141,8 @@ class Batch:
             self._address["family"] = socket.AF_INET6
         self.size: NDArray[np.uint64] = self._iov["size"]
         self._stamp: Any = None
+        self.stamp: NDArray[np.int64] = np.zeros((0, 2), np.int64)
         self._room: NDArray[np.uint64] = self._header["control_size"]
-        self._came_ns: NDArray[np.int64] = np.zeros(0, np.int64)
         self._tail: NDArray[np.uint8] | None = None
 
     def stamped(self) -> "Batch":
@@ -150,7 +151,7 @@ class Batch:
         each = np.arange(self.count, dtype=np.uint64) * np.uint64(_STAMP.itemsize)
         self._header["control"] = self._stamp.ctypes.data + each
         self._room[:] = _STAMP.itemsize
-        self._came_ns = np.zeros(self.count, np.int64)
+        self.stamp = self._stamp.view(np.int64).reshape(self.count, -1)[:, 2:]
         return self
 
     def spill_into(self, tail: NDArray[np.uint8]) -> None:
@@ -172,14 +173,9 @@ class Batch:
         self.size = self._iov["size"]
 
     def stamps(self, first: int, rows: int) -> NDArray[np.int64]:
-        """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds.
-
-        What is returned is written anew by the next call for these rows.
-        """
-        rows_of, came = slice(first, first + rows), self._came_ns[first : first + rows]
-        np.multiply(self._stamp["seconds"][rows_of], _NS_PER_S, out=came)
-        came += self._stamp["nanos"][rows_of]
-        return came
+        """Return when rows of a `stamped` batch came, wall clock, (rows,) int64 nanoseconds."""
+        stamp = self.stamp[first : first + rows]
+        return np.asarray(stamp[:, 0] * _NS_PER_S + stamp[:, 1])
 
     def datagram(self, row: int, length: int) -> bytes:
         """Return the first `length` bytes of a row's datagram, with what was spilled of it."""

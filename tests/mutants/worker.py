@@ -6,6 +6,7 @@ Which fault is told by the environment, so that the launcher starts it as it wou
 import os
 import sys
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ CODECS = ("PCMU", "PCMA")
 real_mix_minus = mix.mix_minus
 real_mix_and_encode = Plane._mix_and_encode
 real_tell = worker.Worker._tell
-real_take = mix._take
 real_sum_up = samples.sum_up
 
 LATE_TICKS = 15
@@ -37,8 +37,9 @@ def own_voice(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -
     rows = len(groups.order)
     for dense in range(len(groups.dense)):
         row = int(np.flatnonzero(groups.group[:rows] == dense)[0])
-        slot = groups.order[row : row + 1]
-        voices.pick[slot] = mix.encode(np.array([dense]), voices.codec[slot], voices, buffers)
+        slot, codec = groups.order[row], CODECS[int(voices.codec[groups.order[row]])]
+        voices.codes[voices.used] = encode(mix.saturated(buffers.total[dense]), codec)
+        voices.pick[slot], voices.used = voices.used, voices.used + 1
 
 
 def waiting_hears(plane: Plane, played: Played, skipped: int, result: TickResult) -> None:
@@ -68,15 +69,30 @@ def keys_leak(self: worker.Worker, result: TickResult) -> None:
     real_tell(self, result)
 
 
+def mixed(
+    groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers, said: NDArray[np.int16]
+) -> None:
+    """Mix as ever, but for what each slot says, (count, S)."""
+    other = replace(voices, ring=said, cell=np.arange(len(said)))
+    real_mix_minus(groups, other, buffers)
+    voices.used = other.used
+
+
 def quieter(groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
     """Everybody is mixed in at half of what he said."""
-    real_take(groups, voices, buffers)
-    buffers.talk[: len(groups.order)] //= 2
+    mixed(groups, voices, buffers, voices.ring[voices.cell] // 2)
 
 
-def wraps(groups: mix.Groups, quiet: Flags, buffers: mix.MixBuffers) -> Flags:
+def wraps(
+    groups: mix.Groups,
+    cell: NDArray[np.int64],
+    ring: NDArray[np.int16],
+    gain: NDArray[np.float32],
+    quiet: Flags,
+    buffers: mix.MixBuffers,
+) -> Flags:
     """A sum above full scale is not saturated: it comes out at the other end."""
-    speaks = real_sum_up(groups, quiet, buffers)
+    speaks = real_sum_up(groups, cell, ring, gain, quiet, buffers)
     buffers.total[:] = buffers.total.astype(np.int16)
     return speaks
 
@@ -87,11 +103,10 @@ class Holes:
     def __init__(self) -> None:
         self.tick = 0
 
-    def take(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
+    def mix(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
         self.tick += 1
-        real_take(groups, voices, buffers)
-        if self.tick % HOLE_EVERY < HOLE_TICKS:
-            buffers.talk[:] = 0
+        said = voices.ring[voices.cell]
+        mixed(groups, voices, buffers, said * (self.tick % HOLE_EVERY >= HOLE_TICKS))
 
 
 class Late:
@@ -100,10 +115,13 @@ class Late:
     def __init__(self) -> None:
         self.said: deque[NDArray[np.int16]] = deque(maxlen=LATE_TICKS)
 
-    def take(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
-        real_take(groups, voices, buffers)
-        now = buffers.talk.copy()
-        buffers.talk[:] = self.said[0] if len(self.said) == LATE_TICKS else 0
+    def mix(self, groups: mix.Groups, voices: mix.Voices, buffers: mix.MixBuffers) -> None:
+        now = voices.ring[voices.cell]
+        late = np.zeros_like(now)
+        if len(self.said) == LATE_TICKS:  # who came since then was not there
+            then = self.said[0][: len(now)]
+            late[: len(then)] = then
+        mixed(groups, voices, buffers, late)
         self.said.append(now)
 
 
@@ -122,13 +140,13 @@ def patch(fault: str) -> None:
         case "keys_leak":
             setattr(worker.Worker, "_tell", keys_leak)  # noqa: B010 - the same
         case "quieter":
-            mix._take = quieter
+            mix.mix_minus = quieter
         case "wraps":
             setattr(samples, "sum_up", wraps)  # noqa: B010 - mypy refuses
         case "holes":
-            mix._take = Holes().take
+            mix.mix_minus = Holes().mix
         case "late":
-            mix._take = Late().take
+            mix.mix_minus = Late().mix
         case "ptime_ignored":
             setattr(outgoing.Outgoing, "set_ptime", ptime_ignored)  # noqa: B010 - the same
         case _:

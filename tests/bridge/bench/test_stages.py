@@ -32,17 +32,17 @@ def test_stages_add_up_to_the_tick_and_leave_nothing_patched() -> None:
 def test_numpy_takes_turns_with_what_was_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each runs its own loops in its own turns: half of the ticks, first this and then that."""
     ran: list[str] = []
-    real = samples_numpy.take
+    real = samples_numpy.sum_up
 
-    def take(name: str) -> Callable[..., None]:
-        def noted(*arguments: Any) -> None:
+    def sums(name: str) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
             ran.append(name)
-            real(*arguments)
+            return real(*arguments)
 
         return noted
 
-    monkeypatch.setattr(samples, "take", take("compiled"))
-    monkeypatch.setattr(samples_numpy, "take", take("numpy"))
+    monkeypatch.setattr(samples, "sum_up", sums("compiled"))
+    monkeypatch.setattr(samples_numpy, "sum_up", sums("numpy"))
     monkeypatch.setattr(samples, "LOOPS", "c")
     result = stages.run(40, 20, pause_ms=0.1, beside_numpy=True)
     assert ran == (["compiled"] * 10 + ["numpy"] * 10) * 7

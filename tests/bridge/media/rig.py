@@ -148,7 +148,7 @@ class Rig:
         packets = packets_of(list(datagrams), spills=self.plane.wide.spills)
         if waits_ns is not None:
             packets.due_ns = self.now_ns
-            packets.arrived_ns = self.now_ns - np.array(waits_ns, np.int64)
+            packets.stamp = rtp.stamps_of(self.now_ns - np.array(waits_ns, np.int64))
         result = self.plane.tick(packets, self.now_ns, skipped=skipped)
         out = self.plane.out
         self.sent = {

@@ -30,6 +30,7 @@ class Side:
         voices = mix.Voices(
             ring=np.concatenate([self.frames, np.zeros((1, FRAME), np.int16)]),
             cell=np.arange(legs),
+            gain=np.ones(legs, np.float32),
             quiet=quiet,
             codec=np.zeros(legs, np.uint8),
             extra_group=np.zeros(0, np.int64),

@@ -27,6 +27,7 @@ def mixed(
     voices = mix.Voices(
         ring=np.concatenate([frames, np.zeros((1, FRAME), np.int16)]),
         cell=np.arange(legs),
+        gain=np.ones(legs, np.float32),
         quiet=np.zeros(legs, np.bool_) if quiet is None else quiet,
         codec=np.zeros(legs, np.uint8) if codec is None else codec,
         extra_group=np.array([groups.dense[number] for number in named], np.int64),
@@ -107,6 +108,7 @@ def test_listeners_of_a_group_share_an_encoding() -> None:
     voices = mix.Voices(
         ring=frames,
         cell=np.arange(50),
+        gain=np.ones(50, np.float32),
         quiet=np.zeros(50, np.bool_),
         codec=np.arange(50, dtype=np.uint8) % 2,
         extra_group=np.zeros(0, np.int64),

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from bridge.media import rtcp
+from bridge.media import rtcp, rtp
 from bridge.media.shape import FRAME, HEADER_AT, ROW_BYTES
 from bridge.media.sources import source_of
 from bridge.units import NS_PER_MS, NS_PER_S
@@ -47,7 +47,7 @@ def one_round(rig: Rig, *, speaking: tuple[int, ...] = (), lose: int = 0) -> dic
 
 def take(rig: Rig, *datagrams: Datagram, arrived_ns: int = WALL_NS) -> None:
     packets = packets_of(list(datagrams))
-    packets.arrived_ns = np.full(len(datagrams), arrived_ns)
+    packets.stamp = rtp.stamps_of(np.full(len(datagrams), arrived_ns))
     rig.plane.take_reports(packets)
 
 

@@ -123,30 +123,23 @@ def frames_of(rng: np.random.Generator, kind: str, count: int) -> NDArray[np.int
 
 def mixed(
     loops: Any, ring: NDArray[np.int16], cell: NDArray[np.int64], group: NDArray[np.int64],
-    quiet: NDArray[np.bool_], codec: NDArray[np.uint8], linked: NDArray[np.int64],
+    gain: NDArray[np.float32], quiet: NDArray[np.bool_], codec: NDArray[np.uint8],
+    linked: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:  # fmt: skip
-    """Return everything that the loops give of a mix."""
+    """Return everything that the loops give of a mix; what each leg hears by slot."""
     groups = arrange(group, linked)
-    count, several = len(groups.order), len(groups.dense)
-    buffers = MixBuffers.of(max(len(group), several) + 2)
+    count, several, legs = len(groups.order), len(groups.dense), len(group)
+    buffers = MixBuffers.of(max(legs, several) + 2)
     for dirt in (buffers.talk, buffers.total):  # of the tick before
         dirt[:] = 4_321
-    loops.take(groups.order, cell, ring, buffers.talk[:count])
-    speaks = loops.sum_up(groups, quiet, buffers)
-    kinds = codec[groups.order]
-    each = np.zeros((count, FRAME), np.uint8)
-    loops.encode_each(groups, kinds, buffers, each)
-    plain = np.zeros((count, FRAME), np.uint8)
-    loops.encode_each(groups, None, buffers, plain)
-    own = np.flatnonzero(speaks)
-    some = np.zeros((len(own), FRAME), np.uint8)
-    loops.encode_some(groups.group[own], own, kinds[own], buffers, some)
-    shared = np.zeros((several, FRAME), np.uint8)
-    every = np.arange(several)
-    loops.encode_some(every, None, (every % 2).astype(np.uint8), buffers, shared)
+    speaks = loops.sum_up(groups, cell, ring, gain, quiet, buffers)
+    codes, around = guarded((2 + 3 * legs, FRAME), np.uint8)
+    pick = np.full(legs, -5)
+    used = loops.deliver(groups, speaks, codec, buffers, codes, pick, 2) if count else 2
+    assert unharmed(around)
     return {
         "order": groups.order, "talk": buffers.talk, "total": buffers.total, "speaks": speaks,
-        "each": each, "plain": plain, "some": some, "shared": shared,
+        "used": np.array(used), "codes": codes, "pick": pick, "heard": codes[np.maximum(pick, 0)],
     }  # fmt: skip
 
 
@@ -162,10 +155,11 @@ def test_mixes_are_the_same_by_c_by_numpy_and_by_loops(
     ring = frames_of(rng, frames, legs + 30)
     cell = rng.permutation(legs + 30)[:legs]
     quiet = rng.random(legs) < muted
+    gain = np.ones(legs + 9, np.float32)
     codec = rng.integers(0, 2, legs).astype(np.uint8)
     linked = np.array([5_000, 5_001], np.int64)  # no leg of theirs is here
-    by_c = mixed(c, ring, cell, group, quiet, codec, linked)
-    by_numpy = mixed(samples_numpy, ring, cell, group, quiet, codec, linked)
+    by_c = mixed(c, ring, cell, group, gain, quiet, codec, linked)
+    by_numpy = mixed(samples_numpy, ring, cell, group, gain, quiet, codec, linked)
     for name, value in by_numpy.items():
         assert (by_c[name] == value).all(), name
     assert (by_c["total"][len(sizes) + 2 :] == 4_321).all(), "no row of another group is touched"
@@ -173,11 +167,43 @@ def test_mixes_are_the_same_by_c_by_numpy_and_by_loops(
     said = ring[cell].tolist()
     speaking = [group[slot] >= 0 and not quiet[slot] and any(said[slot]) for slot in range(legs)]
     codes = (g711.ENCODE[PCMU].tolist(), g711.ENCODE[PCMA].tolist())  # themselves proven
-    for row, slot in list(enumerate(by_c["order"].tolist()))[:: max(legs // 6, 1)]:
+    for slot in by_c["order"].tolist()[:: max(legs // 6, 1)]:
         heard = mix_scalar.heard(slot, said, group.tolist(), speaking)
         assert heard is not None
         wanted = [codes[codec[slot]][value & 0xFFFF] for value in heard]
-        assert by_c["each"][row].tolist() == wanted
+        assert by_c["heard"][slot].tolist() == wanted
+    assert (by_c["pick"][group < 0] == -5).all(), "who is in no group is left alone"
+    rows = {(group[s], codec[s]) for s in range(legs) if group[s] >= 0 and not speaking[s]}
+    if 5 * sum(speaking) < 4 * sum(sizes):
+        assert by_c["used"] == 2 + sum(speaking) + len(rows), "those who say nothing share"
+    else:
+        assert by_c["used"] == 2 + sum(sizes)
+
+
+@pytest.mark.parametrize("frames", FRAMES)
+def test_gains_are_the_same_by_c_by_numpy_and_by_loops(c: samples_c.Loops, frames: str) -> None:
+    """Cut off at full scale, towards zero; what becomes all zeros says nothing."""
+    rng = np.random.default_rng(8)
+    group = np.arange(60) % 7
+    ring = frames_of(rng, frames, 60)
+    gain = rng.choice(np.array([0.0, 0.1, 0.5, 1, 1.01, 3, 1_000], np.float32), 60)
+    quiet, codec = np.zeros(60, np.bool_), (np.arange(60) % 2).astype(np.uint8)
+    nobody = np.zeros(0, np.int64)
+    arguments = ring, np.arange(60), group, gain, quiet, codec, nobody
+    by_c, by_numpy = mixed(c, *arguments), mixed(samples_numpy, *arguments)
+    for name, value in by_numpy.items():
+        assert (by_c[name] == value).all(), name
+    talk = by_c["talk"][:60]
+    for row, slot in enumerate(by_c["order"].tolist()):
+        if gain[slot] == 1:
+            continue
+        factor = float(gain[slot])
+        wanted = [
+            int(max(min(float(np.float32(v * factor)), 32_767), -32_768))
+            for v in ring[slot].tolist()
+        ]
+        several = sum(by_c["speaks"][by_c["order"] % 7 == slot % 7]) > 1
+        assert talk[row].tolist() == [0 if v == -1 and several else v for v in wanted]
 
 
 def test_nobody_in_any_group_is_nothing_to_do(c: samples_c.Loops) -> None:
@@ -185,10 +211,11 @@ def test_nobody_in_any_group_is_nothing_to_do(c: samples_c.Loops) -> None:
     ring = np.ones((4, FRAME), np.int16)
     none = np.zeros(0, np.int64)
     codec, quiet = np.zeros(4, np.uint8), np.zeros(4, np.bool_)
-    found = mixed(c, ring, np.arange(4), nobody, quiet, codec, none)
+    gain = np.ones(4, np.float32)
+    found = mixed(c, ring, np.arange(4), nobody, gain, quiet, codec, none)
     assert len(found["speaks"]) == 0
     assert (found["total"] == 4_321).all()
-    found = mixed(c, ring, np.arange(4), nobody, quiet, codec, np.array([9]))
+    found = mixed(c, ring, np.arange(4), nobody, gain, quiet, codec, np.array([9]))
     assert not found["total"][0].any()
     assert (found["total"][1:] == 4_321).all()
 
@@ -205,17 +232,20 @@ def test_every_sum_is_encoded_alike(c: samples_c.Loops, codec: int) -> None:
     total = np.resize(np.concatenate([near, far]), (len(near) // FRAME + 320, FRAME))
     total = total.astype(np.int32)
     rows = len(total)
-    buffers = MixBuffers.of(rows)
-    buffers.total[:] = total
-    kinds = np.full(rows, codec, np.uint8)
-    codes, around = guarded((rows, FRAME), np.uint8)
-    c.encode_some(np.arange(rows), None, kinds, buffers, codes)
-    by_numpy = np.zeros((rows, FRAME), np.uint8)
-    samples_numpy.encode_some(np.arange(rows), None, kinds, buffers, by_numpy)
+    found = []
+    for loops in (c, samples_numpy):  # a group each, whose one leg says nothing
+        groups, buffers = arrange(np.arange(rows)), MixBuffers.of(rows)
+        buffers.total[:] = total
+        codes, around = guarded((rows, FRAME), np.uint8)
+        kinds, pick = np.full(rows, codec, np.uint8), np.zeros(rows, np.int64)
+        nobody = np.zeros(rows, np.bool_)
+        assert loops.deliver(groups, nobody, kinds, buffers, codes, pick, 0) == rows
+        assert unharmed(around)
+        found.append(codes[pick])
+    codes = found[0]
     saturated = np.clip(total, -32_768, 32_767).astype(np.int16)
     assert (codes == g711.ENCODE[codec][saturated.view(np.uint16)]).all()
-    assert (codes == by_numpy).all()
-    assert unharmed(around)
+    assert (codes == found[1]).all()
     scalar = (g711_scalar.ulaw_encode, g711_scalar.alaw_encode)[codec]
     for value in [*range(-32_800, 32_800, 61), -32_769, -32_636, -1, 0, 1, 7, 8, 32_635, 32_768]:
         row, column = divmod(value + g711.SUM_ZERO + 400, FRAME)
@@ -227,9 +257,9 @@ def test_a_difference_beyond_int32_is_no_crash(c: samples_c.Loops) -> None:
     buffers = MixBuffers.of(2)
     buffers.total[:] = np.iinfo(np.int32).min
     buffers.talk[:] = 1
-    codes = np.zeros((2, FRAME), np.uint8)
-    groups = arrange(np.array([3, 4]))
-    c.encode_each(groups, np.array([PCMU, PCMA], np.uint8), buffers, codes)
+    codes, pick = np.zeros((2, FRAME), np.uint8), np.zeros(2, np.int64)
+    groups, all_speak = arrange(np.array([3, 4])), np.ones(2, np.bool_)
+    c.deliver(groups, all_speak, np.array([PCMU, PCMA], np.uint8), buffers, codes, pick, 0)
     assert (codes[0] == g711_scalar.ulaw_encode(32_767)).all()
     assert (codes[1] == g711_scalar.alaw_encode(32_767)).all()
 
@@ -254,12 +284,14 @@ LEGS: Final = 40
 
 
 def senders(rng: np.random.Generator, count: int) -> Senders:
-    words = [rng.integers(2**32 - 200, 2**32, LEGS, np.uint32) for _ in range(3)]
+    ts, sent, octets = (rng.integers(2**32 - 200, 2**32, LEGS, np.uint32) for _ in range(3))
     return Senders(
         rng.permutation(LEGS)[:count].astype(np.int64),
         rng.integers(0, 2**8, count, np.uint32) << np.uint32(16) | np.uint32(0x8000_0000),
         rng.integers(2**16 - 2, 2**16, LEGS, np.uint16),
-        *words,
+        ts,
+        sent,
+        octets,
     )
 
 
@@ -291,6 +323,8 @@ def test_packets_are_laid_out_alike(c: samples_c.Loops, count: int) -> None:
         assert [bytes(row[4:12]) + bytes(row[16:]) for row in rows[:count]] == made
         assert (rows[count:] == GUARD & 0xFF).all()
         for field in fields(mine):
+            if field.name == "known":
+                continue
             assert (getattr(mine, field.name) == getattr(theirs, field.name)).all(), field.name
 
 
@@ -359,45 +393,89 @@ def test_an_index_outside_is_refused_by_c(c: samples_c.Loops, name: str, index: 
 
 @pytest.mark.parametrize("index", [-1, 5, 2**62])
 def test_no_row_of_a_mix_points_outside(c: samples_c.Loops, index: int) -> None:
-    groups = arrange(np.array([0, 0, 1, 1, 1]))
-    ring, talk = np.ones((5, FRAME), np.int16), np.ones((5, FRAME), np.int16)
-    wrong = np.array([0, 1, index, 3, 4])
-    with pytest.raises(IndexError):
-        c.take(wrong, np.arange(5), ring, talk)
-    with pytest.raises(IndexError):
-        c.take(np.arange(5), wrong, ring, talk)
-    buffers = MixBuffers.of(5)
-    buffers.talk[:] = 1
-    codes = np.zeros((5, FRAME), np.uint8)
-    with pytest.raises(IndexError):
-        c.encode_some(wrong, None, np.zeros(5, np.uint8), buffers, codes)
-    with pytest.raises(IndexError):
-        c.encode_some(np.zeros(5, np.int64), wrong, np.zeros(5, np.uint8), buffers, codes)
+    groups, buffers = arrange(np.array([0, 0, 1, 1, 1])), MixBuffers.of(5)
+    ring, cell, wrong = np.ones((5, FRAME), np.int16), np.arange(5), np.array([0, 1, index, 3, 4])
+    gain, quiet = np.ones(5, np.float32), np.zeros(5, np.bool_)
+    codec, codes, pick = (
+        np.zeros(5, np.uint8),
+        np.zeros((9, FRAME), np.uint8),
+        np.zeros(5, np.int64),
+    )
+
+    def refused() -> None:
+        with pytest.raises(IndexError, match=r"row [0-4] of 5"):
+            c.sum_up(groups, cell, ring, gain, quiet, buffers)
+        for speaks in (np.ones(5, np.bool_), np.zeros(5, np.bool_)):
+            with pytest.raises(IndexError):
+                c.deliver(groups, speaks, codec, buffers, codes, pick, 0)
+
+    with pytest.raises(IndexError, match=r"row [0-4] of 5"):
+        c.sum_up(groups, wrong, ring, gain, quiet, buffers)
     groups.order[2] = index
-    with pytest.raises(IndexError):
-        c.sum_up(groups, np.zeros(5, np.bool_), buffers)
+    refused()
     groups.order[2], groups.group[2] = 2, index
-    with pytest.raises(IndexError):
-        c.sum_up(groups, np.zeros(5, np.bool_), buffers)
+    refused()
+    groups.group[2] = 1
+    c.sum_up(groups, cell, ring, gain, quiet, buffers)
+
+
+@pytest.mark.parametrize("used", [-1, 5, 2**62])
+def test_codes_have_no_room_outside(c: samples_c.Loops, used: int) -> None:
+    groups, buffers = arrange(np.array([0, 0, 1, 1, 1])), MixBuffers.of(5)
+    codec, pick = np.zeros(5, np.uint8), np.zeros(5, np.int64)
+    codes, around = guarded((9, FRAME), np.uint8)
+    all_speak = np.ones(5, np.bool_)
+    with pytest.raises(IndexError, match=f"from row {used} on, of 9"):
+        c.deliver(groups, all_speak, codec, buffers, codes, pick, used)
+    assert c.deliver(groups, all_speak, codec, buffers, codes, pick, 4) == 9
+    with pytest.raises(IndexError, match="from row 8 on"):
+        c.deliver(groups, ~all_speak, codec, buffers, codes, pick, 8)
+    assert c.deliver(groups, ~all_speak, codec, buffers, codes, pick, 7) == 9
+    assert unharmed(around)
 
 
 def test_more_groups_or_rows_than_there_is_room_for_are_refused(c: samples_c.Loops) -> None:
-    groups = arrange(np.arange(5))
-    quiet = np.zeros(5, np.bool_)
+    groups, cell, ring = arrange(np.arange(5)), np.arange(5), np.ones((5, FRAME), np.int16)
+    gain, quiet = np.ones(5, np.float32), np.zeros(5, np.bool_)
     with pytest.raises(TypeError):
-        c.sum_up(groups, quiet, MixBuffers.of(4))
+        c.sum_up(groups, cell, ring, gain, quiet, MixBuffers.of(4))
+    for wrong in ({"gain": gain[:4]}, {"quiet": quiet[:4]}, {"ring": ring[:, :9]}):
+        given: dict[str, Any] = {"gain": gain, "quiet": quiet, "ring": ring} | wrong
+        with pytest.raises(TypeError):
+            c.sum_up(groups, cell, buffers=MixBuffers.of(5), **given)
     buffers = MixBuffers.of(5)
     buffers.total = buffers.total[:4]
     with pytest.raises(TypeError):
-        c.sum_up(groups, quiet, buffers)
+        c.sum_up(groups, cell, ring, gain, quiet, buffers)
+    codec, codes, pick = (
+        np.zeros(5, np.uint8),
+        np.zeros((9, FRAME), np.uint8),
+        np.zeros(5, np.int64),
+    )
+    for odd in ({"speaks": quiet[:4]}, {"pick": pick[:4]}, {"codes": codes[:, :9]}):
+        named: dict[str, Any] = {"speaks": quiet, "pick": pick, "codes": codes} | odd
+        with pytest.raises(TypeError):
+            c.deliver(groups, codec=codec, buffers=MixBuffers.of(5), used=0, **named)
+
+
+def test_another_array_of_the_same_name_is_looked_at_again(c: samples_c.Loops) -> None:
+    """Addresses are kept for arrays that stay; one that is replaced is checked, and used."""
+    groups, buffers = arrange(np.zeros(3, np.int64)), MixBuffers.of(3)
+    gain, quiet, cell = np.ones(3, np.float32), np.zeros(3, np.bool_), np.arange(3)
+    for value in (4, 9):
+        ring = np.full((3, FRAME), value, np.int16)
+        c.sum_up(groups, cell, ring, gain, quiet, buffers)
+        assert (buffers.total[0] == 3 * value).all()
     with pytest.raises(TypeError):
-        c.encode_each(groups, None, MixBuffers.of(5), np.zeros((4, FRAME), np.uint8))
-    with pytest.raises(TypeError):
-        c.take(groups.order, np.arange(5), np.ones((5, FRAME), np.int16), buffers.talk[:4])
+        c.sum_up(groups, cell, ring.astype(np.int32), gain, quiet, buffers)
 
 
 # --- which are used -----------------------------------------------------------------------
 
+LOOPS: Final = (
+    "decode", "sum_up", "deliver", "power_of", "levels", "follow", "tap", "due", "step", "clock",
+    "lay",
+)  # fmt: skip
 ASK: Final = "from bridge.media import samples; print(samples.LOOPS, samples.WHY_NUMPY)"
 
 
@@ -419,9 +497,10 @@ def test_what_was_compiled_is_used() -> None:
 
 
 def test_all_the_loops_are_of_one_kind() -> None:
-    loops = [samples.decode, samples.take, samples.sum_up, samples.encode_each, samples.encode_some]
-    loops += [samples.power_of, samples.lay]
-    owners = {getattr(loop, "__self__", samples_numpy) is samples_numpy for loop in loops}
+    owners = {
+        getattr(getattr(samples, name), "__self__", samples_numpy) is samples_numpy
+        for name in LOOPS
+    }
     assert owners == {samples.LOOPS == "numpy"} == {arrivals.WAY is steady.ByArrays}
 
 
@@ -455,7 +534,7 @@ def test_a_mix_says_the_same_whichever_loops_it_uses(
     """With gains, extra sound, and few who speak, so that listeners share frames."""
     found = []
     for loops in (c, samples_numpy):
-        for name in ("take", "sum_up", "encode_each", "encode_some"):
+        for name in LOOPS:
             monkeypatch.setattr(samples, name, getattr(loops, name))
         rng = np.random.default_rng(4)
         group = groups_of(rng, [1, 2, 9, 40, 70], 3)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,31 +15,10 @@ from numpy.typing import NDArray
 
 from bridge.media import arrivals, g711, mix, samples, samples_c, samples_numpy, steady
 from bridge.media.groups import MixBuffers, arrange
-from bridge.media.senders import Senders
 from bridge.media.shape import FRAME, PAYLOAD_AT, PCMA, PCMU, ROW_BYTES
 from tests.bridge.media.compiling import compiled
+from tests.bridge.media.guard import guarded, unharmed
 from tests.oracle import g711_scalar, mix_scalar
-
-GUARD: Final = 0x5A5A
-"""What lies beside everything that is written, and must not change."""
-
-
-@pytest.fixture(scope="module", params=["-O3", "-O1 -fsanitize=undefined -fno-sanitize-recover"])
-def c(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> samples_c.Loops:
-    """The compiled loops: as they are installed, and with every undefined step a crash."""
-    return samples_c.Loops(compiled(tmp_path_factory.mktemp("c"), *request.param.split()))
-
-
-def guarded(shape: tuple[int, int], kind: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return frames to write, and the same with a row before and two behind."""
-    around = np.full((shape[0] + 3, shape[1]), GUARD & np.iinfo(kind).max, kind)
-    return around[1:-2], around
-
-
-def unharmed(around: NDArray[Any]) -> bool:
-    outside = around[[0, -2, -1]]
-    return bool((outside == (GUARD & np.iinfo(around.dtype).max)).all())
-
 
 # --- decode -------------------------------------------------------------------------------
 
@@ -264,7 +242,7 @@ def test_a_difference_beyond_int32_is_no_crash(c: samples_c.Loops) -> None:
     assert (codes[1] == g711_scalar.alaw_encode(32_767)).all()
 
 
-# --- power and packets --------------------------------------------------------------------
+# --- power --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", FRAMES)
@@ -278,72 +256,6 @@ def test_power_is_exact(c: samples_c.Loops, kind: str, size: int, count: int) ->
     assert samples_numpy.power_of(frames).tolist() == one_by_one
     frames.flags.writeable = False
     assert c.power_of(frames).tolist() == one_by_one
-
-
-LEGS: Final = 40
-
-
-def senders(rng: np.random.Generator, count: int) -> Senders:
-    ts, sent, octets = (rng.integers(2**32 - 200, 2**32, LEGS, np.uint32) for _ in range(3))
-    return Senders(
-        rng.permutation(LEGS)[:count].astype(np.int64),
-        rng.integers(0, 2**8, count, np.uint32) << np.uint32(16) | np.uint32(0x8000_0000),
-        rng.integers(2**16 - 2, 2**16, LEGS, np.uint16),
-        ts,
-        sent,
-        octets,
-    )
-
-
-def packet(legs: Senders, row: int, payload: NDArray[np.uint8]) -> bytes:
-    """Return a packet by RFC 3550 §5.1, but for the SSRC, which lies there already."""
-    leg = legs.slots[row]
-    first = int(legs.kind[row]) | int(legs.seq[leg])
-    return first.to_bytes(4, "big") + int(legs.ts[leg]).to_bytes(4, "big") + payload.tobytes()
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, LEGS])
-def test_packets_are_laid_out_alike(c: samples_c.Loops, count: int) -> None:
-    """Rows are those of `outgoing`; what lies beside and what is nobody's row stays as it was."""
-    rng = np.random.default_rng(count)
-    codes = rng.integers(0, 256, (LEGS + 9, FRAME), np.uint8)
-    pick = rng.integers(0, LEGS + 9, LEGS)
-    rows, around = guarded((LEGS, PAYLOAD_AT + FRAME), np.uint8)
-    wanted, _ = guarded((LEGS, PAYLOAD_AT + FRAME), np.uint8)
-    mine, theirs = (
-        senders(np.random.default_rng(3), count),
-        senders(np.random.default_rng(3), count),
-    )
-    for _ in range(3):  # sequence numbers and counts go round
-        made = [packet(mine, row, codes[pick[leg]]) for row, leg in enumerate(mine.slots)]
-        c.lay(rows, mine, codes, pick)
-        samples_numpy.lay(wanted, theirs, codes, pick)
-        assert (rows == wanted).all()
-        assert unharmed(around)
-        assert [bytes(row[4:12]) + bytes(row[16:]) for row in rows[:count]] == made
-        assert (rows[count:] == GUARD & 0xFF).all()
-        for field in fields(mine):
-            if field.name == "known":
-                continue
-            assert (getattr(mine, field.name) == getattr(theirs, field.name)).all(), field.name
-
-
-@pytest.mark.parametrize(("name", "index"), [("slots", LEGS), ("slots", -1), ("pick", 99)])
-def test_a_packet_of_nobody_or_of_no_frame_is_refused(
-    c: samples_c.Loops, name: str, index: int
-) -> None:
-    legs, codes = senders(np.random.default_rng(0), 3), np.zeros((4, FRAME), np.uint8)
-    pick = np.zeros(LEGS, np.int64)
-    rows, around = guarded((3, PAYLOAD_AT + FRAME), np.uint8)
-    if name == "slots":
-        legs.slots[2] = index
-    else:
-        pick[legs.slots[2]] = index
-    with pytest.raises(IndexError, match="row 2 of 3"):
-        c.lay(rows, legs, codes, pick)
-    with pytest.raises(TypeError, match="4 packets into rows"):
-        c.lay(rows, senders(np.random.default_rng(0), 4), codes, pick)
-    assert unharmed(around)
 
 
 # --- what is refused ----------------------------------------------------------------------

@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 from bridge.media import samples_c, samples_numpy, voice
 from bridge.media.known import Known
 from bridge.media.shape import CELLS, FRAME
-from tests.bridge.media.compiling import compiled
 
 LEGS: Final = 37
-
-
-@pytest.fixture(scope="module", params=["-O3", "-O1 -fsanitize=undefined -fno-sanitize-recover"])
-def c(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> samples_c.Loops:
-    """The compiled loops: as they are installed, and with every undefined step a crash."""
-    return samples_c.Loops(compiled(tmp_path_factory.mktemp("c"), *request.param.split()))
 
 
 def ring_state(rng: np.random.Generator) -> dict[str, NDArray[Any]]:

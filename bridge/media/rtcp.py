@@ -19,10 +19,10 @@ from bridge.media.shape import FRAME, HEADER_AT, LEGS_MAX
 from bridge.media.sources import Sources
 from bridge.units import NS_PER_MS, NS_PER_S
 
-TURN_TICKS: Final = 10
-"""Ticks between turns: 200 ms."""
+TURN_TICKS: Final = 25
+"""Ticks between turns: 500 ms. A turn takes nearly as long for few legs as for a hundred."""
 
-TURNS: Final = 25
+TURNS: Final = 10
 """Turns until every leg has had its own: 5 s (RFC 3550 §6.2)."""
 
 TURN_LEGS_MAX: Final = LEGS_MAX // TURNS + 1

@@ -75,7 +75,7 @@ def test_each_leg_has_its_turn_once_in_five_seconds() -> None:
         rig.add(slot)
     found = one_round(rig)
     assert sorted(found) == list(range(40))
-    assert max(len(rtcp.due(tick, 40)) for tick in range(EVERY)) == 2
+    assert max(len(rtcp.due(tick, 40)) for tick in range(EVERY)) == 40 // rtcp.TURNS
     assert rig.count("rtcp_tx") == 40
 
 
@@ -105,7 +105,8 @@ def test_leg_that_hears_nothing_gets_a_receiver_report_with_its_loss() -> None:
         [about] = found[leg].blocks
         assert about.ssrc == 1
         assert about.fraction in (63, 64, 65)
-        assert 60 <= about.lost <= 66
+        assert about.highest >= 250
+        assert abs(about.lost - about.highest / 4) <= 1
         assert about.jitter == 0
 
 

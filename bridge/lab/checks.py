@@ -127,7 +127,7 @@ class Judge:
 
     async def _audio(self, audio: Mapping[str, Audio], line: int) -> None:
         """Have the named callers listen; what they heard is judged while the story goes on."""
-        listening = await observing.listen(self.cast, audio, self.acted_ns)
+        listening = await observing.listen(self.cast, audio, self.acted_ns, self.host.late_up_to)
         self._unjudged.append(_Unjudged(line, audio, listening, len(self.verdicts)))
         for name, one in audio.items():
             self.note(line, name, False, shown_audio(one), NOT_JUDGED)

@@ -6,8 +6,9 @@ in place of his voice, which is then looked for in what the others, or he himsel
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from bridge.lab.audibility import Hearing, Window, analyse
 from bridge.lab.callers import Caller
 from bridge.lab.chirp import SAMPLES, Found, chirp, find
 from bridge.lab.expectations import Audio
-from bridge.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+from bridge.units import MS_PER_S, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 GAUGE_S: Final = 3.0
 """How long levels and gaps are measured."""
@@ -28,6 +29,12 @@ USUAL_S: Final = 0.5
 """Most sweeps come out within this: it is looked for there first."""
 
 EARLY_S: Final = 0.2
+AHEAD_MS: Final = 40
+"""An echo is not heard before it was said; what is heard is placed to two frames."""
+
+MEASURED_MAX: Final = 4
+"""How often at most we measure what is not as it must be while ticks come late."""
+
 FOUND_DB: Final = -12.0
 """A sweep that comes out weaker than this did not come out."""
 
@@ -54,9 +61,23 @@ class Gauged:
     notes: list[str] = field(default_factory=list)
 
 
+Late = Callable[[int], Awaitable[int]]
+"""Returns how many ticks were late, of the bridge and of the callers, up to a monotonic time in ns
+at least."""
+
+
+async def never_late(_now_ns: int) -> int:
+    """Say that no tick is ever late: what is measured once stands."""
+    return 0
+
+
 @dataclass(slots=True)
 class Gauge:
     """The measuring of what one caller hears.
+
+    A machine that keeps the bridge or the callers from their ticks tears holes, delays sweeps, and
+    the edges of holes are like echoes. So what is not as it must be is measured again if ticks
+    were late meanwhile; if none were, it stands.
 
     Attributes:
         callers: who else is there; crowds are not measured.
@@ -67,6 +88,7 @@ class Gauge:
     audio: Audio
     callers: Mapping[str, Sequence[Caller]]
     tones: Mapping[str, int]
+    late: Late = never_late
 
     async def measure(self) -> Gauged:
         """Measure all that is asked for."""
@@ -82,7 +104,7 @@ class Gauge:
         """
         audio, result = self.audio, Gauged()
         if audio.level or audio.gap is not None or audio.clipped is not None:
-            await self._levels(from_ns, result)
+            await self._undisturbed(self._levels, result, from_ns)
         if audio.packets is not None:
             await self._packets(result)
         return result
@@ -92,9 +114,26 @@ class Gauge:
         audio = self.audio
         if audio.delay is not None:
             for name in audio.hears:
-                await self._delay(name, audio.delay, result)
+                await self._undisturbed(partial(self._delay, name, audio.delay), result)
         if audio.echo is not None:
-            await self._echo(audio.echo, result)
+            await self._undisturbed(partial(self._echo, audio.echo), result)
+
+    async def _undisturbed(
+        self,
+        measure: Callable[[int, Gauged], Awaitable[None]],
+        result: Gauged,
+        from_ns: int | None = None,
+    ) -> None:
+        """Measure from a moment on, by default from now, until it holds or no tick was late."""
+        for left in reversed(range(MEASURED_MAX)):
+            before, found = await self.late(0), Gauged()
+            await measure(time.monotonic_ns() if from_ns is None else from_ns, found)
+            from_ns = None
+            again = left and found.faults and await self.late(time.monotonic_ns()) != before
+            if not again:
+                break
+        result.faults += found.faults
+        result.notes += found.notes
 
     @property
     def _caller(self) -> Caller:
@@ -125,7 +164,7 @@ class Gauge:
         text = f"packets of {found} ms" if found else "no packets"
         (result.notes if found == self.audio.packets else result.faults).append(text)
 
-    async def _delay(self, name: str, most_ms: int, result: Gauged) -> None:
+    async def _delay(self, name: str, most_ms: int, _from_ns: int, result: Gauged) -> None:
         found, late_ms = await self._probe(self.callers[name][0], USUAL_S)
         if found.gain_db < FOUND_DB:
             text = f"{name} is not heard within {PROBE_S:.1f} s of saying a sweep"
@@ -134,8 +173,9 @@ class Gauge:
         text = f"{name} is heard {late_ms} ms late"
         (result.notes if late_ms <= most_ms else result.faults).append(text)
 
-    async def _echo(self, least_db: int, result: Gauged) -> None:
-        found, late_ms = await self._probe(self._caller)
+    async def _echo(self, least_db: int, _from_ns: int, result: Gauged) -> None:
+        sent_ns = await self._caller.probe(chirp())
+        found, late_ms = await self._sweep(sent_ns, PROBE_S, ahead_ms=AHEAD_MS)
         if found.gain_db <= -least_db:
             result.notes.append(f"no echo above -{least_db} dB")
             return
@@ -148,20 +188,22 @@ class Gauge:
             text = f"he hears himself {-found.gain_db:.0f} dB weaker, {late_ms} ms late"
         result.faults.append(text)
 
-    async def _probe(self, speaker: Caller, soon_s: float = PROBE_S) -> tuple[Found, int]:
+    async def _probe(self, speaker: Caller, soon_s: float) -> tuple[Found, int]:
         """Have a sweep said; return how it was heard here, and how many milliseconds after.
 
         One that comes out within `soon_s` is not waited for any longer.
         """
         sent_ns = await speaker.probe(chirp())
         found, late_ms = await self._sweep(sent_ns, soon_s)
-        if found.gain_db < FOUND_DB and soon_s < PROBE_S:
+        if found.gain_db < FOUND_DB:
             found, late_ms = await self._sweep(sent_ns, PROBE_S)
         return found, late_ms
 
-    async def _sweep(self, sent_ns: int, within_s: float) -> tuple[Found, int]:
+    async def _sweep(
+        self, sent_ns: int, within_s: float, *, ahead_ms: int = int(EARLY_S * MS_PER_S)
+    ) -> tuple[Found, int]:
         """Look for a sweep in what was received until it was to come out whole."""
-        begin_ns = sent_ns - int(EARLY_S * NS_PER_S)
+        begin_ns = sent_ns - ahead_ms * NS_PER_MS
         end_ns = sent_ns + int(within_s * NS_PER_S) + SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
         window = (await self._caller.heard(begin_ns, end_ns)).narrow()
         found = await asyncio.to_thread(find, window.pcm, list(self.tones.values()))

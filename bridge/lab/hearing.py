@@ -31,8 +31,9 @@ HOLD_MUSIC: Final = "hold-music"
 LISTEN_S: Final = 1.0
 """A voice must be there for this long without a gap."""
 
-FIRST_S: Final = 0.2
-"""What was under way when we began to listen passes: the jitter buffers' depth."""
+FIRST_S: Final = 0.3
+"""What was under way when we began to listen passes: a jitter buffer of 240 ms, its greatest
+depth, and packets."""
 
 LISTEN_NS: Final = int(LISTEN_S * NS_PER_S)
 STEP_NS: Final = 200 * NS_PER_MS

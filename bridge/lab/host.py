@@ -320,6 +320,19 @@ class Host:
         """Cancel the session."""
         return await self.order(CancelSession(SESSION, BY))
 
+    async def late_up_to(self, now_ns: int) -> int:
+        """Return how many ticks of the media workers were late, of those up to a time at least.
+
+        They say so once a second, so that may take a second; workers that say nothing are not
+        waited for any longer than those are whose counts are asked for.
+        """
+        # bound: METRICS_S in steps of POLL_S
+        for _ in range(round(METRICS_S / POLL_S)):
+            if self.bridge.status.worker.now_ns >= now_ns:
+                break
+            await asyncio.sleep(POLL_S)
+        return self.bridge.status.worker.late_ticks
+
     def late_ticks(self) -> str:
         """Return how many of the media worker's ticks were late, as far as it has said."""
         status = self.bridge.status.worker

@@ -10,7 +10,7 @@ from bridge.lab.audibility import GAP_MS_MAX
 from bridge.lab.callers import Caller, CallFailed
 from bridge.lab.cast import Cast
 from bridge.lab.expectations import Audio
-from bridge.lab.gauging import Gauge, Gauged
+from bridge.lab.gauging import Gauge, Gauged, Late, never_late
 from bridge.lab.hearing import LISTEN_NS, Heard, Listener, Received, Waited
 from bridge.lab.ladders import Judged, Ladder, judged, messages_of
 from bridge.units import NS_PER_MS
@@ -44,12 +44,19 @@ class Listening:
         }
 
 
-async def listen(cast: Cast, audio: Mapping[str, Audio], acted_ns: int) -> Listening:
+async def listen(
+    cast: Cast, audio: Mapping[str, Audio], acted_ns: int, bridge_late: Late = never_late
+) -> Listening:
     """Listen at all named callers at the same time, until they heard what they must.
 
     What is measured beyond that comes after: levels at all of them at once, then what needs a
-    sweep, one by one, for what one says is heard by others.
+    sweep, one by one, for what one says is heard by others. `bridge_late` says how many ticks of
+    the bridge were late.
     """
+
+    async def late(now_ns: int) -> int:
+        return (await cast.engine.counters())["late_ticks"] + await bridge_late(now_ns)
+
     waits = [
         _listen(cast, caller, one, acted_ns)
         for name, one in audio.items()
@@ -60,7 +67,7 @@ async def listen(cast: Cast, audio: Mapping[str, Audio], acted_ns: int) -> Liste
     judging = [(name, task) for name, (task, _) in zip(names, listened, strict=True)]
     since = {name: from_ns for name, (_, from_ns) in zip(names, listened, strict=True)}
     gauges = [
-        (name, Gauge(name, one, cast.callers, cast.tones))
+        (name, Gauge(name, one, cast.callers, cast.tones, late))
         for name, one in audio.items()
         if one.gauged
     ]

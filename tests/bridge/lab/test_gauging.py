@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from bridge.lab.audibility import Window
 from bridge.lab.callers import Caller
 from bridge.lab.chirp import SAMPLES, chirp, find
 from bridge.lab.expectations import Audio
-from bridge.lab.gauging import Gauge, Gauged, cut_runs
+from bridge.lab.gauging import Gauge, Gauged, Late, cut_runs, never_late
 from bridge.lab.sounds import Pcm
 from bridge.lab.voice import decode, encode, sine
 
@@ -54,10 +55,22 @@ class Line:
         return self.sent[-1]
 
 
-async def measured(line: Line, **audio: Any) -> Gauged:
+@dataclass
+class Torn(Line):
+    """A line with holes in what is heard the first `times`."""
+
+    times: int = 1
+
+    async def heard(self, from_ns: int, to_ns: int) -> Window:
+        self.times -= 1
+        self.pcm = HOLE if self.times >= 0 else BOTH
+        return await Line.heard(self, from_ns, to_ns)
+
+
+async def measured(line: Line, late: Late = never_late, **audio: Any) -> Gauged:
     callers = {name: (cast(Caller, line),) for name in ("olivia", "ann", "ben")}
     wanted = Audio.model_validate(audio)
-    return await Gauge("olivia", wanted, callers, TONES).measure()
+    return await Gauge("olivia", wanted, callers, TONES, late).measure()
 
 
 SPOKEN = sine(440, 16_000)
@@ -78,6 +91,7 @@ CUT = sine(440, 16_000, dbfs=6)
         (Line(BOTH, packet=30), {"packets": "30ms"}, "packets of 30 ms"),
         (Line(BOTH), {"hears": ["ann"], "delay": "100ms"}, "ann is heard 100 ms late"),
         (Line(BOTH, gain=0.005), {"echo": "40dB"}, "no echo above -40 dB"),
+        (Line(BOTH, late_ms=-150), {"echo": "40dB"}, "no echo above -40 dB"),
     ],
 )
 async def test_what_is_as_it_must_be_holds(line: Line, audio: dict[str, Any], note: str) -> None:
@@ -107,6 +121,21 @@ async def test_what_is_not_fails_with_what_was_measured(
     found = await measured(line, **audio)
     assert len(found.faults) == 1
     assert reason in found.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "late_each", "holds"), [(3, 1, True), (4, 1, False), (1, 0, False)]
+)
+async def test_a_fault_is_measured_again_only_if_ticks_were_late_and_thrice_at_most(
+    times: int, late_each: int, holds: bool
+) -> None:
+    counted = count(0, late_each)
+
+    async def late(_now_ns: int) -> int:
+        return next(counted)
+
+    found = await measured(Torn(BOTH, times=times), late, hears=["ann"], gap="40ms")
+    assert [len(found.faults), len(found.notes)] == [not holds, holds]
 
 
 def test_a_sweep_is_found_to_the_sample_under_two_voices() -> None:

@@ -24,6 +24,8 @@ REPEATED = (
 )
 JOBS = 2
 HELD_SHARE = 0.02
+RUNS_MAX = 3
+"""A machine that holds a worker once does so more often than by chance."""
 
 
 @pytest.fixture(scope="session")
@@ -38,14 +40,15 @@ def studio() -> Iterator[Studio]:
 
 
 def told(studio: Studio, file: Path) -> StoryResult:
-    """Run a story, once more if it failed while the machine kept its worker from its ticks."""
+    """Run a story, again each time that it fails while its worker is kept from its ticks."""
     set_up_logs(quiet=True)
     story = load_checked(file)
-    result = studio.loop.run(studio.lab.run(story))
-    if not result.ok and was_held(result):
+    for left in reversed(range(RUNS_MAX)):
+        result = studio.loop.run(studio.lab.run(story))
+        if result.ok or not was_held(result) or not left:
+            break
         print(f"{file}: failed, and its media worker was held: {result.late}; once more:")
         print(*evidence(result), sep="\n")
-        result = studio.loop.run(studio.lab.run(story))
     return result
 
 
@@ -55,7 +58,7 @@ def was_held(result: StoryResult) -> bool:
     return late is not None and int(late[1]) > HELD_SHARE * int(late[2])
 
 
-def test_only_a_worker_that_was_held_excuses_a_story_once() -> None:
+def test_only_a_worker_that_was_held_excuses_a_story() -> None:
     story = load_checked(FILES[0])
     for late, excused in (
         ("media worker 21 of 1000; callers 0", True),

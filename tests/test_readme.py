@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from bridge.conference.numberplan import NumberPlan
+from tests.held import unheld
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -15,12 +16,11 @@ def test_the_story_holds(tmp_path: Path) -> None:
     (story,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
     path = tmp_path / "readme.yaml"
     path.write_text(story)
-    done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", "scenario", "run", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
+    command = [sys.executable, "-m", "bridge.cli", "scenario", "run", str(path)]
+    done = unheld(
+        lambda: subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT),
+        lambda done: done.returncode == 0,
+        lambda done: done.stdout,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -266,10 +266,13 @@ class _Demo:
     async def _until(
         self, names: tuple[str, ...], enough: Callable[[Mapping[str, Hearing]], bool], began_ns: int
     ) -> dict[str, Hearing]:
-        """Listen, a second at a time, until it is enough or patience ends; return the last one."""
+        """Listen, a second at a time, until it is enough or patience ends; return the last one.
+
+        All must hear it in the same second, so patience is twice that for one of them.
+        """
         while True:
             hearing = await self._listen(names)
-            if enough(hearing) or time.monotonic_ns() - began_ns > PATIENCE_S * NS_PER_S:
+            if enough(hearing) or time.monotonic_ns() - began_ns > 2 * PATIENCE_S * NS_PER_S:
                 return hearing
 
     async def _in_turn(self, names: tuple[str, ...]) -> None:

@@ -64,6 +64,8 @@ class Engine:
         """The own address of each row whose packets are kept: not those of crowds."""
         self.under_way: list[tuple[int, int, int, bytes]] = []
         """Packets on bad lines: when each arrives, a number that keeps order, row, bytes."""
+        self.sent_ns: dict[int, int] = {}
+        """When the last packet of each row is sent: none is sent before it, held as we may be."""
         self.numbers = itertools.count()
         self.sounds: dict[int, NDArray[np.int16]] = {}
         """(n, 160) int16 of who speaks instead of sounding a tone."""
@@ -195,6 +197,7 @@ class Engine:
         self.lines.pop(row, None)
         self.cutters.pop(row, None)
         self.spoke.discard(row)
+        self.sent_ns.pop(row, None)
         self.under_way = [packet for packet in self.under_way if packet[2] != row]
         heapq.heapify(self.under_way)
         self._drop_keys(row)
@@ -339,10 +342,12 @@ class Engine:
         header = HEADER.pack(0x80, kind, int(callers.seq[row]), ts, int(callers.ssrc[row]))
         callers.seq[row] = (int(callers.seq[row]) + 1) % (1 << 16)
         line = self.lines.get(row)
-        if line is None and not late_ns:
+        now_ns = time.monotonic_ns()
+        sent_ns = self.sent_ns[row] = max(now_ns + late_ns, self.sent_ns.get(row, 0))
+        if line is None and sent_ns == now_ns:
+            self._arrive()  # what is due of his goes before
             self._deliver(row, header + payload)
             return
-        sent_ns = time.monotonic_ns() + late_ns
         due = line.arrivals(len(header) + len(payload), sent_ns) if line else (sent_ns,)
         for due_ns in due:
             packet = (due_ns, next(self.numbers), row, header + payload)

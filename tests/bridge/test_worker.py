@@ -73,9 +73,8 @@ class Bench:
         return [message for message in self.said if isinstance(message, kind)]
 
     def count(self, name: str) -> int:
-        status = self.heard(Status)
-        assert not status or isinstance(status[-1], Status)
-        return status[-1].counters.get(name, 0) if status else 0  # type: ignore[union-attr]  # so
+        status = [message for message in self.said if isinstance(message, Status)]
+        return status[-1].counters.get(name, 0) if status else 0
 
 
 @pytest.fixture
@@ -243,17 +242,14 @@ async def test_a_clip_can_be_added_while_the_worker_runs(bench: Bench, tmp_path:
     await talk(ann, seconds=0.5)
     heard = ITU_DECODE[0][np.frombuffer(bytes(ann.received[-800:]), np.uint8)]
     assert np.abs(heard.astype(np.int32) - 5_000).max() < 200
-    missing = await bench.worker.load_clip("clip/other", tmp_path / "other.wav")
-    assert "other.wav" in missing.error
+    assert "other.wav" in (await bench.worker.load_clip("x", tmp_path / "other.wav")).error
     write_wav(file, np.zeros(8_000 * 121, np.int16))
     assert (await bench.worker.load_clip("clip/news", file)).error == "empty, or too long"
 
 
 def write_wav(file: Path, samples: np.ndarray[tuple[int, ...], np.dtype[np.int16]]) -> None:
     with wave.open(str(file), "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(8_000)
+        wav.setparams((1, 2, 8_000, 0, "NONE", "not compressed"))
         wav.writeframes(samples.tobytes())
 
 
@@ -283,21 +279,21 @@ async def test_unknown_orders_and_clips_are_counted(bench: Bench) -> None:
 
 async def test_silent_leg_is_told_once_but_not_on_hold(bench: Bench) -> None:
     """D12."""
-    await bench.worker.reset(
-        WorkerSettings(port_first=46_000, port_last=46_399, silence_ns=300_000_000)
-    )
+    await bench.worker.reset(replace(SETTINGS, silence_ns=500_000_000))
     ann, bob = bench.phone(510), bench.phone(860)
     await join(bench, 1, ann)
     await join(bench, 2, bob)
     bench.worker.send(remote(2, bob, remote_sends=False))
-    before = time.monotonic_ns()
     await talk(ann, seconds=0.3)
+    last_ns = time.monotonic_ns()
+    ann.speak()
     await bench.until(lambda: bool(bench.heard(LegSilent)))
-    await asyncio.sleep(0.5)
+    told_ns = time.monotonic_ns()
+    await asyncio.sleep(0.7)
     (silent,) = bench.heard(LegSilent)
     assert isinstance(silent, LegSilent)
     assert silent.leg_no == 1
-    assert before < silent.last_packet_ns < before + 700_000_000
+    assert last_ns < silent.last_packet_ns <= told_ns - 500_000_000
 
 
 async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
@@ -403,14 +399,17 @@ async def test_recording_is_as_long_as_the_wall_clock(bench: Bench, tmp_path: Pa
     ann = bench.phone(510)
     await join(bench, 1, ann, group=3)
     file = tmp_path / "mix.wav"
+    ordered = time.monotonic()
     bench.worker.send(StartRecording(3, str(file)))
+    bench.worker.send(StartRecording(3, str(file)))
+    await bench.worker.open_leg(OpenLeg(2))  # answered behind the orders: it has begun
     begun = time.monotonic()
-    bench.worker.send(StartRecording(3, str(file)))
     await talk(ann, seconds=1.5)
+    stopped = time.monotonic()
     bench.worker.send(StopRecording(3))
-    lasted = time.monotonic() - begun
     bench.worker.send(StopRecording(3))
     await bench.until(lambda: len(bench.heard(RecordingDone)) == 3)
+    over = time.monotonic()
     errors = {m.error: m for m in bench.heard(RecordingDone) if isinstance(m, RecordingDone)}
     assert set(errors) == {"", "already_recording", "not_recording"}
     with wave.open(str(file)) as wav:
@@ -418,7 +417,7 @@ async def test_recording_is_as_long_as_the_wall_clock(bench: Bench, tmp_path: Pa
         frames = wav.getnframes() / 160
         samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
     assert frames == errors[""].frames
-    assert abs(frames * 0.02 - lasted) < 0.06
+    assert stopped - begun - 0.06 < frames * 0.02 < over - ordered + 0.06
     assert np.abs(samples.astype(int)).max() > 7_000
 
 
@@ -435,6 +434,7 @@ async def test_no_rtp_to_an_address_that_is_not_proven(bench: Bench) -> None:
     ann = bench.phone(510)
     await join(bench, 1, ann, group=3)
     bench.worker.send(remote(1, ann, proven=False))
+    await bench.worker.open_leg(OpenLeg(2))  # answered behind the order
     await asyncio.sleep(0.15)
     ann.listen()
     ann.packets.clear()

@@ -38,11 +38,14 @@ def test_an_invite_that_is_repeated_is_one_leg(bridge: Serving, talk: Talk) -> N
 
 
 def test_a_200_is_repeated_until_its_ack(talk: Talk) -> None:
+    asked = time.monotonic()
     talk.invite()
     first = talk.wire.answer("INVITE")
-    started = time.monotonic()
+    answered = time.monotonic()
     second = talk.wire.answer("INVITE", timeout_s=2)
-    assert 0.3 < time.monotonic() - started < 1.5
+    repeated = time.monotonic()
+    assert repeated - asked > 0.5, "not before T1 (RFC 3261 §13.3.1.4)"
+    assert repeated - answered < 1.5
     assert second == first
     talk.take(first)
     talk.ack()
@@ -149,8 +152,10 @@ def test_cancel_that_races_the_answer_ends_the_call_one_way(
         talk.branch = branch
         talk.ack_failure(invited)
         talk.wire.drain()
-        seen = kinds(bridge, talk)
         # If the fact was on its way to the disk it is closed again, and costs nothing.
+        if kinds(bridge, talk)["leg.answered"]:
+            left_reason(bridge, talk)
+        seen = kinds(bridge, talk)
         assert seen["leg.answered"] == seen["leg.left"] <= 1
     else:
         talk.take(invited)
@@ -171,7 +176,8 @@ def test_a_merged_request_is_482(talk: Talk) -> None:
     talk.invite()
     answer = talk.wire.answer("INVITE")
     talk.wire.send(talk.text("INVITE", body=talk.offer()))  # another branch, all else equal
-    merged = talk.wire.answer("INVITE", timeout_s=0.4)
+    while (merged := talk.wire.answer("INVITE")) == answer:  # the 200 once more
+        pass
     assert merged.status == 482
     talk.ack_failure(merged)
     talk.take(answer)

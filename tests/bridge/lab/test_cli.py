@@ -14,6 +14,7 @@ from bridge.lab.cli import TEMPLATE, app
 from bridge.lab.selection import find_files, load_all, select
 from bridge.lab.voice import level_dbfs
 from bridge.prompts import read_wav
+from tests.held import unheld
 
 RUNNER = CliRunner()
 SCENARIOS = Path("scenarios")
@@ -107,7 +108,11 @@ def test_the_template_of_new_is_a_story_that_holds(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     assert RUNNER.invoke(app, ["new", str(file)]).exit_code == 0
     assert file.read_text() == TEMPLATE
-    result = RUNNER.invoke(app, ["run", str(file)])
+    result = unheld(
+        lambda: RUNNER.invoke(app, ["run", str(file)]),
+        lambda done: done.exit_code == 0,
+        lambda done: done.output,
+    )
     assert result.exit_code == 0, result.output
     assert isinstance(RUNNER.invoke(app, ["new", str(file)]).exception, InputError)
 

@@ -14,7 +14,7 @@ from bridge.lab.audibility import measure_tones
 from bridge.phone import listen
 from bridge.phone.listen import ListenRefused
 from bridge.units import FRAME_SAMPLES, SessionId
-from tests.bridge.web.rig import ORGANIZER, OTHER, VIEWER, Rig, running
+from tests.bridge.web.rig import ORGANIZER, OTHER, VIEWER, Rig, running, until
 
 S1 = SessionId("s1")
 
@@ -27,6 +27,11 @@ async def started(rig: Rig) -> None:
     assert await rig.bridge.wait_for(
         lambda b: sum(v.state is LegState.JOINED for v in b.roster()) == 2, 10
     )
+
+
+def has_a_second(file: Path) -> bool:
+    """Return whether a second of a mix was written to a file."""
+    return file.exists() and file.stat().st_size >= 16_000
 
 
 async def test_the_mix_is_heard_live_by_several_and_ends_with_the_conference(
@@ -47,7 +52,9 @@ async def test_the_mix_is_heard_live_by_several_and_ends_with_the_conference(
         ]  # fmt: skip
         assert await asyncio.wait_for(commands[0].wait(), 30) == 0
         assert commands[1].returncode is None  # who follows goes on when another has left
-        await asyncio.sleep(1)
+        await until(
+            lambda: asyncio.to_thread(has_a_second, files[1])
+        )  # however long its process took to begin
         assert (await rig.ask("POST", "/sessions/s1/end")).status_code == 200
         told, _ = await asyncio.wait_for(commands[1].communicate(), 30)
         assert commands[1].returncode == 0

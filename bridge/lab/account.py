@@ -1,14 +1,16 @@
 """Who pays in a story, and by which contract; knows the form of contracts, not what they cost."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, model_validator
 
 from billing import ContractConfig
-from bridge.lab.words import Part, fault
+from billing.config import RateConfig
+from bridge.lab.source import suggestion
+from bridge.lab.words import Part, fault, in_plain_words
 
 CONTRACTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "c1": {
@@ -44,20 +46,39 @@ class Account(Part):
 
 
 def contract_table(name: str, value: Any) -> dict[str, Any]:
-    """Return a contract that a story gives itself, as billing's configuration takes it."""
+    """Return a contract that a story gives itself, as billing's configuration takes it.
+
+    Raises:
+        PydanticCustomError: its name, or what is no table.
+        ValidationError: billing's faults; `contract_faults` tells them.
+    """
     if not CONTRACT_NAME.fullmatch(name) or name in CONTRACTS:
         text = f"{name!r} cannot be a contract's name: small letters, digits, _ and -"
         raise fault(f"{text}, and none of {', '.join(CONTRACTS)}")
     if not isinstance(value, dict):
         raise fault("a contract is a table such as {currency: USD, toll_free: {US: 0.06}}")
     table = {"id": name, **_prices_as_text(value)}
-    try:
-        ContractConfig.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
-        raise fault(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    ContractConfig.model_validate(table)
     return table
+
+
+def contract_faults(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each fault of a contract: where it stands in it, and what is wrong."""
+    told: set[tuple[str, ...]] = set()
+    for details in error.errors():
+        parts = (str(part) for part in details["loc"])
+        path = tuple(part for part in parts if "[" not in part and part != RateConfig.__name__)
+        if path in told:  # a rate is text or a table: each way to read it has its fault
+            continue
+        told.add(path)
+        match details["type"]:
+            case "extra_forbidden":
+                near = suggestion(path[-1], ContractConfig.model_fields)
+                yield path, f"unknown key {path[-1]!r}{near}"
+            case "missing":
+                yield path, f"{'.'.join(path)} is missing"
+            case _:
+                yield path, f"{'.'.join(path)}: {in_plain_words(details)}"
 
 
 def _prices_as_text(value: dict[Any, Any]) -> dict[Any, Any]:

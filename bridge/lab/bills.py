@@ -3,12 +3,30 @@
 import re
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from bridge.lab.words import Amount, Claim, Country, PlainAmount, SettledReason, fault
+from bridge.lab.words import (
+    Amount,
+    Claim,
+    Country,
+    PlainAmount,
+    SettledReason,
+    either,
+    fault,
+    known_word,
+)
 
 MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 """Of the years that invoices know."""
+
+
+CHARGED_KINDS: Final = ("toll_free", "call_me")
+"""The kinds of leg that invoices have lines of (D5)."""
+
+JURISDICTIONS: Final = ("interstate", "intrastate", "international", "unknown")
+"""Of the charges that USF may be on (D10)."""
+
+CHARGED_SPELT: Final = (*CHARGED_KINDS, "toll-free", "call-me")
 
 
 class Minutes(Claim):
@@ -18,14 +36,28 @@ class Minutes(Claim):
     call_me: int = Field(default=0, ge=0)
 
 
+def _charged(value: Any) -> str:
+    return known_word(str(value).replace("-", "_"), CHARGED_KINDS, "kind of charge")
+
+
+def _jurisdiction(value: Any) -> str:
+    return known_word(str(value), JURISDICTIONS, "jurisdiction")
+
+
 class BillLine(Claim):
     """One line of the invoice; only what is given is compared."""
 
-    kind: str | None = None
+    kind: (
+        Annotated[str, BeforeValidator(_charged, json_schema_input_type=either(CHARGED_SPELT))]
+        | None
+    ) = None
     country: Country | None = None
     minutes: int | None = Field(default=None, ge=0)
     amount: PlainAmount | None = None
-    jurisdiction: str | None = None
+    jurisdiction: (
+        Annotated[str, BeforeValidator(_jurisdiction, json_schema_input_type=either(JURISDICTIONS))]
+        | None
+    ) = None
 
 
 class Bill(Claim):

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.conference.api import LegState
 from bridge.lab.callers import Caller
 from bridge.lab.doing import StepFailed
 from bridge.lab.host import Host
 from bridge.lab.steps import AdvanceStep
-from bridge.lab.times import month_end
+from bridge.lab.times import month_end, show_duration
 from bridge.lab.words import FACT_TYPES
 from bridge.units import MS_PER_S, ConfMs
 
@@ -53,14 +54,17 @@ class Clockwork:
     def _waiting_moment(self, name: str, what: str) -> ConfMs:
         """Return when a waiting caller is warned or sent away (D1)."""
         view = self.host.view_of(self.callers[name][0].number)
-        if view is None or view.waiting_since is None:
+        if view is None or view.waiting_since is None or view.state is not LegState.WAITING:
             raise StepFailed(f"{name} does not wait: no {what} will come")
         settings = self.host.settings.waiting_room
         since = view.waiting_since
         if settings.keys_count:
             since = max(since, self.keyed_at.get(name, since))
         ahead_s = settings.timeout_s - (settings.warning_s if what == "warning" else 0)
-        return ConfMs(since + round(ahead_s * MS_PER_S))
+        moment = ConfMs(since + round(ahead_s * MS_PER_S))
+        if (late_ms := self.host.now() - moment) > 0 and not self.host.clock_running:
+            raise StepFailed(f"{name}'s {what} was {show_duration(late_ms)} ago")
+        return moment
 
     async def _go_until(self, fact_type: str, caller: Caller | None) -> None:
         """Go from deadline to deadline until a new fact of this type is there."""

@@ -29,6 +29,9 @@ GAUGED: Final = ("level", "gap", "delay", "echo", "clipped", "packets")
 ECHO_DB_MAX: Final = 40
 """What stands out of the noise of G.711, and of the tones of three others."""
 
+STATES: Final = ("waiting", "hosting", "joined")
+"""Where a leg that was let in is: in one of them at a time."""
+
 DTMF: Final = "dtmf"
 """In `not_hears`: the tones of keys, which must never reach the others."""
 
@@ -161,6 +164,7 @@ class Expect(Claim):
     """
 
     EMPTY_SAYS: ClassVar[frozenset[str]] = frozenset({"waiting", "hosting", "joined", "audio"})
+    SORTS_KEYS: ClassVar[bool] = True
 
     waiting: Names | None = None
     hosting: Names | None = None
@@ -200,3 +204,20 @@ class Expect(Claim):
         if "bill" in result:
             result["bill"] = by_month(result["bill"])
         return result
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Expect":
+        """Refuse what contradicts itself: nobody is in two states, what comes is not `never`."""
+        where: dict[str, str] = {}
+        for state in (*STATES, "left"):
+            for name in getattr(self, state) or ():
+                if (other := where.setdefault(name, state)) != state:
+                    raise fault(f"{name!r} stands in {other} and in {state}", key=state)
+        for state in STATES:
+            names = getattr(self, state) or ()
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise fault(f"{twice[0]!r} stands twice in {state}", key=state)
+        for key in ("events", "exactly"):
+            if both := sorted(set(getattr(self, key)) & set(self.never)):
+                raise fault(f"{both[0]} stands in {key} and in never", key="never")
+        return self

@@ -39,7 +39,8 @@ from bridge.lab.times import months_between
 from bridge.net.sip_udp import Tap
 from bridge.server import Bridge
 from bridge.sip.api import Address
-from bridge.units import ConfMs, LegId, OccurrenceId, SessionId, utc_of
+from bridge.stepper import now_ns
+from bridge.units import NS_PER_MS, ConfMs, LegId, OccurrenceId, SessionId, utc_of
 from bridge.web import metrics
 from bridge.worker_link import MediaWorker
 
@@ -49,6 +50,9 @@ BY: Final = "scenario"
 WORKER_S: Final = 15.0
 METRICS_S: Final = 5.0
 POLL_S: Final = 0.05
+PACKETS_COME_NS: Final = 100 * NS_PER_MS
+"""Within it a packet of every caller's has come."""
+
 CALLER_ID: Final = "+12025550100"
 """Who Call Me says that it is."""
 
@@ -179,10 +183,19 @@ class Host:
     async def kill_workers(self) -> None:
         """Kill the media workers, and wait until the bridge has started others.
 
+        Before, the bridge hears of the packets of this moment: a leg is billed to its last one
+        (D12), and one from before an `advance` would make the bill a matter of luck.
+
         Raises:
             OperatingTrouble: it does not in time.
         """
         pool = self.bridge.media
+        heard_ns = now_ns() + PACKETS_COME_NS
+        # bound: WORKER_S in steps of POLL_S
+        for _ in range(round(WORKER_S / POLL_S)):
+            if all(status.now_ns >= heard_ns for status in pool.statuses):
+                break
+            await asyncio.sleep(POLL_S)
         before = pool.starts
         killed = pool.workers
         for worker in killed:

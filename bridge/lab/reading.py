@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from bridge.errors import InputError
-from bridge.lab.account import CONTRACTS, contract_table
+from bridge.lab.account import CONTRACTS, contract_faults, contract_table
 from bridge.lab.expectations import DTMF, Audio, Expect
 from bridge.lab.possible import check_possible
 from bridge.lab.source import KeyPath, Source, StoryRefused, read_source, suggestion
@@ -104,11 +104,14 @@ def _contracts(raw: Any, source: Source) -> dict[str, dict[str, Any]]:
             result[name] = contract_table(str(name), value)
         except PydanticCustomError as error:
             source.complain(("contracts", name), str(error.message()))
+        except ValidationError as error:
+            for path, text in contract_faults(error):
+                source.complain(("contracts", name, *path), text)
     return result
 
 
 def _check_contracts(story: Story, source: Source) -> None:
-    known = [*CONTRACTS, *story.contracts]
+    known = [*CONTRACTS, *source.value.get("contracts", ())]  # those with faults too
     named: list[tuple[KeyPath, str]] = [(("account", "contract"), story.account.contract)]
     named += [
         (("steps", index), step.contract)
@@ -155,7 +158,9 @@ def _check(story: Story, source: Source, sounds: Collection[str] | None) -> None
         if story.expect.recording and not recorded:
             text = "nothing is recorded: add `organizer: record`"
             source.complain(("expect", "recording"), text)
-    if story.expect is None and not any(_checks(step) for step in story.steps):
+    nothing = story.expect is None and not any(_checks(step) for step in story.steps)
+    refused = len(story.steps) < len(source.value.get("steps") or ())  # which may expect something
+    if nothing and not refused:
         source.complain((), "expects nothing: a story that checks nothing cannot fail")
 
 
@@ -355,7 +360,9 @@ def _check_audio(
     voices = story.voices()
     for key in ("hears", "not_hears"):
         for name in getattr(audio, key):
-            if name in voices:
+            if name == listener and key == "hears" and story.callers[name].count == 1:
+                source.complain((*path, key), f"{name!r} would hear himself: nobody does")
+            elif name in voices:
                 if not voices[name].audible:
                     source.complain((*path, key), f"{name!r} is silent: give him a voice")
             elif name == DTMF and key == "not_hears":

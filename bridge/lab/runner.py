@@ -361,13 +361,14 @@ class StoryRun:
         self.keyed_at[name] = self.host.now()
 
     async def _mute(self, name: str, caller: Caller) -> None:
-        await caller.mute()
-        await self._keyed(name)
-
         def muted() -> bool:
             view = self.host.view_of(caller.number)
             return view is not None and view.muted
 
+        if muted():
+            raise StepFailed(f"{caller.name} is muted already: `press *2` unmutes him")
+        await caller.mute()
+        await self._keyed(name)
         if not await self.host.wait_for(muted, LEFT_S):
             raise StepFailed(f"{caller.name} keyed *2 and is not muted")
 

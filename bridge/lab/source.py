@@ -82,7 +82,9 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     >>> suggestion("waitin", ["waiting", "joined"])
     ", did you mean 'waiting'?"
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = {name.lower(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.6)
+    near = [names[name] for name in close]
     return f", did you mean {near[0]!r}?" if near else ""
 
 
@@ -118,7 +120,8 @@ def read_source(file: Path) -> Source:
     try:
         root = yaml.compose(data.decode(), Loader=_Shallow)
     except UnicodeDecodeError as error:
-        raise StoryRefused(file, [Problem(1, f"is not UTF-8: {error.reason}")]) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StoryRefused(file, [Problem(line, f"is not UTF-8: {error.reason}")]) from error
     except _TooDeep as error:
         raise StoryRefused(file, [Problem(error.line, TOO_DEEP)]) from None
     except yaml.MarkedYAMLError as error:

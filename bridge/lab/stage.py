@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -32,7 +33,7 @@ from bridge.lab.invoices import BillSeen
 from bridge.lab.phones import Phone
 from bridge.lab.reading import check_expect
 from bridge.lab.runner import Lab, LabOptions, StoryRun
-from bridge.lab.source import Source
+from bridge.lab.source import Source, suggestion
 from bridge.lab.steps import StepReader
 from bridge.lab.story import (
     CALL_ME_CODEC,
@@ -42,7 +43,9 @@ from bridge.lab.story import (
     Story,
     shared_numbers,
 )
+from bridge.lab.times import parse_instant
 from bridge.lab.verdicts import StoryResult, Verdict
+from bridge.lab.words import in_plain_words
 from bridge.logs import set_up_logs
 
 STOP_S: Final = 30.0
@@ -237,7 +240,7 @@ class Stage:
             read = StepReader(source, tuple(self._story.callers)).read(step, ())
         except (ValueError, PydanticCustomError) as error:
             text = "; ".join(problem.message for problem in source.problems) or str(error)
-            raise InputError("step", step, text) from None
+            raise InputError("step", step, f"a step as stories write it; {text}") from None
         began_ns = self._run.judge.acted_ns = time.monotonic_ns()
         try:
             self._studio.loop.run(self._run.do(read))
@@ -268,7 +271,7 @@ class Stage:
         check_expect(self._story, expect, source, (), known_pcm())
         if source.problems:
             text = "; ".join(problem.message for problem in source.problems)
-            raise InputError("expect", what, text)
+            raise InputError("expect", what, f"what stories may expect; {text}")
         judge = self._run.judge
         before = len(judge.verdicts)
         line, began_ns = _line_of_test(), time.monotonic_ns()
@@ -386,10 +389,12 @@ def _story_of(settings: Mapping[str, Any], name: str) -> Story:
     except PydanticCustomError as error:
         raise InputError("contracts", settings["contracts"], error.message()) from None
     overrides = rest.pop("settings", {})
-    starts_at = rest.pop("starts_at", STARTS_AT)
+    starts_at = _starts_at(rest.pop("starts_at", STARTS_AT))
     if rest:
         known = [*Session.model_fields, *Account.model_fields, "contracts", "settings", "starts_at"]
-        raise InputError("bridge", next(iter(rest)), f"one of {', '.join(known)}")
+        word = next(iter(rest))
+        near = suggestion(word, known)
+        raise InputError("bridge", word, f"one of {', '.join(known)}{near}")
     return Story.model_construct(
         scenario=name,
         session=session,
@@ -402,6 +407,20 @@ def _story_of(settings: Mapping[str, Any], name: str) -> Story:
 
 
 def _input_error(place: str, error: ValidationError) -> InputError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in (place, *first["loc"]))
-    return InputError(where, first["input"], first["msg"])
+    """Return all faults as one error, the first one's value in it."""
+    faults = error.errors()
+    where = ".".join(str(part) for part in (place, *faults[0]["loc"]))
+    text = "; ".join(in_plain_words(details) for details in faults)
+    return InputError(where, faults[0]["input"], f"what stories write there; {text}")
+
+
+def _starts_at(given: datetime | str) -> datetime:
+    """Return when conference time begins, given as in a story or as an aware datetime."""
+    try:
+        if isinstance(given, str):
+            return parse_instant(given)
+        if given.tzinfo is not None:
+            return given
+    except ValueError as error:
+        raise InputError("starts_at", given, f"a time; {error}") from None
+    raise InputError("starts_at", given, "a time with its UTC offset")

@@ -16,6 +16,7 @@ from bridge.lab.words import (
     FACT_TYPES,
     Country,
     Voice,
+    in_plain_words,
     known_word,
     parse_voice,
     refuse_unknown,
@@ -259,6 +260,9 @@ class StepReader:
                 spoken = {**place, "who": who, "verb": refusal, "status": int(status)}
                 return CallerStep.model_validate(spoken)
         if verb == "press":
+            if not rest:
+                text = "press what? Keys that begin with # stand in quotes: 'press #2'"
+                raise ValueError(f"{text}, else YAML takes them for a comment")
             if not DIGITS.fullmatch(rest):
                 raise ValueError(f"{rest!r} are no keys: 0-9 * # A-D, at most 40")
             return CallerStep(**place, who=who, verb="press", digits=rest)
@@ -370,7 +374,7 @@ def complain_of(source: Source, error: Exception, path: KeyPath) -> None:
 def _message(details: ErrorDetails, where: KeyPath) -> str:
     """Return what is wrong, with the key it is about."""
     label = ".".join(str(part) for part in where if not isinstance(part, int))
-    kind, text = details["type"], details["msg"].removeprefix("Value error, ")
+    kind, text = details["type"], in_plain_words(details)
     if kind == "missing":
         return f"{label} is missing"
     if kind == "literal_error":

@@ -2,14 +2,23 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import phonenumbers
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from bridge.lab.source import suggestion
 from bridge.lab.times import DURATION, parse_duration
@@ -67,21 +76,99 @@ SAID_DBFS: Final = round(TONE_DBFS)
 SAID_DBFS_MIN: Final = -30
 SAID_DBFS_MAX: Final = 20
 
+PLAIN: Final = {
+    "tuple_type": "must be a list: [{value}]",
+    "dict_type": "must be a mapping: {{key: value}}",
+    "model_type": "must be a mapping: {{key: value}}",
+    "string_type": "must be text",
+    "int_parsing": "{value!r} is no whole number",
+    "int_type": "{value!r} is no whole number",
+    "float_parsing": "{value!r} is no number",
+    "float_type": "{value!r} is no number",
+    "bool_parsing": "{value!r} is neither true nor false",
+    "bool_type": "{value!r} is neither true nor false",
+    "greater_than_equal": "{value} is too little: at least {ge}",
+    "less_than_equal": "{value} is too much: at most {le}",
+    "string_too_short": "{value!r} is too short: at least {min_length} characters",
+    "string_pattern_mismatch": "{value!r} is not of the form {pattern}",
+}
+"""What pydantic says in its own terms, in those of who writes a story."""
+
 Kind = Literal["toll-free", "toll", "voip", "call-me"]
 
 
+def in_plain_words(details: ErrorDetails) -> str:
+    """Return what is wrong, without pydantic's own terms."""
+    if words := PLAIN.get(details["type"]):
+        return words.format(value=details["input"], **details.get("ctx", {}))
+    return details["msg"].removeprefix("Value error, ")
+
+
 class Part(BaseModel):
-    """A mapping of a story: unknown keys are refused with a suggestion."""
+    """A mapping of a story: unknown keys are refused with a suggestion, beside its other faults.
+
+    Attributes:
+        SORTS_KEYS: whether the model itself says which keys it knows.
+    """
+
+    SORTS_KEYS: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            refuse_unknown(value, known)
-        return value
+    def _known_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if cls.SORTS_KEYS or not isinstance(value, dict):
+            return handler(value)
+        known = {field.alias or name: field for name, field in cls.model_fields.items()}
+        faults = [*_unknown_keys(value, known), *_switches_for_numbers(value, known)]
+        named = {key: item for key, item in value.items() if key in known}
+        try:
+            whole = handler(named)
+        except ValidationError as error:
+            if not faults:
+                raise
+            raise _together(cls.__name__, faults, error) from None
+        if faults:
+            raise _together(cls.__name__, faults)
+        return whole
+
+
+def _unknown_keys(value: Mapping[Any, Any], known: Collection[str]) -> list[PydanticCustomError]:
+    names = list(known)
+    return [
+        fault(f"unknown key {key!r}{suggestion(str(key), names)}", key=key)
+        for key in value
+        if key not in known
+    ]
+
+
+def _switches_for_numbers(
+    value: Mapping[Any, Any], known: Mapping[str, FieldInfo]
+) -> list[PydanticCustomError]:
+    """Refuse `count: true`: to Python it is 1."""
+    return [
+        fault(f"{key} is a number, not {str(item).lower()}", key=key)
+        for key, item in value.items()
+        if isinstance(item, bool) and key in known and known[key].annotation in (int, int | None)
+    ]
+
+
+def _together(
+    title: str, faults: Iterable[PydanticCustomError], error: ValidationError | None = None
+) -> ValidationError:
+    """Return one error of all faults, those that `error` has included."""
+    lines = [InitErrorDetails(type=one, input=None) for one in faults]
+    for details in error.errors() if error else ():
+        known = details["type"]
+        context = details.get("ctx", {})
+        kind: PydanticCustomError | str = known
+        if known in {"story", "value_error"}:
+            kind = fault(in_plain_words(details), key=context.get("key"))
+        lines.append(
+            InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
+        )
+    return ValidationError.from_exception_data(title, lines)
 
 
 class Claim(Part):

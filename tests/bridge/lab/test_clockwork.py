@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from bridge.conference.api import Fact
+from bridge.conference.api import Fact, LegState
 from bridge.lab.callers import Caller
 from bridge.lab.clockwork import Clockwork
 from bridge.lab.doing import StepFailed
@@ -48,6 +48,60 @@ class Hosted:
         self.at = int(target)
         leg = self.leaves.pop(self.at)
         self.facts.append(Fact(f"{leg}/1", "leg.left", target, leg, {"reason": "waiting_timeout"}))
+
+
+@dataclass
+class Room:
+    """All that the clock asks of a waiting room, and of who is in it."""
+
+    waiting_since: int
+    state: LegState = LegState.WAITING
+    timeout_s: int = 300
+    warning_s: int = 30
+    keys_count: bool = True
+
+
+@dataclass
+class Waiting(Hosted):
+    """One leg waits, or waited."""
+
+    room: Room = field(default_factory=lambda: Room(0))
+
+    @property
+    def settings(self) -> "Waiting":
+        return self
+
+    @property
+    def waiting_room(self) -> Room:
+        return self.room
+
+    def view_of(self, number: str) -> Room:
+        return self.room
+
+    async def advance_to(self, target: ConfMs) -> None:
+        self.at = int(target)
+
+
+async def test_the_clock_goes_to_the_warning_of_who_waits() -> None:
+    host = Waiting({}, {}, room=Room(1_000))
+    await clockwork(host).advance(to("ann.warning"))
+    assert host.at == 271_000
+    await clockwork(host).advance(to("ann.warning"))
+    assert host.at == 271_000, "it is now"
+
+
+@pytest.mark.parametrize("state", [LegState.JOINED, LegState.ANSWERED])
+async def test_who_waits_no_more_is_not_warned(state: LegState) -> None:
+    host = Waiting({}, {}, room=Room(1_000, state))
+    with pytest.raises(StepFailed, match="ann does not wait: no warning will come"):
+        await clockwork(host).advance(to("ann.warning"))
+    assert host.at == 0, "the clock stands still"
+
+
+async def test_a_warning_that_is_over_does_not_come_again() -> None:
+    host = Waiting({}, {}, at=285_000)
+    with pytest.raises(StepFailed, match="ann's warning was 15s ago"):
+        await clockwork(host).advance(to("ann.warning"))
 
 
 def clockwork(host: Hosted) -> Clockwork:

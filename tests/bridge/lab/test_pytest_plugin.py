@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,21 @@ def test_unknown_settings_are_refused_by_name() -> None:
         Stage(studio, {"toll": ["US"]})
     with pytest.raises(InputError, match=r"bridge\.start: 'maybe'"):
         Stage(studio, {"start": "maybe"})
+    with pytest.raises(InputError, match=r"'strat': expected one of .*, did you mean 'start'"):
+        Stage(studio, {"strat": "on_join"})
+    with pytest.raises(InputError, match="starts_at: 'soon': expected a time; 'soon' is no time"):
+        Stage(studio, {"starts_at": "soon"})
+    with pytest.raises(InputError, match=r"starts_at: .*: expected a time with its UTC offset"):
+        Stage(studio, {"starts_at": datetime(2026, 2, 10)})
+    with pytest.raises(InputError, match=r"bridge\.currency: 'USX'"):
+        Stage(studio, {"contracts": {"mine": {"currency": "USX"}}})
+
+
+def test_conference_time_begins_when_a_test_says() -> None:
+    studio = object.__new__(Studio)
+    begins = 1_769_921_940_000
+    for given in ("2026-01-31T23:59-05:00", datetime(2026, 2, 1, 4, 59, tzinfo=UTC)):
+        assert Stage(studio, {"starts_at": given})._story.begins == begins
 
 
 def test_impossible_callers_and_steps_are_refused(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from billing import words as billing_words
+from bridge.lab.bills import JURISDICTIONS
 from bridge.lab.reading import load_story
 from bridge.lab.schema import story_schema
 from bridge.lab.selection import load_checked
@@ -96,7 +97,7 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
         ("via: voip", "via: call-me, country: US", "8: whom Call Me calls is a participant (R14)"),
         ("via: toll-free", "via: call-me, codec: PCMA", "7: "),
         ("via: toll-free", "via: call-me", "10: ann is called: `call-me ann`, then `answer`"),
-        ("PCMU", "g722", "7: unknown codec 'g722'"),
+        ("PCMU", "g722", "7: unknown codec 'g722', did you mean 'G722'?"),
         ("tone 440", "tone 6200", "7: a caller in PCMU can say no tone above 3400 Hz"),
         ("PCMU", "PCMU, ptime: 25ms", "7: '25ms' is no length of a packet: 10ms, 20ms"),
         ("PCMU", "OPUS, ptime: 30ms", "7: OPUS has no packets of 30 ms"),
@@ -179,6 +180,16 @@ def test_reasons_may_be_written_with_hyphen_or_underscore(tmp_path: Path) -> Non
             "14: unknown caller or sound 'hold-musik', ",
         ),
         ("hears: [hold-music]", "hears: [ann]", "14: 'ann' stands in hears and in not_hears"),
+        ("hears: [hold-music]", "hears: [olivia]", "14: 'olivia' would hear himself: nobody does"),
+        ("waiting: [ann]", "waiting: [ann, ann]", "13: 'ann' stands twice in waiting"),
+        ("hosting: [olivia]", "joined: [ann]", "13: 'ann' stands in waiting and in joined"),
+        ("waiting: [ann]", "waiting: [ann], left: {ann: kicked}", "13: 'ann' stands in waiting"),
+        ("events: [leg.waiting,", "events: [session.started,", "24: session.started stands in"),
+        ("never:", "exactly: [session.started]\n  never:", "25: session.started stands in exactly"),
+        ("{country: US, am", "{kind: tollfree, am", "22: unknown kind of charge 'tollfree', did"),
+        ("{country: US, am", "{jurisdiction: x, am", "22: unknown jurisdiction 'x'"),
+        ("- ann: join", "- ann: press #2", "10: press what? Keys that begin with # stand in quot"),
+        ("via: voip", "via: voip, count: true", "8: count is a number, not true"),
         ("waiting-timeout", "waiting-timeot", "15: unknown reason 'waiting_timeot', did you mean"),
         ("minutes: {toll_free", "minutes: {tollfree", "22: unknown key 'tollfree', did you mean"),
         ("0.42 USD", "0.42", "22: '0.42' is no amount: write 0.42 USD"),
@@ -445,6 +456,7 @@ def test_the_sip_of_a_pjsip_caller_may_be_looked_at(tmp_path: Path) -> None:
 
 def test_the_words_of_settlement_are_those_of_billing() -> None:
     assert set(SETTLED_REASONS) == set(billing_words.REASONS)
+    assert set(JURISDICTIONS) == set(billing_words.JURISDICTIONS)
 
 
 def test_the_schema_knows_every_key_of_the_format() -> None:

@@ -130,7 +130,7 @@ def _store(settings: Settings) -> str:
         StoreLock(settings.store.outbox_url).release()
         Outbox(settings.store.outbox_url, "doctor").close()
     except StoreUnavailable as fault:
-        return str(fault)
+        return str(fault).removeprefix(f"{settings.store.outbox_url}: ")
     return ""
 
 

@@ -232,6 +232,7 @@ class StepReader:
                     f"only callers can{suggestion(str(key), self.callers)}"
                 )
         steps = tuple(self._caller(key, value, path) for key, value in pairs)
+        _need_once([name for step in steps for name in step.who])
         return TogetherStep(**self._place(pairs[0][0], "together", path), steps=steps)
 
     def _place(self, key: Any, value: Any, path: KeyPath) -> dict[str, Any]:
@@ -245,6 +246,7 @@ class StepReader:
             raise ValueError(f"nobody is named who does {value!r}: write [ann, ben]: join")
         for name in who:
             known_word(name, self.callers, "caller")
+        _need_once(who)
         if not isinstance(value, str):
             raise ValueError(f"say what {who[0]} does: {', '.join(CALLER_VERBS)}")
         place = self._place(key, value, path)
@@ -326,6 +328,8 @@ class StepReader:
         if verb in ORGANIZER_ALONE:
             raise ValueError(f"organizer: {verb} takes nothing, not {who!r}")
         known_word(verb, (*ORGANIZER_ALONE, *ORGANIZER_OF), "organizer's command")
+        if not who:
+            raise ValueError(f"organizer: {verb} whom? Write `organizer: {verb} NAME`")
         known_word(who, self.callers, "caller")
         return OrganizerStep(**place, verb=verb, who=who)
 
@@ -350,6 +354,12 @@ class StepReader:
             complain_of(self.source, error, (*path, "expect"))
             raise ValueError("") from None
         return ExpectStep(line=place["line"], text=f"expect: {value}", expect=expect)
+
+
+def _need_once(who: Sequence[str]) -> None:
+    """Refuse a caller who would do two things at the same time: which is first is chance."""
+    if twice := sorted({name for name in who if who.count(name) > 1}):
+        raise ValueError(f"{twice[0]!r} is named twice in one step: write two steps")
 
 
 def _pairs(item: Any) -> list[tuple[Any, Any]]:

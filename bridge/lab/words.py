@@ -71,6 +71,8 @@ TONE_HZ_WIDE_MAX: Final = 7_000
 TONE_APART_HZ: Final = 40
 """Two callers' tones nearer than this cannot be told apart within a fifth of a second."""
 
+WORDS_LISTED_MAX: Final = 16
+
 SAID_DBFS: Final = round(TONE_DBFS)
 
 SAID_DBFS_MIN: Final = -30
@@ -211,10 +213,11 @@ def fault(message: str, *, key: Any = None) -> PydanticCustomError:
 
 
 def known_word(word: str, known: Iterable[str], what: str) -> str:
-    """Return the word if it is known, or raise ValueError with a suggestion."""
+    """Return the word if it is known, or raise with what is near, or all there are if few."""
     names = list(known)
     if word not in names:
-        raise fault(f"unknown {what} {word!r}{suggestion(word, names)}")
+        few = f" (of {', '.join(names)})" if 0 < len(names) <= WORDS_LISTED_MAX else ""
+        raise fault(f"unknown {what} {word!r}{suggestion(word, names) or few}")
     return word
 
 

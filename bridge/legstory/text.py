@@ -29,7 +29,7 @@ def show(story: Mapping[str, Any], console: Console) -> None:
     """Print a story."""
     began = began_at(story)
     console.print(f"[bold]leg {escape(story['leg'])}[/]  {escape(story['who'])}, from {began}")
-    about = ", ".join(f"{key} {value}" for key, value in story["about"].items())
+    about = ", ".join(f"{key} {value}" for key, value in story["about"].items() if value)
     console.print(escape(about), style="dim", soft_wrap=True)
     for note in story["notes"]:
         console.print(f"• {escape(note)}", soft_wrap=True)

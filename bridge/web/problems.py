@@ -122,7 +122,7 @@ async def _on_invalid(_: Request, fault: Exception) -> JSONResponse:
 
 def _fault(error: Mapping[str, Any]) -> dict[str, str]:
     where = ".".join(str(part) for part in error["loc"])
-    return {"where": where[:200], "expected": str(error["msg"])[:500]}
+    return {"where": where[:200], "expected": str(error["msg"]).removeprefix("Value error, ")[:500]}
 
 
 async def _on_trouble(_: Request, fault: Exception) -> JSONResponse:

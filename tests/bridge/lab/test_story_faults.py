@@ -59,3 +59,18 @@ def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     file.write_bytes(b"scenario: one\nrules: [R5]\n# caf\xe9\n")
     with pytest.raises(StoryRefused, match="yaml:3: is not UTF-8"):
         load_checked(file)
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("[ann, ann]: hang up", "'ann' is named twice in one step: write two steps"),
+        ("[{ann: join}, {ann: mute}]", "'ann' is named twice in one step: write two steps"),
+        ("{[ann, olivia]: join, ann: mute}", "'ann' is named twice in one step: write two steps"),
+        ("organizer: kick", "organizer: kick whom? Write `organizer: kick NAME`"),
+        ("kill bridge", "unknown process 'bridge' (of control, worker)"),
+        ("organizer: kick bob", "unknown caller 'bob' (of ann, olivia)"),
+    ],
+)
+def test_a_step_that_cannot_be_is_told_with_what_can(tmp_path: Path, step: str, told: str) -> None:
+    assert faults(tmp_path, changed("- ann: join", f"- {step}")) == [f"10: {told}"]

@@ -144,3 +144,11 @@ def test_a_story_of_facts_alone_is_shown_too() -> None:
     show(story, Console(file=out, width=100))
     assert "nothing is kept" in out.getvalue()
     assert "Nothing is kept." in whole_page(story)
+
+
+def test_what_nobody_gave_is_left_out() -> None:
+    about = {"number": "ann", "name": "", "from": "192.0.2.9:5060"}
+    out = io.StringIO()
+    show(leg_story(LEG, diary(about=about), EXPLANATION), Console(file=out, width=120))
+    assert ", name" not in out.getvalue()
+    assert ", from 192.0.2.9:5060" in out.getvalue()

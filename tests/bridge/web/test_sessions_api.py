@@ -211,3 +211,15 @@ async def test_an_operator_migrates_an_account_on_record(tmp_path: Path) -> None
     async with running(tmp_path) as rig:
         kept = (await rig.ask("GET", path)).json()["items"]
         assert [item["product"] for item in kept] == ["integrated", "ovi"]
+
+
+async def test_a_refusal_says_what_is_expected_and_nothing_of_how_it_is_checked(
+    tmp_path: Path,
+) -> None:
+    wrong = {"title": "Weekly", "account": "acme", "toll_free": ["US", "XX"]}
+    async with running(tmp_path) as rig:
+        refused = await rig.ask("POST", "/sessions", wrong, token=OPERATOR)
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert error["where"] == "body.toll_free.1"
+    assert error["expected"].startswith("expected a country with a toll-free number")

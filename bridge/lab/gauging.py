@@ -32,7 +32,7 @@ EARLY_S: Final = 0.2
 AHEAD_MS: Final = 40
 """An echo is not heard before it was said; what is heard is placed to two frames."""
 
-MEASURED_MAX: Final = 4
+MEASURED_MAX: Final = 6
 """How often at most we measure what is not as it must be while ticks come late."""
 
 FOUND_DB: Final = -12.0

@@ -13,6 +13,12 @@ from bridge.lab import pytest_plugin
 from bridge.lab.stage import Stage, Studio
 from bridge.lab.story import CallerSpec
 
+RUN_S = 240
+"""Four bridges with all that is imported for them, one after the other; it took 110 s on a machine
+that had five times as much to do as it could."""
+
+pytestmark = pytest.mark.timeout(2 * RUN_S + 60)
+
 HOLDS = """\
 scenario: Nobody comes
 session: {toll_free: [US]}
@@ -75,7 +81,7 @@ def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=RUN_S,
     )
     return done.returncode, done.stdout + done.stderr
 

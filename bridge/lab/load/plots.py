@@ -52,7 +52,7 @@ def plot(title: str, lines: Sequence[Line], *, end: float, least_top: float = 1.
         value, at = top * number / TICKS, end * number / TICKS
         canvas.line(LEFT, y(value), WIDTH - RIGHT, y(value), class_="grid")
         canvas.text(LEFT - 6, y(value) + 4, f"{value:g}", class_="tick", anchor="end")
-        canvas.text(x(at), HEIGHT - 6, f"{at:.0f} s", class_="tick", anchor="middle")
+        canvas.text(x(at), HEIGHT - 6, f"{round(at, 1):g} s", class_="tick", anchor="middle")
     for line, curve in zip(shown, CURVES, strict=False):
         points = [(x(at), y(value)) for at, value in line.points]
         if len(points) == 1:  # a dash: a line without length is not drawn

@@ -298,3 +298,9 @@ def test_a_plot_keeps_what_stands_out_however_many_points_there_are() -> None:
     assert drawn.count(",") < 2 * POINTS_MAX
     assert ">100</text>" in drawn  # the axis reaches the one high point
     assert plot("Nothing", [Line("gap", [])], end=1) == ""
+
+
+def test_the_seconds_below_a_plot_are_where_they_stand() -> None:
+    drawn = str(plot("callers", [Line("in", [(0.0, 1.0), (10.0, 2.0)])], end=10.0))
+    for at in ("0 s", "2.5 s", "5 s", "7.5 s", "10 s"):
+        assert f">{at}<" in drawn, at

@@ -11,6 +11,7 @@ import time
 import wave
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from bridge.link import (
 from bridge.media.g711 import ENCODE, ITU_DECODE
 from bridge.media.shape import PCMA, PCMU
 from bridge.worker_link import MediaWorker
+from tests.held import Watch
 from tests.oracle.rtcp_scalar import Compound, read
 
 SETTINGS = WorkerSettings(port_first=46_000, port_last=46_399, status_interval_ns=100_000_000)
@@ -206,8 +208,12 @@ async def test_waiting_legs_hear_and_give_nothing(bench: Bench) -> None:
     assert bob.level(510) < 200
     assert np.abs(ITU_DECODE[0][np.frombuffer(bob.received, np.uint8)]).max() > 2_000
     bench.worker.send(StopPlay(2))
-    await talk(ann, bob, cid, seconds=0.8)
-    assert set(bytes(bob.received[-3_200:])) == {0xFF}
+    await bench.worker.open_leg(OpenLeg(4))  # answered behind the order: nothing plays
+    bob.listen()
+    silent = len(bob.received) + 4 * 160  # what was on its way
+    await talk(ann, bob, cid, seconds=0.8, until=lambda: len(bob.received) >= silent + 3_200)
+    assert len(bob.received) >= silent + 3_200
+    assert set(bytes(bob.received[silent:])) == {0xFF}
 
 
 async def test_muted_leg_hears_and_is_not_heard(bench: Bench) -> None:
@@ -296,6 +302,10 @@ async def test_silent_leg_is_told_once_but_not_on_hold(bench: Bench) -> None:
     assert last_ns < silent.last_packet_ns <= told_ns - 500_000_000
 
 
+def counted(bench: Bench, name: str, count: int) -> bool:
+    return bench.count(name) >= count
+
+
 async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
     ann = bench.phone(510)
     await join(bench, 1, ann, group=1)
@@ -304,10 +314,13 @@ async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
     rng = np.random.default_rng(4)
     stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     await talk(ann, bob, seconds=0.2)
-    for size in rng.integers(0, 1_400, 2_000):
-        body = rng.bytes(int(size))
-        stranger.sendto(body, ann.target)
-        ann.socket.sendto(body, ann.target)
+    for lot in rng.integers(0, 1_400, (8, 250)):  # what a socket holds while the worker is held
+        more = bench.count("unknown_source") + len(lot)
+        for size in lot:
+            body = rng.bytes(int(size))
+            stranger.sendto(body, ann.target)
+            ann.socket.sendto(body, ann.target)
+        await bench.until(partial(counted, bench, "unknown_source", more))
     for size in range(12):
         ann.socket.sendto(bytes([0x80] * size), ann.target)
     for datagram in (b"\x40" + bytes(171), ann.packet(bytes(160), 33), bytes([0x80]) * 1_400):
@@ -315,7 +328,7 @@ async def test_garbage_is_counted_by_reason(bench: Bench) -> None:
     spoofed = ann.packet(b"\x00" * 160)
     stranger.sendto(spoofed, ann.target)
     await talk(ann, bob, seconds=0.8, until=lambda: bob.level(510) > 6_000)
-    await bench.until(lambda: bench.count("unknown_source") > 0)
+    await bench.until(lambda: bench.count("unknown_source") > 2_000)
     assert bench.count("short") >= 12
     assert bench.count("payload_type") > 1
     assert bench.count("oversize") > 1_000
@@ -360,7 +373,9 @@ async def test_legs_are_reported_on_by_rtcp_and_in_status(bench: Bench) -> None:
             ann = bench.phone(510)
     control.setblocking(False)
     await join(bench, 1, ann, group=1)
-    found = await hear_reports(ann, control, 11.0)
+    with Watch() as watch:
+        found = await hear_reports(ann, control, 11.0)
+    late_ms = watch.late_ms  # what a held machine adds to jitter and round trip is theirs
     control.close()
     assert len(found) in (2, 3)
     quality = [row for m in bench.heard(Status) if isinstance(m, Status) for row in m.quality]
@@ -374,14 +389,14 @@ async def test_legs_are_reported_on_by_rtcp_and_in_status(bench: Bench) -> None:
     assert about.ssrc == 77
     assert about.fraction == pytest.approx(64, abs=4)
     assert about.lost == pytest.approx(bench.count("lost"), abs=20)
-    assert about.jitter < 160, "less than a tick: the kernel says when packets came"
+    assert about.jitter < 160 + late_ms, "below a tick: the kernel says when packets came"
     _, lost, fraction, jitter_ms, round_trip_ms, far, late = quality[both - 1]
     assert 0 <= lost - about.lost <= 12, "a second of loss: a status comes after its report"
     assert late >= 0
     assert fraction == pytest.approx(0.25, abs=0.02)
-    assert 0 <= jitter_ms < 20
+    assert 0 <= jitter_ms < 20 + late_ms / 8  # a sixteenth of each step, and what follows it
     assert far == 0.5 or both == 2
-    assert -1 <= round_trip_ms < 200
+    assert -1 <= round_trip_ms < 200 + 2 * late_ms  # there and back
 
 
 async def test_packets_are_as_long_as_the_other_side_asks(bench: Bench) -> None:

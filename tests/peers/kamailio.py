@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.peers.sip_wire import HOST, Talk, Wire
 
-START_S = 10.0
+START_S = 60.0
 
 CONFIG = """#!KAMAILIO
 debug=1

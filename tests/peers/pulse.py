@@ -17,7 +17,7 @@ ALSA = """\
 pcm.!default { type pulse }
 ctl.!default { type pulse }
 """
-START_S = 10.0
+START_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.errors import InputError
 from bridge.lab.foreign import Foreign
+from tests.held import again_if_held
 from tests.peers.needs import need
 
 HEAR = """\
@@ -90,6 +91,7 @@ def told(
     return done.returncode, {one["name"]: one for one in result["verdicts"]}, done.stdout
 
 
+@again_if_held
 def test_audio_and_sip_are_judged_and_bills_do_not_apply(tmp_path: Path, target: str) -> None:
     code, verdicts, output = told(tmp_path, target, HEAR)
     assert code == 0, output
@@ -103,6 +105,7 @@ def test_audio_and_sip_are_judged_and_bills_do_not_apply(tmp_path: Path, target:
     assert verdicts["bill.total"]["observed"] == "not applicable: the bridge is not ours"
 
 
+@again_if_held
 def test_the_sip_of_a_phone_of_another_make_is_judged_and_opens_in_wireshark(
     tmp_path: Path, target: str
 ) -> None:
@@ -127,6 +130,7 @@ def test_the_sip_of_a_phone_of_another_make_is_judged_and_opens_in_wireshark(
     assert (packets.parent / "report.html").is_file()
 
 
+@again_if_held
 def test_a_foreign_bridge_that_fails_fails(tmp_path: Path, target: str) -> None:
     story = HEAR.replace("hears: [ann], not_hears: [olivia]", "not_hears: [ann]")
     code, _, output = told(tmp_path, target, story)

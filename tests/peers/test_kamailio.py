@@ -13,7 +13,7 @@ from tests.peers.probing import CODE, free_port
 from tests.peers.sip_wire import HOST, Talk, Wire, sdp
 from tests.peers.sipp_caller import sipp, write_keys
 
-pytestmark = [pytest.mark.peer, pytest.mark.long, pytest.mark.timeout(100)]
+pytestmark = [pytest.mark.peer, pytest.mark.long, pytest.mark.timeout(240)]
 
 CALLS = 50
 

@@ -16,7 +16,7 @@ from tests.peers.bridge_process import CONTRACT, config, serving
 from tests.peers.probing import CODE, SETTLE_S, TOLL_FREE, Serving, free_port, left_reason, story
 from tests.peers.sip_wire import HOST, Talk, Wire
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 DISK_BYTES = 1_024 * 1_024
 BUSY_S = 8.0

@@ -45,7 +45,7 @@ from tests.peers.phone_shutdown import OWN_EXIT
 from tests.peers.probing import free_port
 from tests.peers.sip_wire import HOST
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 ROOT: Final = Path(__file__).parents[2]
 SCENARIO: Final = Path(__file__).parent / "sipp" / "take_transfer.xml"
@@ -53,6 +53,8 @@ ANN_HZ: Final = 440
 BEN_HZ: Final = 620
 SEEDS: Final = 8
 AT_ONCE: Final = 3
+PATIENCE_S: Final = 20.0
+"""For what takes a moment: a machine under load takes longer."""
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +75,7 @@ class Pair:
         return f"sip:ben@{self.endpoint.address}"
 
     async def come(self) -> Call:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             async for call in self.ben.calls():
                 return call
         raise AssertionError
@@ -94,7 +96,7 @@ def tone(frequency_hz: int) -> Samples:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 - another process, or PJSIP, makes it true
             await asyncio.sleep(0.02)
 
@@ -105,6 +107,22 @@ async def level_dbfs(call: Call, frequency_hz: int) -> float:
     pcm = (await call.heard(now - 600 * NS_PER_MS, now)).samples.astype(np.float64)
     present = np.ones(len(pcm) // 160, np.bool_)
     return measure_tones(pcm, {"it": frequency_hz}, present)["it"].median_dbfs
+
+
+async def hears(call: Call, frequency_hz: int) -> None:
+    """Wait until a call hears a tone well."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await level_dbfs(call, frequency_hz) <= -20:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.1)
+
+
+async def hears_nothing_of(call: Call, frequency_hz: int) -> None:
+    """Wait until a call does not hear a tone any more, and go on listening for as long again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await level_dbfs(call, frequency_hz) >= -50:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(0.6)
+    assert await level_dbfs(call, frequency_hz) < -50
 
 
 async def events_of(call: Call) -> list[CallEvent]:
@@ -122,8 +140,8 @@ async def test_two_phones_talk_press_keys_hold_resume_and_hang_up(pair: Pair) ->
         await call.play(tone(ANN_HZ), loop=True)
         await other.play(tone(BEN_HZ), loop=True)
         await asyncio.sleep(1.2)
-        assert await level_dbfs(call, BEN_HZ) > -20
-        assert await level_dbfs(other, ANN_HZ) > -20
+        await hears(call, BEN_HZ)
+        await hears(other, ANN_HZ)
         assert await level_dbfs(call, ANN_HZ) < -50  # no echo of oneself
         await call.press("1*#")
         await call.hold()
@@ -160,10 +178,9 @@ async def test_mute_says_silence_and_a_clip_is_over_when_play_returns(pair: Pair
         await call.mute()
         await call.play(tone(ANN_HZ), loop=True)
         await asyncio.sleep(1)
-        assert await level_dbfs(other, ANN_HZ) < -50
+        await hears_nothing_of(other, ANN_HZ)
         await call.mute(False)
-        await asyncio.sleep(1)
-        assert await level_dbfs(other, ANN_HZ) > -20
+        await hears(other, ANN_HZ)
 
 
 async def test_live_audio_goes_in_and_out_as_blocks(pair: Pair) -> None:
@@ -182,7 +199,7 @@ async def test_live_audio_goes_in_and_out_as_blocks(pair: Pair) -> None:
             await call.write(voice[at : at + 160])
             await asyncio.sleep(0.02)
         await other.hang_up()
-        await asyncio.wait_for(listening, 2)  # audio ends with the call
+        await asyncio.wait_for(listening, PATIENCE_S)  # audio ends with the call
     pcm = np.concatenate(heard).astype(np.float64)
     assert {len(block) for block in heard} == {160}
     assert np.sqrt(np.mean(pcm**2)) > 1_000  # the tone at -16 dBFS is 3,672
@@ -193,8 +210,7 @@ async def test_early_media_are_heard_before_the_answer(pair: Pair) -> None:
         await other.answer(183)
         await other.play(tone(BEN_HZ), loop=True)
         await until(lambda: call.media is Media.ACTIVE)
-        await asyncio.sleep(1)
-        assert await level_dbfs(call, BEN_HZ) > -20
+        await hears(call, BEN_HZ)
         assert not any(isinstance(event, Answered) for event in call.so_far)
         await other.answer()
         await call.answered()
@@ -316,9 +332,8 @@ async def test_a_pool_makes_more_calls_than_a_process_may() -> None:
                 await stack.enter_async_context(call)
             ends = [await _outcome(call) for call in calls]
             assert ends == ["answered"] * 4 + ["486"] * 2
-            await asyncio.sleep(1)
             for call in calls[:4]:
-                assert await level_dbfs(call, BEN_HZ) > -20
+                await hears(call, BEN_HZ)
         answering.cancel()
         with Refuser(HOST) as nobody:  # who does not even refuse: all of them ring
             async with AsyncExitStack() as stack:
@@ -331,7 +346,7 @@ async def test_a_pool_makes_more_calls_than_a_process_may() -> None:
 
 async def _outcome(call: Call) -> str:
     try:
-        await call.answered(5)
+        await call.answered(PATIENCE_S)
     except CallRefused as refused:
         return str(refused.status)
     return "answered"

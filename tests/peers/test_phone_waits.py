@@ -10,7 +10,7 @@ from tests.peers.needs import need_pjsip
 from tests.peers.phone_waits import PLACES, Deaf, leave_no_place
 from tests.peers.sip_wire import HOST
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(autouse=True)

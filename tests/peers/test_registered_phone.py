@@ -26,7 +26,7 @@ from tests.peers.needs import need
 from tests.peers.sip_wire import HOST
 from tests.peers.softphones import baresip
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 PATIENCE_S = 15
 POLL_S = 0.05

@@ -11,7 +11,7 @@ from tests.peers.bridge_process import facts
 from tests.peers.probing import SETTLE_S, TOLL_FREE, Serving, kinds, left_reason, story
 from tests.peers.sip_wire import HOST, Message, Talk, Wire, sdp
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 # --- offers -------------------------------------------------------------------------------

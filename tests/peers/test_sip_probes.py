@@ -14,7 +14,7 @@ import pytest
 from tests.peers.probing import TOLL_FREE, Serving, kinds, left_reason, story
 from tests.peers.sip_wire import HOST, Talk, token
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 # --- INVITE and its answers ---------------------------------------------------------------

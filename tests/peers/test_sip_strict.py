@@ -10,7 +10,7 @@ from tests.peers.bridge_process import config, serving
 from tests.peers.probing import CODE, Serving, free_port
 from tests.peers.sip_wire import HOST, PATIENCE_S, Message, Talk, Wire, parse, sdp, token
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.peers.probing import CODE, free_port
 from tests.peers.sip_wire import HOST, Message, Talk, Wire, parse
 from tests.peers.softphones import baresip, seconds_of_sound
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 
 class TlsWire(Wire):

@@ -16,7 +16,7 @@ from tests.peers.sip_wire import HOST, Talk, Wire
 from tests.peers.sipp_caller import sipp, write_keys
 from tests.peers.test_sipp_conference import lossy_namespace
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(100)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 CALLS = 100
 

@@ -23,7 +23,7 @@ from bridge.sip.api import (
     SipNotice,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(100)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 HOST = "127.0.0.1"
 SCENARIOS = Path(__file__).parent / "sipp"

@@ -21,7 +21,7 @@ from bridge.units import NS_PER_S, SAMPLE_RATE_HZ
 from tests.peers.needs import need, need_pjsip
 from tests.peers.pulse import Pulse, pulse
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 OURS_HZ: Final = 700
 THEIRS_HZ: Final = 450

@@ -24,7 +24,7 @@ from tests.peers.softphones import (
     seconds_of_tone,
 )
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 ANN_HZ, BEN_HZ = 440, 620
 USERS = '[[user]]\nname = "ann"\npassword = "secret"\n[[user]]\nname = "ben"\npassword = "secret"\n'

@@ -1,8 +1,10 @@
 """The delay measurement itself, small: it finds every packet again."""
 
 from bridge.bench import delay
+from tests.held import again_if_held
 
 
+@again_if_held
 def test_small_run_finds_every_packet_at_the_listener() -> None:
     result = delay.run(4, 1.0)
     assert result["participants"] == 4

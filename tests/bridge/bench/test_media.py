@@ -2,8 +2,10 @@
 
 from bridge.bench import media
 from bridge.media import samples
+from tests.held import again_if_held
 
 
+@again_if_held
 def test_small_run_measures_everybody_talking() -> None:
     result = media.run(20, 2, 1.0, pairs=1)
     assert result["participants"] == 20

@@ -19,6 +19,7 @@ from bridge.lab.runner import Lab, LabOptions
 from bridge.lab.selection import load_checked, with_tags
 from bridge.lab.story import Story
 from bridge.lab.verdicts import StoryResult, Verdict, unequal
+from tests.held import again_if_held
 
 RUNNER = CliRunner()
 
@@ -29,6 +30,7 @@ def written(tmp_path: Path, name: str, text: str) -> Path:
     return file
 
 
+@again_if_held
 def test_two_jobs_report_every_story_in_order_and_fail_the_run_for_one(tmp_path: Path) -> None:
     files = [
         written(tmp_path, "a.yaml", TEMPLATE),
@@ -111,6 +113,7 @@ def test_a_run_that_differs_fails_in_every_report(tmp_path: Path) -> None:
     assert page.count(said) == 2, "among all stories, and above its card"
 
 
+@again_if_held
 async def test_a_bill_is_kept_beside_the_story_and_compared(tmp_path: Path) -> None:
     story = load_checked(written(tmp_path, "a.yaml", TEMPLATE))
     golden = golden_file(story.file)
@@ -134,6 +137,7 @@ async def test_a_bill_is_kept_beside_the_story_and_compared(tmp_path: Path) -> N
     assert '+        "amount": "0.60",' in failure.observed
 
 
+@again_if_held
 async def test_a_bill_that_is_kept_is_compared_whatever_the_story_expects(tmp_path: Path) -> None:
     text = TEMPLATE[: TEMPLATE.index("  bill:")]
     story = load_checked(written(tmp_path, "a.yaml", text))
@@ -152,6 +156,7 @@ async def test_a_bill_that_is_kept_is_compared_whatever_the_story_expects(tmp_pa
     assert second.notes == ()
 
 
+@again_if_held
 async def test_a_story_that_fails_gives_no_bill_to_keep(tmp_path: Path) -> None:
     wrong = TEMPLATE.replace("0.60 USD", "0.61 USD")
     story = load_checked(written(tmp_path, "a.yaml", wrong))

@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from bridge.lab.evidence import Keeping
 from bridge.lab.reports import evidence
+from tests.held import again_if_held
 from tests.mutants.launcher import CONTROL_FAULTS, WORKER_FAULTS, run_with
 
 CASES = {
@@ -46,6 +47,7 @@ ALWAYS = ("minutes_rounded_down", "keys_leak", "merged_is_new")
 @pytest.mark.parametrize(
     "fault", [one if one in ALWAYS else pytest.param(one, marks=pytest.mark.long) for one in CASES]
 )
+@again_if_held
 async def test_a_story_fails_and_names_the_reason(fault: str, tmp_path: Path) -> None:
     story, name, reason = CASES[fault]
     file = Path("scenarios") / f"{story}.yaml"

@@ -20,6 +20,7 @@ from bridge.lab.load.host import OwnBridge
 from bridge.lab.load.limits import Limits
 from bridge.lab.load.plan import LoadPlan
 from bridge.lab.load.run import Load, Result, run
+from tests.held import again_if_held
 from tests.mutants.launcher import WORKER_FAULTS
 from tests.mutants.served import SEND_FAULTS
 
@@ -46,6 +47,7 @@ async def ran(
     return result, stages
 
 
+@again_if_held
 async def test_a_bridge_that_is_right_passes_and_is_measured() -> None:
     result, stages = await ran(PLAN, stories=True)
     found = result.summary
@@ -89,6 +91,7 @@ async def test_a_bridge_with_a_fault_fails_by_its_name(fault: str, what: str) ->
 
 
 @pytest.mark.long  # a bridge and a crowd that leaves and comes back
+@again_if_held
 async def test_who_leaves_and_comes_back_all_the_time_is_heard_when_he_must_be() -> None:
     plan = LoadPlan(
         participants=20, conferences=2, duration_s=12, settle_s=2.0, profile="churn", churn_rate=3
@@ -100,6 +103,7 @@ async def test_who_leaves_and_comes_back_all_the_time_is_heard_when_he_must_be()
 
 
 @pytest.mark.long  # two steps
+@again_if_held
 async def test_a_search_for_the_capacity_adds_callers_step_by_step() -> None:
     plan = LoadPlan(
         participants=20,

@@ -19,7 +19,7 @@ from bridge.media.values import TickResult
 from bridge.media.wide import Wide
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
     """What the legs say in one tick. L = leg slots.
 

@@ -50,8 +50,8 @@ def _root() -> None:
 def media(
     participants: Annotated[int, typer.Option(min=2, max=4_000, help="Legs that talk.")] = 1_000,
     conferences: Annotated[int, typer.Option(min=0, help="0: one for each ten legs.")] = 0,
-    seconds: Annotated[float, typer.Option(min=1, help="How long each half is measured.")] = 5.0,
-    pairs: Annotated[int, typer.Option(min=1, help="Floor and bridge take turns so often.")] = 7,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each half is measured.")] = 2.5,
+    pairs: Annotated[int, typer.Option(min=1, help="Floor and bridge take turns so often.")] = 11,
     codec: Annotated[BenchCodec, typer.Option(help="What everybody talks in.")] = BenchCodec.PCMU,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,7 +4,8 @@ The floor is a bare echo of the same packets; of codecs with a library, what tha
 is measured on the same core in turn, and counted with the floor.
 
 Worker (or floor) and callers run on a core each. The load runs before, during and after what is
-measured. Floor and bridge take turns, and the median of the pairs' ratios is given. Where the two
+measured. Floor and bridge take turns, and the median of the pairs' ratios is given: many short
+pairs, since the speed of a host changes within seconds, by as much as a third. Where the two
 cores are threads of one, work costs half as much again while the other thread works: so floor and
 bridge tick at the same moments of the callers' sending, and each pair at other ones.
 """
@@ -273,7 +274,7 @@ async def _pairs(
 
 
 def run(
-    participants: int, conferences: int, seconds: float, *, pairs: int = 7, codec: str = "PCMU"
+    participants: int, conferences: int, seconds: float, *, pairs: int = 11, codec: str = "PCMU"
 ) -> dict[str, Any]:
     """Measure worker and floor in turn; `seconds` each, `pairs` times."""
     with beside():

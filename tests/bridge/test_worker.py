@@ -45,6 +45,7 @@ from bridge.link import (
 from bridge.media.g711 import ENCODE, ITU_DECODE
 from bridge.media.shape import PCMA, PCMU
 from bridge.worker_link import MediaWorker
+from tests.held import Watch
 
 SETTINGS = WorkerSettings(port_first=46_000, port_last=46_399, status_interval_ns=100_000_000)
 
@@ -168,7 +169,11 @@ async def test_each_leg_hears_the_other_and_not_itself(bench: Bench) -> None:
     ann, bob = bench.phone(510), bench.phone(860, PCMA)
     await join(bench, 1, ann, group=5)
     await join(bench, 2, bob, group=5)
-    await talk(ann, bob, seconds=1.5, until=lambda: min(ann.level(860), bob.level(510)) > 6_000)
+    await talk(
+        ann, bob, seconds=1.5,
+        until=lambda: min(ann.level(860), bob.level(510)) > 6_000
+        and max(ann.level(510), bob.level(860)) < 100,
+    )  # fmt: skip
     assert ann.level(860) > 6_000
     assert ann.level(510) < 100
     assert bob.level(510) > 6_000
@@ -200,7 +205,9 @@ async def test_waiting_legs_hear_and_give_nothing(bench: Bench) -> None:
     await join(bench, 2, bob)
     await join(bench, 3, cid, group=5)
     bench.worker.send(Play(2, ("hold-music",), 1, loop=True))
-    await talk(ann, bob, cid, seconds=1.0)
+    await talk(
+        ann, bob, cid, seconds=1.0, until=lambda: ann.level(860) < 20 and bob.level(510) < 200
+    )  # a hole in a tone is of all frequencies, and passes
     assert ann.level(860) < 20
     assert bob.level(510) < 200
     assert np.abs(ITU_DECODE[0][np.frombuffer(bob.received, np.uint8)]).max() > 2_000
@@ -355,11 +362,13 @@ async def test_recording_is_as_long_as_the_wall_clock(bench: Bench, tmp_path: Pa
     bench.worker.send(StartRecording(3, str(file)))
     await bench.worker.open_leg(OpenLeg(2))  # answered behind the orders: it has begun
     begun = time.monotonic()
-    await talk(ann, seconds=1.5)
-    stopped = time.monotonic()
-    bench.worker.send(StopRecording(3))
-    bench.worker.send(StopRecording(3))
-    await bench.until(lambda: len(bench.heard(RecordingDone)) == 3)
+    await talk(ann, seconds=1.4)
+    with Watch() as watch:  # who is held when it ends stops before the ticks that he missed
+        await talk(ann, seconds=0.1)
+        stopped = time.monotonic()
+        bench.worker.send(StopRecording(3))
+        bench.worker.send(StopRecording(3))
+        await bench.until(lambda: len(bench.heard(RecordingDone)) == 3)
     over = time.monotonic()
     errors = {m.error: m for m in bench.heard(RecordingDone) if isinstance(m, RecordingDone)}
     assert set(errors) == {"", "already_recording", "not_recording"}
@@ -368,7 +377,8 @@ async def test_recording_is_as_long_as_the_wall_clock(bench: Bench, tmp_path: Pa
         frames = wav.getnframes() / 160
         samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
     assert frames == errors[""].frames
-    assert stopped - begun - 0.06 < frames * 0.02 < over - ordered + 0.06
+    late_s = watch.late_ms / 1_000 if watch.held else 0
+    assert stopped - begun - 0.06 - late_s < frames * 0.02 < over - ordered + 0.06
     assert np.abs(samples.astype(int)).max() > 7_000
 
 

@@ -445,13 +445,15 @@ class Worker:
 
     def _start_recording(self, order: link.StartRecording) -> None:
         group, path, mix = order.group, order.path, order.mix
-        if self._plane.record(group, tracks=order.tracks, frame=order.frame):
+        missed = self._grid.missed(time.monotonic_ns())  # the next tick adds those too
+        if self._plane.record(group, tracks=order.tracks, frame=order.frame - missed):
             self._recordings.start(group, path, mix=mix)
         else:
             self._reply(link.RecordingDone(group, path, 0, "already_recording", mix))
 
     def _stop_recording(self, order: link.StopRecording) -> None:
-        stopped = self._plane.taps.stop(order.group)
+        missed = self._grid.missed(time.monotonic_ns())
+        stopped = self._plane.taps.stop(order.group, missed=missed)
         if stopped is None:
             self._reply(link.RecordingDone(order.group, "", 0, "not_recording"))
         else:

@@ -42,11 +42,15 @@ class Grid:
     def begin(self, now_ns: int) -> int:
         """Say that a tick begins; return how many before it were skipped."""
         behind = max(now_ns - self.due_ns, 0)
-        skipped = behind // FRAME_NS
+        skipped = self.missed(now_ns)
         self.late += skipped + (behind % FRAME_NS > LATE_NS)
         self.ticks += 1 + skipped
         self.due_ns += (skipped + 1) * FRAME_NS
-        return int(skipped)
+        return skipped
+
+    def missed(self, now_ns: int) -> int:
+        """Return how many ticks the next one will have skipped, if it begins now."""
+        return max(now_ns - self.due_ns, 0) // FRAME_NS
 
     @property
     def begun_ns(self) -> int:

@@ -141,6 +141,8 @@ class Taps:
     def start(self, group: int, *, tracks: bool = False, frame: int = 0) -> bool:
         """Begin to record a group, at a frame of its recording; False when it is being recorded.
 
+        `frame` is that of the last tick's end: ticks missed since then come before the recording.
+
         With `tracks` each leg gets one of its own; `arrange` must follow before the next tick.
         """
         if group in self._taps:
@@ -158,8 +160,11 @@ class Taps:
             self._voiced.append(tap)
         return True
 
-    def stop(self, group: int) -> tuple[list[Piece], int] | None:
-        """End a recording: its last pieces, the mix first, and its length in frames."""
+    def stop(self, group: int, *, missed: int = 0) -> tuple[list[Piece], int] | None:
+        """End a recording: its last pieces, the mix first, and its length in frames.
+
+        Ticks that were `missed` since the last one are silence at its end.
+        """
         tap = self._taps.pop(group, None)
         if tap is None:
             return None
@@ -172,7 +177,7 @@ class Taps:
             self._blocks[tap.at], self._filled[tap.at] = self._blocks[was], self._filled[was]
             self._order[tap.at], self._taps[last].at = last, tap.at
         self._dense = None
-        return pieces, tap.frame
+        return pieces, tap.frame + missed
 
     def _cut(self, group: int, tap: _Tap) -> list[Piece]:
         pieces = tap.cut(group, self._blocks[tap.at, : self._filled[tap.at]])

@@ -25,6 +25,7 @@ def test_ticks_are_on_one_grid_and_late_ones_are_counted() -> None:
     assert grid.due_ns == FRAME_NS
     assert grid.begin(FRAME_NS + LATE_NS) == 0
     assert (grid.ticks, grid.late, grid.due_ns) == (1, 0, 2 * FRAME_NS)
+    assert [grid.missed(n * FRAME_NS - 1) for n in (1, 3, 4, 5)] == [0, 0, 1, 2]
     assert grid.begin(4 * FRAME_NS + LATE_NS + 1) == 2
     assert (grid.ticks, grid.late, grid.due_ns) == (4, 3, 5 * FRAME_NS)
 

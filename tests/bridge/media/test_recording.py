@@ -55,6 +55,48 @@ def test_skipped_ticks_and_empty_groups_are_silence_of_the_right_length() -> Non
     assert whole[:, 0].tolist() == [0, 0, 32_767, 0, 0, 0, 0, 32_767]
 
 
+def test_ticks_missed_before_the_end_are_silence_at_the_end() -> None:
+    """Who is held when the order to stop comes has not run the ticks in which it went on."""
+    taps = Taps()
+    taps.start(1)
+    total = np.full((1, FRAME), 5, np.int32)
+    taps.gather({1: 0}, total, NOBODY, skipped=0)
+    stopped = taps.stop(1, missed=3)
+    assert stopped is not None
+    assert assembled(*stopped)[:, 0].tolist() == [5, 0, 0, 0]
+
+
+def test_ticks_missed_before_the_beginning_are_none_of_it() -> None:
+    taps = Taps()
+    taps.start(1, frame=-3)
+    total = np.full((1, FRAME), 5, np.int32)
+    pieces = taps.gather({1: 0}, total, NOBODY, skipped=4)
+    stopped = taps.stop(1)
+    assert stopped is not None
+    assert assembled([*pieces, *stopped[0]], stopped[1])[:, 0].tolist() == [0, 5]
+
+
+def test_recordings_keep_their_own_when_others_begin_and_end() -> None:
+    """Blocks change places; what was gathered, and where it belongs, goes along."""
+    taps, dense = Taps(), {group: group for group in range(6)}
+    began: dict[int, int] = {}
+    found: dict[int, list[Piece]] = {group: [] for group in range(6)}
+    rng = np.random.default_rng(3)
+    for tick in range(400):
+        for group in range(6):
+            if rng.random() < 0.02 and taps.start(group):
+                began[group] = tick
+            elif rng.random() < 0.01 and (stopped := taps.stop(group)):
+                whole = assembled([*found.pop(group), *stopped[0]], stopped[1])[:, 0]
+                since = began.pop(group)
+                assert whole.tolist() == [group + 10 * n for n in range(since, tick)]
+                found[group] = []
+        total = np.repeat((np.arange(6, dtype=np.int32) + 10 * tick)[:, None], FRAME, axis=1)
+        for piece in taps.gather(dense, total, NOBODY, skipped=0):
+            found[piece.group].append(piece)
+    assert not any(taps.stop(group) is None for group in began)
+
+
 def told(rig: Rig, n: int, levels: dict[int, int]) -> list[Piece]:
     """Run a tick in which each slot says one level."""
     packets = [rig.packet(s, n, coded(np.full(FRAME, v, np.int16))) for s, v in levels.items()]

@@ -19,6 +19,9 @@ BITS_PER_S: Final = 48_000
 COMPLEXITY: Final = 1
 """Of 0 to 10, where there are many encoders. From 2 on each takes twice as long and more."""
 
+COMPLEXITY_MANY: Final = 0
+"""Where there are so many that a tick would not do: a tenth less of it."""
+
 COMPLEXITY_FEW: Final = 6
 """Where there are few: three times as long as 1, and the last step that is heard (PESQ)."""
 

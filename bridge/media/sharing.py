@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.media.opus import COMPLEXITY, COMPLEXITY_FEW, OpusEncoder
+from bridge.media.opus import COMPLEXITY, COMPLEXITY_FEW, COMPLEXITY_MANY, OpusEncoder
 
 HOLD_TICKS: Final = 25
 """Half a second: after 5 ticks the difference was 25 dB below speech, the codec's noise 20."""
@@ -21,8 +21,22 @@ HOLD_TICKS: Final = 25
 FEW: Final = 16
 """Encoders of a worker that may try hard: 4 ms of a tick here."""
 
+MANY: Final = 64
+"""Encoders of a worker that may try at all: 11 ms of a tick here."""
+
 EASY_TICKS: Final = 250
-"""Ticks with no more than `FEW` encoders after which they try hard again."""
+"""Ticks after which encoders try as hard again as the most of them in that time allow."""
+
+
+def complexity_of(encoded: int) -> int:
+    """Return how hard encoders may try, of which so many run in a tick.
+
+    >>> [complexity_of(encoded) for encoded in (FEW, FEW + 1, MANY, MANY + 1)]
+    [6, 1, 1, 0]
+    """
+    if encoded <= FEW:
+        return COMPLEXITY_FEW
+    return COMPLEXITY if encoded <= MANY else COMPLEXITY_MANY
 
 
 class Effort:
@@ -34,19 +48,23 @@ class Effort:
 
     def __init__(self) -> None:
         self.complexity = COMPLEXITY_FEW
-        self._easy = 0
+        self._easy, self._most = 0, 0  # ticks in a row that allow more, and the most of them
 
     def judge(self, encoded: int) -> bool:
         """Take in how many frames were encoded in a tick; return whether to try otherwise now.
 
         Less is tried at once, so that no second tick is too long.
         """
-        self._easy = self._easy + 1 if encoded <= FEW else 0
-        hard = self.complexity == COMPLEXITY_FEW
-        change = encoded > FEW if hard else self._easy >= EASY_TICKS
-        if change:
-            self.complexity = COMPLEXITY if encoded > FEW else COMPLEXITY_FEW
-        return change
+        allowed = complexity_of(encoded)
+        if allowed <= self.complexity:
+            changed = allowed < self.complexity
+            self.complexity, self._easy, self._most = allowed, 0, 0
+            return changed
+        self._easy, self._most = self._easy + 1, max(self._most, encoded)
+        if self._easy < EASY_TICKS:
+            return False
+        self.complexity, self._easy, self._most = complexity_of(self._most), 0, 0
+        return True
 
 
 class Sharing:

@@ -5,8 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from bridge.bench.speech import spoken
-from bridge.media.opus import COMPLEXITY, COMPLEXITY_FEW, OpusDecoder, OpusEncoder
-from bridge.media.sharing import EASY_TICKS, FEW, HOLD_TICKS, Effort, Sharing
+from bridge.media.opus import (
+    COMPLEXITY,
+    COMPLEXITY_FEW,
+    COMPLEXITY_MANY,
+    OpusDecoder,
+    OpusEncoder,
+)
+from bridge.media.sharing import EASY_TICKS, FEW, HOLD_TICKS, MANY, Effort, Sharing
 from tests.bridge.media.wide_rig import WideRig, level
 
 LEGS = 4
@@ -159,6 +165,20 @@ def test_many_encoders_try_less_at_once_and_few_try_hard_when_that_has_lasted() 
         assert not effort.judge(FEW + 1 if n == EASY_TICKS - 1 else 0)
     assert effort.judge(FEW)
     assert effort.complexity == COMPLEXITY_FEW
+
+
+def test_very_many_encoders_try_least_and_more_by_the_most_of_five_seconds() -> None:
+    effort = Effort()
+    assert effort.judge(MANY + 1)
+    assert effort.complexity == COMPLEXITY_MANY
+    for n in range(EASY_TICKS - 1):  # few, and once no longer few: that is what is allowed
+        assert not effort.judge(MANY if n == 7 else 1)
+    assert effort.judge(1)
+    assert effort.complexity == COMPLEXITY
+    assert not effort.judge(MANY)
+    assert effort.judge(MANY + 1)
+    assert effort.complexity == COMPLEXITY_MANY
+    assert not effort.judge(MANY + 1)
 
 
 def test_a_planes_encoders_try_as_hard_as_their_number_allows() -> None:

@@ -17,7 +17,7 @@ from bridge.lab.audibility import Hearing, Window, analyse
 from bridge.lab.callers import Caller
 from bridge.lab.chirp import SAMPLES, Found, chirp, find
 from bridge.lab.expectations import Audio
-from bridge.units import MS_PER_S, NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+from bridge.units import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 GAUGE_S: Final = 3.0
 """How long levels and gaps are measured."""
@@ -28,7 +28,7 @@ PROBE_S: Final = 1.5
 USUAL_S: Final = 0.5
 """Most sweeps come out within this: it is looked for there first."""
 
-EARLY_S: Final = 0.2
+EARLY_MS: Final = 200
 AHEAD_MS: Final = 40
 """An echo is not heard before it was said; what is heard is placed to two frames."""
 
@@ -200,7 +200,7 @@ class Gauge:
         return found, late_ms
 
     async def _sweep(
-        self, sent_ns: int, within_s: float, *, ahead_ms: int = int(EARLY_S * MS_PER_S)
+        self, sent_ns: int, within_s: float, *, ahead_ms: int = EARLY_MS
     ) -> tuple[Found, int]:
         """Look for a sweep in what was received until it was to come out whole."""
         begin_ns = sent_ns - ahead_ms * NS_PER_MS

@@ -11,6 +11,9 @@
 
 enum { AHEAD = 4, SAMPLE_MIN = -32768, SAMPLE_MAX = 32767 };
 
+/* As `NEARLY_ALL` of groups.py: 4 of 5. */
+enum { NEARLY_ALL = 4, NEARLY_ALL_OF = 5 };
+
 /* Of whom to subtract where nobody is. */
 static const int16_t nobody[FRAME];
 

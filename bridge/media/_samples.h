@@ -4,9 +4,6 @@
 
 enum { FRAME = 160, LINE = 64 };
 
-/* The share of legs that speak from which shared frames for the rest save nothing: 4 of 5. */
-enum { NEARLY_ALL = 4, NEARLY_ALL_OF = 5 };
-
 void tb_from_ulaw(const uint8_t *codes, int16_t *samples);
 void tb_from_alaw(const uint8_t *codes, int16_t *samples);
 void tb_to_ulaw(const int32_t *total, const int16_t *own, uint8_t *codes);

@@ -55,6 +55,8 @@ class Events:
         pending: (L,) bool, not reported yet.
         last_tick: (L,) int64, when its last packet came.
         mute_until: (L,) int64, the first tick in which the leg may be mixed again.
+        any_pending: some event may be `pending`.
+        muted_until: the first tick in which every leg may be mixed.
     """
 
     ts: NDArray[np.uint32]

@@ -113,7 +113,6 @@ class MixBuffers:
         voices: (L,) int32, how many do in each group; scratch of `samples_c`.
         shares: (2 * L,) int64, scratch of `samples_c`.
         known: where arrays lie that stay, by name; of `samples_c`.
-        each: (L,) int64, row numbers. Constant.
         mask, raised, sums: scratch of `samples_numpy`, (L, S) bool, int32 and int32.
     """
 
@@ -123,7 +122,6 @@ class MixBuffers:
     voices: NDArray[np.int32]
     shares: NDArray[np.int64]
     known: Known
-    each: NDArray[np.int64]
     mask: NDArray[np.bool_]
     raised: NDArray[np.int32]
     sums: NDArray[np.int32]
@@ -138,7 +136,6 @@ class MixBuffers:
             voices=np.zeros(legs_max, np.int32),
             shares=np.zeros(2 * legs_max, np.int64),
             known={},
-            each=np.arange(legs_max),
             mask=np.zeros((legs_max, FRAME), np.bool_),
             raised=np.zeros((legs_max, FRAME), np.int32),
             sums=np.zeros((legs_max, FRAME), np.int32),

@@ -281,9 +281,9 @@ def _late(
     counters.add("late", len(rows))
     if len(rows):  # a leg may have several in one tick
         state.late += np.bincount(rows, minlength=state.legs)
+        state.any_late = True
     wanted = np.minimum(-slack[lost], WAIT_MAX).astype(np.int16)
     state.late_by[rows] = np.maximum(state.late_by[rows], wanted)
-    state.any_late = state.any_late or len(rows) > 0
     return ~lost | (size > -ahead)
 
 

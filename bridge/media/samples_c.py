@@ -93,16 +93,11 @@ class Loops:
     def __init__(self, path: str) -> None:
         self.path = path
         calls = functions(path, _SIGNATURES)
-        self._decode, self._power, self._lay = (
-            calls[name] for name in ("tb_decode", "tb_power", "tb_lay")
-        )
-        self._sum, self._deliver, self._tap = (
-            calls[name] for name in ("tb_sum", "tb_deliver", "tb_tap")
-        )
-        self._levels, self._follow = calls["tb_levels"], calls["tb_follow"]
-        self._due, self._step, self._clock = (
-            calls[name] for name in ("tb_due", "tb_step", "tb_clock")
-        )
+        self._decode, self._lay = calls["tb_decode"], calls["tb_lay"]
+        self._sum, self._deliver = calls["tb_sum"], calls["tb_deliver"]
+        self._power, self._levels = calls["tb_power"], calls["tb_levels"]
+        self._follow, self._tap = calls["tb_follow"], calls["tb_tap"]
+        self._due, self._step, self._clock = calls["tb_due"], calls["tb_step"], calls["tb_clock"]
 
     def decode(
         self,
